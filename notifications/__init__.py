@@ -1,0 +1,1 @@
+"""The domain that reaches people and endpoints."""

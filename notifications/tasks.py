@@ -1,0 +1,1 @@
+"""The tasks of the notifications domain: doors, with the rooms elsewhere."""

@@ -1,0 +1,32 @@
+"""The business domains of this project. Add one here, and it has queues, routes, a worker pool per lane and checks."""
+
+from datetime import timedelta
+
+from routing.domains import Domain, Lane, RetryPolicy
+
+DOMAINS = (
+    Domain(
+        name="notifications",
+        lanes=(Lane("default"), Lane("urgent"), Lane("bulk")),
+        concurrency=1,
+        # A retry waits in the worker and takes one of these places until it is due.
+        prefetch=16,
+        soft_time_limit=timedelta(seconds=45),
+        time_limit=timedelta(minutes=1),
+    ),
+    Domain(
+        name="reporting",
+        prefetch=1,
+        soft_time_limit=timedelta(minutes=14),
+        time_limit=timedelta(minutes=15),
+        retry=RetryPolicy(first_delay=timedelta(minutes=1)),
+    ),
+    Domain(
+        name="maintenance",
+        # Celery's own clean-up, should anybody schedule it, is housekeeping too.
+        tasks=("maintenance.*", "celery.backend_cleanup"),
+        prefetch=1,
+        soft_time_limit=timedelta(minutes=14),
+        time_limit=timedelta(minutes=15),
+    ),
+)

@@ -1,0 +1,117 @@
+"""Typed readers of environment variables. A wrong value is one sentence that names the variable and the cure."""
+
+import os
+import zoneinfo
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+DATABASE_SCHEMES = ("postgres", "postgresql", "sqlite")
+EMAIL_SCHEMES = ("smtp", "smtp+tls", "smtps", "smtp+ssl", "filemail", "consolemail", "memorymail", "dummymail")
+
+
+class Environment:
+    """Reads ``os.environ`` or, in tests, any mapping. Every reader raises ImproperlyConfigured."""
+
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        self._variables = os.environ if variables is None else variables
+
+    def text(self, name: str, default: str) -> str:
+        return self._variables.get(name) or default
+
+    def boolean(self, name: str, *, default: bool) -> bool:
+        value = self._variables.get(name)
+        if value is None:
+            return default
+        if value.lower() in _TRUE | _FALSE:
+            return value.lower() in _TRUE
+        raise _wrong(name, value, "use 1 or 0.")
+
+    def integer(self, name: str, default: int, *, lowest: int = 0, highest: int | None = None) -> int:
+        value = self._variables.get(name)
+        if not value:
+            return default
+        span = f"at least {lowest}" if highest is None else f"from {lowest} to {highest}"
+        try:
+            number = int(value)
+        except ValueError:
+            raise _wrong(name, value, f"use a whole number, {span}.") from None
+        if number < lowest or (highest is not None and number > highest):
+            raise _wrong(name, value, f"use a whole number, {span}.")
+        return number
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        value = self.text(name, default)
+        if value not in choices:
+            raise _wrong(name, value, f"use one of {', '.join(choices)}.")
+        return value
+
+    def time_zone(self, name: str, default: str) -> str:
+        value = self.text(name, default)
+        if value not in zoneinfo.available_timezones():
+            raise _wrong(name, value, "use a name such as Europe/Paris or UTC.")
+        return value
+
+    def port(self, name: str, default: int) -> int:
+        return self.integer(name, default, lowest=1, highest=65535)
+
+    def database(self, name: str, default: str) -> dict[str, Any]:
+        """A Django database from a URL such as ``postgresql://user:password@host:5432/name``."""
+        cure = "use postgresql://user:password@host:5432/name or sqlite:////path/to/file.sqlite3."
+        url = self.text(name, default)
+        config = self._url(name, url, DATABASE_SCHEMES, environ.Env.db_url_config, cure)
+        if not config.get("NAME") or str(config["NAME"]) == ":memory:":
+            # Several processes share this database; one in memory belongs to a single one.
+            raise _wrong(name, _without_password(url), f"it names no database; {cure}")
+        return config
+
+    def email(self, name: str, default: str) -> dict[str, Any]:
+        """Django's e-mail settings from a URL such as ``smtp+tls://user:password@host:587``."""
+        cure = "use smtp://host:25, smtp+tls://user:password@host:587, smtps://user:password@host:465 or filemail:///folder."
+        url = self.text(name, default)
+        # environ calls implicit TLS smtp+ssl; people know it as smtps.
+        known = f"smtp+ssl{url[5:]}" if url.startswith("smtps:") else url
+        config = self._url(name, known, EMAIL_SCHEMES, environ.Env.email_url_config, cure)
+        config.pop("OPTIONS", None)
+        if "smtp" in known.partition(":")[0]:
+            if not config["EMAIL_HOST"]:
+                raise _wrong(name, _without_password(url), f"it names no host; {cure}")
+            config["EMAIL_PORT"] = config["EMAIL_PORT"] or (465 if config.get("EMAIL_USE_SSL") else 25)
+        return {setting: value for setting, value in config.items() if value is not None}
+
+    def broker(self, name: str, default: str) -> str:
+        """An AMQP URL, or several separated by ``;`` for the nodes of a cluster."""
+        value = self.text(name, default)
+        for url in value.split(";"):
+            self._url(name, url, ("amqp", "amqps", "pyamqp"), lambda _: {}, "use amqp://user:password@host:5672/vhost.")
+        return value
+
+    def _url(
+        self, name: str, url: str, schemes: tuple[str, ...], parse: Callable[[str], dict[str, Any]], cure: str
+    ) -> dict[str, Any]:
+        try:
+            parts = urlsplit(url)
+            parts.port  # noqa: B018  (raises where it is no number)
+            if parts.scheme not in schemes:
+                raise ValueError
+            return parse(url)
+        except (ValueError, KeyError, ImproperlyConfigured):
+            raise _wrong(name, _without_password(url), cure) from None
+
+
+def _wrong(name: str, value: str, cure: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{name}={value!r} cannot be used; {cure}")
+
+
+def _without_password(url: str) -> str:
+    credentials, at, rest = url.rpartition("@")
+    if not at:
+        return url
+    return f"{credentials.rpartition(':')[0]}:***@{rest}" if credentials.count(":") > 1 else url

@@ -1,0 +1,186 @@
+"""Django and Celery settings. docs/operations.md lists the environment variables that change them."""
+
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from celery.schedules import crontab
+
+from project import logs
+from project.domains import DOMAINS
+from project.environment import Environment
+from project.secret import load_or_create
+from routing.broker import topology
+
+env = Environment()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR = Path(env.text("TASKYARD_VAR", str(BASE_DIR / "var")))
+
+# --- Django -----------------------------------------------------------------------------------------------------------
+DEBUG = env.boolean("DEBUG", default=False)
+SECRET_KEY = env.text("SECRET_KEY", "") or load_or_create(VAR / "secret_key")
+
+PORT = env.port("PORT", 8000)
+SITE_URL = env.text("SITE_URL", f"http://localhost:{PORT}").rstrip("/")
+_site = urlsplit(SITE_URL)
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *filter(None, [_site.hostname])]
+CSRF_TRUSTED_ORIGINS = [f"{_site.scheme}://{_site.netloc}"]
+if _site.scheme == "https":
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    # Probes reach the process itself, behind whatever ends TLS.
+    SECURE_REDIRECT_EXEMPT = [r"^health/"]
+    SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds())
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_celery_results",
+    "routing",
+    "notifications",
+    "reporting",
+    "project",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "project" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{validator}"}
+    for validator in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR / 'taskyard.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 30,
+        # Take the write lock when a transaction begins: SQLite cannot wait for it later without risking a deadlock.
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"]["OPTIONS"] = {"connect_timeout": 5}
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "project_cache"}}
+
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = env.time_zone("TIME_ZONE", "UTC")
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+# Served straight from the apps' folders: no collectstatic step before the first page.
+WHITENOISE_USE_FINDERS = True
+
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "taskyard@localhost")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+EMAIL_TIMEOUT = 20
+vars().update(env.email("EMAIL_URL", f"filemail:///{VAR / 'mail'}"))
+
+LOG_FORMAT = env.choice("LOG_FORMAT", "text", ("text", "json"))
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING = logs.config(fmt=LOG_FORMAT, level=LOG_LEVEL)
+
+UNFOLD = {
+    "SITE_TITLE": "Taskyard",
+    "SITE_HEADER": "Taskyard",
+    "SITE_SUBHEADER": "Task pipeline",
+    "SITE_SYMBOL": "conveyor_belt",
+    "DASHBOARD_CALLBACK": "routing.console.start_page.context",
+}
+
+# --- The pipeline -----------------------------------------------------------------------------------------------------
+TASKYARD_DOMAINS = "project.domains.DOMAINS"
+BROKER_PORT = env.port("BROKER_PORT", 5690)
+BROKER_URL_IS_GIVEN = bool(env.text("BROKER_URL", ""))
+# RabbitMQ takes a message back that a worker held this long; a system check keeps all time limits below it.
+TASKYARD_CONSUMER_TIMEOUT = timedelta(seconds=env.integer("BROKER_CONSUMER_TIMEOUT", 1800, lowest=60))
+TASKYARD_LONGEST_DELAY = TASKYARD_CONSUMER_TIMEOUT - timedelta(minutes=5)
+
+# --- Celery -----------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = env.broker("BROKER_URL", f"amqp://guest:guest@127.0.0.1:{BROKER_PORT}//")
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_HEARTBEAT = 20
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "confirm_publish": True,
+    # Without these a broker that hangs would hang whoever publishes.
+    "connect_timeout": 5,
+    "read_timeout": 15,
+    "write_timeout": 15,
+}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 1}
+
+CELERY_RESULT_BACKEND = "routing.worker.backend:ResultBackend"
+CELERY_RESULT_EXTENDED = True
+# maintenance.cleanup prunes results by each domain's retention; Celery's own clean-up would go by one age for all.
+CELERY_RESULT_EXPIRES = None
+
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = "json"
+CELERY_RESULT_SERIALIZER = "json"
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_ENABLE_UTC = True
+
+CELERY_TASK_QUEUES = topology.task_queues(DOMAINS)
+CELERY_TASK_ROUTES = ["routing.router.route"]
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_DEFAULT_QUEUE = DOMAINS[0].queue()
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_TIME_LIMIT = 15 * 60
+CELERY_TASK_SEND_SENT_EVENT = True
+
+CELERY_WORKER_CONSUMER = "routing.worker.consumer:Consumer"
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5.0
+CELERY_CONTROL_QUEUE_EXCLUSIVE = True
+CELERY_EVENT_QUEUE_EXCLUSIVE = True
+
+CELERY_BEAT_SCHEDULER = "routing.schedule.scheduler:Scheduler"
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
+CELERY_BEAT_SCHEDULE = {
+    "clean-up": {"task": "maintenance.cleanup", "schedule": crontab(hour=2, minute=0)},
+    "weekly-report": {"task": "reporting.weekly", "schedule": crontab(hour=9, minute=0, day_of_week="monday")},
+}

@@ -1,0 +1,1 @@
+"""The domain that tells people how the pipeline did."""

@@ -1,0 +1,1 @@
+"""Everything that speaks AMQP. No other package imports kombu or amqp."""

@@ -1,0 +1,170 @@
+"""What a business domain declares, and the registry of those that this project lists.
+
+Everything else derives from these objects: queues, exchanges, routes, worker pools, checks and admin pages.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+DEFAULT_LANE = "default"
+RESERVED_LANES = frozenset({"dead"})
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """When a task that failed for a passing reason runs again: after ``first_delay``, then twice as long, and so on."""
+
+    first_delay: timedelta = timedelta(seconds=60)
+    max_retries: int = 3
+    max_delay: timedelta = timedelta(minutes=15)
+    jitter: float = 0.1
+    """Share of the delay, added or taken away at random, so that tasks that failed together do not return together."""
+
+    def delay(self, retries: int, chance: float) -> timedelta:
+        """How long to wait before the next run, after ``retries`` retries; ``chance`` is random in [0, 1)."""
+        backoff = min(self.first_delay * 2**retries, self.max_delay)
+        return backoff * (1 + self.jitter * (2 * chance - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retention:
+    """How long finished results are kept, by outcome."""
+
+    success: timedelta = timedelta(days=30)
+    failure: timedelta = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A queue of its own within a domain, so that urgent work does not wait behind bulk work.
+
+    Figures left out are the domain's.
+    """
+
+    name: str
+    concurrency: int | None = None
+    prefetch: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """One business area: the tasks it claims, the lanes they wait in, and the limits they run under."""
+
+    name: str
+    title: str = ""
+    tasks: tuple[str, ...] = ()
+    """Patterns of task names, such as ``billing.*``; by default everything below the domain's own name."""
+    lanes: tuple[Lane, ...] = (Lane(DEFAULT_LANE),)
+    concurrency: int = 1
+    """Processes in each lane's worker pool."""
+    prefetch: int = 4
+    """Messages each process may hold beyond the one it runs."""
+    soft_time_limit: timedelta = timedelta(minutes=4)
+    time_limit: timedelta = timedelta(minutes=5)
+    run_limit: int = 5
+    """A task whose body started this often without reaching an outcome is poison: it kills its workers."""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retention: Retention = field(default_factory=Retention)
+
+    def __post_init__(self) -> None:
+        if not self.title:
+            object.__setattr__(self, "title", self.name.replace("_", " ").capitalize())
+        if not self.tasks:
+            object.__setattr__(self, "tasks", (f"{self.name}.*",))
+        for problem in self._problems():
+            raise ImproperlyConfigured(f"Domain {self.name!r} in project/domains.py: {problem}")
+
+    def _problems(self) -> Iterator[str]:
+        lanes = [lane.name for lane in self.lanes]
+        for name in (self.name, *lanes):
+            if not _NAME.match(name):
+                yield f"{name!r} is no queue name; use a-z, 0-9 and _, beginning with a letter, at most 40."
+        if DEFAULT_LANE not in lanes:
+            yield f"add Lane({DEFAULT_LANE!r}): tasks that ask for no lane need one."
+        if len(set(lanes)) < len(lanes):
+            yield f"each lane once, please; these are {lanes}."
+        for lane in RESERVED_LANES.intersection(lanes):
+            yield f"no lane can be called {lane!r}: {self.name}.{lane} keeps the domain's dead letters."
+        for pool in self.lanes:
+            if (pool.concurrency or self.concurrency) < 1:
+                yield f"lane {pool.name!r} needs a concurrency of at least 1."
+            if (pool.prefetch if pool.prefetch is not None else self.prefetch) < 1:
+                yield f"lane {pool.name!r} needs a prefetch of at least 1; 0 would mean without any limit."
+        if self.run_limit < 1:
+            yield "run_limit must be at least 1."
+        if not timedelta() < self.soft_time_limit < self.time_limit:
+            yield "soft_time_limit must be above zero and below time_limit, so that a task can tidy up."
+
+    @cached_property
+    def queues(self) -> Mapping[str, Lane]:
+        """Queue name → lane. The default lane's queue has the domain's bare name."""
+        return {self.queue(lane.name): lane for lane in self.lanes}
+
+    def queue(self, lane: str = DEFAULT_LANE) -> str:
+        return self.name if lane == DEFAULT_LANE else f"{self.name}.{lane}"
+
+    @property
+    def dead_letter_queue(self) -> str:
+        return f"{self.name}.dead"
+
+    def claims(self, task_name: str) -> bool:
+        return any(fnmatchcase(task_name, pattern) for pattern in self.tasks)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The worker pool of one queue."""
+
+    name: str
+    domain: Domain
+    lane: Lane
+
+    @property
+    def concurrency(self) -> int:
+        return self.lane.concurrency or self.domain.concurrency
+
+    @property
+    def prefetch(self) -> int:
+        return self.domain.prefetch if self.lane.prefetch is None else self.lane.prefetch
+
+
+class Registry:
+    """The domains of a project, looked up by task name and by queue."""
+
+    def __init__(self, domains: Iterable[Domain]) -> None:
+        self.domains = tuple(domains)
+        names = [domain.name for domain in self.domains]
+        if len(set(names)) < len(names):
+            raise ImproperlyConfigured(f"project/domains.py lists a domain twice: {names}. Give each its own name.")
+        self.pools = {
+            queue: Pool(queue, domain, lane) for domain in self.domains for queue, lane in domain.queues.items()
+        }
+
+    def __iter__(self) -> Iterator[Domain]:
+        return iter(self.domains)
+
+    def claimants(self, task_name: str) -> list[Domain]:
+        return [domain for domain in self.domains if domain.claims(task_name)]
+
+    def of_task(self, task_name: str) -> Domain | None:
+        """The domain that claims this task; None if none does."""
+        return next(iter(self.claimants(task_name)), None)
+
+    def of_queue(self, queue: str) -> Domain | None:
+        pool = self.pools.get(queue)
+        return pool.domain if pool else None
+
+
+@lru_cache(maxsize=1)
+def registry() -> Registry:
+    """The domains that ``settings.TASKYARD_DOMAINS`` names."""
+    return Registry(import_string(settings.TASKYARD_DOMAINS))

@@ -1,0 +1,18 @@
+"""The two errors a task may raise to say what shall become of it."""
+
+from datetime import timedelta
+
+
+class TransientError(Exception):
+    """It may work later: the task is retried as its domain's policy says.
+
+    ``retry_after`` overrides the policy's delay, where the other side said when to come back.
+    """
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PermanentError(Exception):
+    """It will never work: the task fails at once."""

@@ -1,0 +1,1 @@
+"""What became of each task, in the database alone: nothing here speaks AMQP or runs tasks."""

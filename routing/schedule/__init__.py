@@ -1,0 +1,1 @@
+"""When tasks run by themselves: beat and what it has fired."""

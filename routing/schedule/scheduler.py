@@ -1,0 +1,7 @@
+"""Beat's scheduler."""
+
+from celery.beat import PersistentScheduler
+
+
+class Scheduler(PersistentScheduler):
+    pass

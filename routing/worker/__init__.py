@@ -1,0 +1,1 @@
+"""What runs inside a Celery worker: task base, result backend, consumer, pools."""

@@ -1,0 +1,93 @@
+"""The result backend: django-celery-results' tables, with one row from enqueueing to the outcome.
+
+Compared with its parent it writes arguments as real JSON, keeps the true start, and never changes a recorded outcome.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from celery.app.task import Context
+from django_celery_results.backends.database import DatabaseBackend
+
+from routing.ledger import results
+
+
+class ResultBackend(DatabaseBackend):
+    def record_enqueued(self, *, name: str, headers: Mapping[str, Any], body: Any, queue: str) -> None:
+        """Write the PENDING row of a task that is about to be published. Safe to call again."""
+        if headers.get("ignore_result"):
+            return
+        args, kwargs, _ = body
+        content_type, content_encoding, _ = self.encode_content(None)
+        results.record_enqueued(
+            headers["id"],
+            task_name=name,
+            meta={"queue": queue, "root_id": headers.get("root_id"), "parent_id": headers.get("parent_id")},
+            periodic_task_name=headers.get("periodic_task_name"),
+            content_type=content_type,
+            content_encoding=content_encoding,
+            **self._arguments(args, kwargs),
+        )
+
+    def withdraw(self, task_id: str) -> None:
+        """Take back the PENDING row of a task that could not be published."""
+        results.withdraw(task_id)
+
+    def claim(self, request: Context) -> results.Claim | None:
+        """Mark a task as started by this worker. None if its outcome is recorded already."""
+        content_type, content_encoding, _ = self.encode_content(None)
+        return results.claim(
+            request.id,
+            task_name=request.task,
+            worker=request.hostname,
+            meta=_meta(request),
+            content_type=content_type,
+            content_encoding=content_encoding,
+            **self._arguments(request.args, request.kwargs),
+        )
+
+    def _store_result(
+        self,
+        task_id: str,
+        result: Any,
+        status: str,
+        traceback: str | None = None,
+        request: Context | None = None,
+        using: str | None = None,
+    ) -> Any:
+        content_type, content_encoding, encoded = self.encode_content(result)
+        fields: dict[str, Any] = {}
+        if request is not None:
+            fields = {"task_name": request.task, **self._arguments(request.args, request.kwargs)}
+            # The worker's main process stores revoked and killed tasks without always knowing these.
+            if request.hostname:
+                fields["worker"] = request.hostname
+        results.store(
+            task_id,
+            status=status,
+            result=encoded,
+            # A traceback may hold a NUL, which PostgreSQL cannot store.
+            traceback=traceback.replace("\0", "\\0") if traceback else traceback,
+            meta={**(_meta(request) if request else {}), "children": self.current_task_children(request)},
+            content_type=content_type,
+            content_encoding=content_encoding,
+            **{name: value for name, value in fields.items() if value is not None},
+        )
+        return encoded
+
+    def _arguments(self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> dict[str, str]:
+        _, _, task_args = self.encode_content(list(args or ()))
+        _, _, task_kwargs = self.encode_content(dict(kwargs or {}))
+        return {"task_args": task_args, "task_kwargs": task_kwargs}
+
+
+def _meta(request: Context) -> dict[str, Any]:
+    delivery = request.delivery_info or {}
+    return {
+        "queue": delivery.get("routing_key"),
+        "attempt": (request.retries or 0) + 1,
+        "root_id": request.root_id,
+        "parent_id": request.parent_id,
+    }
+
+

@@ -1,0 +1,82 @@
+"""The base of every task: limits and retries from its domain, a claim before its body."""
+
+import random
+from typing import Any
+
+import celery
+from celery.exceptions import Ignore, Reject
+from celery.utils.log import get_task_logger
+
+from routing.domains import Domain, registry
+from routing.errors import TransientError
+
+logger = get_task_logger(__name__)
+
+
+class Poison(Exception):
+    """A task that keeps killing the worker that runs it."""
+
+    def __init__(self, task_name: str, runs: int) -> None:
+        super().__init__(
+            f"{task_name} was started {runs} times and each time its worker died before it finished, so it is set aside. "
+            "Look for what kills it (memory, a native library, a signal) in the pool's log."
+        )
+
+
+class Task(celery.Task):
+    """Celery's task, which raises TransientError to be retried by its domain's policy; any other error is final.
+
+    Time limits and retry figures given to the decorator go before the domain's.
+    """
+
+    autoretry_for = (TransientError,)
+
+    @classmethod
+    def on_bound(cls, app: celery.Celery) -> None:
+        super().on_bound(app)
+        domain = cls.domain()
+        if domain is None:
+            return
+        defaults = {
+            "time_limit": domain.time_limit.total_seconds(),
+            "soft_time_limit": domain.soft_time_limit.total_seconds(),
+            "max_retries": domain.retry.max_retries,
+            "default_retry_delay": domain.retry.first_delay.total_seconds(),
+        }
+        for name, value in defaults.items():
+            if name not in vars(cls):
+                setattr(cls, name, value)
+
+    @classmethod
+    def domain(cls) -> Domain | None:
+        return registry().of_task(cls.name) if cls.name else None
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        if self.request.is_eager:
+            return
+        claim = self.backend.claim(self.request)
+        if claim is None:
+            logger.info("%s[%s] was delivered again after its outcome was recorded; not run", self.name, task_id)
+            raise Ignore
+        domain = self.domain()
+        if domain and claim.runs > domain.run_limit:
+            self._set_aside(task_id, claim.runs - 1)
+
+    def retry(self, args: Any = None, kwargs: Any = None, exc: Any = None, **options: Any) -> Any:
+        """As ``celery.Task.retry``; without countdown or eta, the domain's policy says when."""
+        domain = self.domain()
+        if domain and options.get("countdown") is None and options.get("eta") is None:
+            wanted = exc.retry_after if isinstance(exc, TransientError) else None
+            delay = wanted or domain.retry.delay(self.request.retries, random.random())  # noqa: S311
+            options["countdown"] = delay.total_seconds()
+        return super().retry(args, kwargs, exc=exc, **options)
+
+    def _set_aside(self, task_id: str, runs: int) -> None:
+        """Record the failure, then let the broker keep the message among the domain's dead letters.
+
+        A crash between the two redelivers the message; the claim then finds the outcome and acks it unrun.
+        """
+        poison = Poison(self.name, runs)
+        logger.error("%s[%s]: %s", self.name, task_id, poison)
+        self.backend.mark_as_failure(task_id, poison, request=self.request)
+        raise Reject(str(poison), requeue=False)

@@ -1,0 +1,17 @@
+"""Waiting for a condition, with a deadline, in place of sleeping."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T], *, seconds: float = 30, what: str = "") -> T:
+    """Return the condition's first true value. Fails, saying what was awaited, when the deadline passes."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Waited {seconds} s in vain for {what or condition}; last seen: {value!r}")
+        time.sleep(0.05)
+    return value
