@@ -14,7 +14,16 @@ T = TypeVar("T")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 DATABASE_SCHEMES = ("postgres", "postgresql", "sqlite")
-EMAIL_SCHEMES = ("smtp", "smtp+tls", "smtps", "smtp+ssl", "filemail", "consolemail", "memorymail", "dummymail")
+EMAIL_SCHEMES = (
+    "smtp",
+    "smtp+tls",
+    "smtps",
+    "smtp+ssl",
+    "filemail",
+    "consolemail",
+    "memorymail",
+    "dummymail",
+)
 
 
 class Environment:
@@ -90,7 +99,13 @@ class Environment:
         """An AMQP URL, or several separated by ``;`` for the nodes of a cluster."""
         value = self.text(name, default)
         for url in value.split(";"):
-            self._url(name, url, ("amqp", "amqps", "pyamqp"), lambda _: {}, "use amqp://user:password@host:5672/vhost.")
+            self._url(
+                name,
+                url,
+                ("amqp", "amqps", "pyamqp"),
+                lambda _: {},
+                "use amqp://user:password@host:5672/vhost.",
+            )
         return value
 
     def _url(

@@ -44,7 +44,16 @@ def config(*, fmt: str, level: str) -> dict[str, Any]:
 def _renderers(fmt: str) -> list[Any]:
     if fmt == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=_in_colour(), pad_event_to=0, sort_keys=False)]
+    return [
+        _without_data,
+        structlog.dev.ConsoleRenderer(colors=_in_colour(), pad_event_to=0, sort_keys=False),
+    ]
+
+
+def _without_data(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Celery attaches each message's fields once more as ``data``: good for machines, noise for people."""
+    event.pop("data", None)
+    return event
 
 
 def _in_colour() -> bool:

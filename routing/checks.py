@@ -5,7 +5,8 @@ from typing import Any
 
 from celery import current_app
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as CheckWarning
 from django.utils.module_loading import autodiscover_modules
 
 from routing.domains import Domain, registry
@@ -52,14 +53,14 @@ def _limits() -> Iterator[CheckMessage]:
     for domain in registry():
         if domain.time_limit >= timeout:
             yield Error(
-                f"Domain {domain.name!r} lets a task run for {domain.time_limit}, but RabbitMQ takes a message back after "
-                f"{timeout} (consumer_timeout).",
+                f"Domain {domain.name!r} lets a task run for {domain.time_limit}, but RabbitMQ takes a message back "
+                f"after {timeout} (consumer_timeout).",
                 hint="Lower time_limit in project/domains.py, or raise consumer_timeout on the broker and "
                 "BROKER_CONSUMER_TIMEOUT here.",
                 id="routing.E004",
             )
         elif (held := _longest_hold(domain) * domain.time_limit) >= timeout:
-            yield Warning(
+            yield CheckWarning(
                 f"Domain {domain.name!r}: a message may be held for up to {held} behind others of its worker, but "
                 f"RabbitMQ takes it back after {timeout} (consumer_timeout).",
                 hint="Lower prefetch or time_limit in project/domains.py.",
@@ -67,8 +68,8 @@ def _limits() -> Iterator[CheckMessage]:
             )
         if (longest := domain.retry.max_delay * (1 + domain.retry.jitter)) >= timeout:
             yield Error(
-                f"Domain {domain.name!r} may wait {longest} for a retry, but RabbitMQ takes a message back after {timeout} "
-                "(consumer_timeout).",
+                f"Domain {domain.name!r} may wait {longest} for a retry, but RabbitMQ takes a message back after "
+                f"{timeout} (consumer_timeout).",
                 hint="Lower retry.max_delay in project/domains.py.",
                 id="routing.E005",
             )

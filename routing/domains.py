@@ -31,7 +31,7 @@ class RetryPolicy:
 
     def delay(self, retries: int, chance: float) -> timedelta:
         """How long to wait before the next run, after ``retries`` retries; ``chance`` is random in [0, 1)."""
-        backoff = min(self.first_delay * 2**retries, self.max_delay)
+        backoff: timedelta = min(self.first_delay * (1 << retries), self.max_delay)
         return backoff * (1 + self.jitter * (2 * chance - 1))
 
 
@@ -94,6 +94,9 @@ class Domain:
             yield f"each lane once, please; these are {lanes}."
         for lane in RESERVED_LANES.intersection(lanes):
             yield f"no lane can be called {lane!r}: {self.name}.{lane} keeps the domain's dead letters."
+        yield from self._wrong_figures()
+
+    def _wrong_figures(self) -> Iterator[str]:
         for pool in self.lanes:
             if (pool.concurrency or self.concurrency) < 1:
                 yield f"lane {pool.name!r} needs a concurrency of at least 1."

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from celery import Celery, current_app, signals
+from celery.exceptions import QueueNotFound
 from celery.result import AsyncResult
 from celery.utils import uuid
-from celery.utils.time import maybe_iso8601
 from django.conf import settings
 from django.utils import timezone
+
+if TYPE_CHECKING:
+    from routing.worker.backend import ResultBackend
 
 
 class DelayTooLong(ValueError):
@@ -17,20 +20,20 @@ class DelayTooLong(ValueError):
 
     def __init__(self, delay: timedelta, limit: timedelta) -> None:
         super().__init__(
-            f"A task can be delayed by {limit} at most, not by {delay}: until it is due, a worker holds its message, and "
-            "RabbitMQ takes back what is held longer than its consumer_timeout. Put long delays into the beat schedule, "
-            "or raise consumer_timeout on the broker and BROKER_CONSUMER_TIMEOUT here."
+            f"A task can be delayed by {limit} at most, not by {delay}: until it is due, a worker holds its message, "
+            "and RabbitMQ takes back what is held longer than its consumer_timeout. Put long delays into the beat "
+            "schedule, or raise consumer_timeout on the broker and BROKER_CONSUMER_TIMEOUT here."
         )
 
 
 class Pipeline(Celery):
     """Celery without its native delayed delivery, and with a result row from the moment of enqueueing."""
 
-    def send_task(
+    def send_task(  # type: ignore[override]
         self,
         name: str,
         args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
         countdown: float | None = None,
         eta: datetime | str | None = None,
         task_id: str | None = None,
@@ -42,7 +45,11 @@ class Pipeline(Celery):
         that expires, so that RabbitMQ dead-letters it and nobody learns its outcome. Both travel as headers instead:
         the worker holds the task until it is due and revokes what has expired.
         """
-        options["headers"] = {**(options.get("headers") or {}), **_timing(countdown, eta, options.pop("expires", None))}
+        self._require_queue(options.get("queue"))
+        options["headers"] = {
+            **(options.get("headers") or {}),
+            **_timing(countdown, eta, options.pop("expires", None)),
+        }
         task_id = task_id or uuid()
         try:
             return super().send_task(name, args, kwargs, task_id=task_id, **options)
@@ -50,15 +57,26 @@ class Pipeline(Celery):
             # Nothing was published, or the broker refused it: no row may promise that it will run.
             # A process that dies right here leaves a PENDING row whose message may or may not exist.
             if not options.get("retries"):
-                self.backend.withdraw(task_id)
+                _results(self).withdraw(task_id)
             raise
 
+    def _require_queue(self, queue: object) -> None:
+        """``create_missing_queues`` is off; without this a caller would learn nothing but the wrong name."""
+        name = getattr(queue, "name", queue)
+        if name is not None and name not in self.amqp.queues:
+            raise QueueNotFound(
+                f"No queue is called {name!r}. Use one of {', '.join(self.amqp.queues)}, or declare a lane for it in "
+                "project/domains.py."
+            )
 
-def record_enqueued(
-    *, headers: Mapping[str, Any], body: Any, routing_key: str, sender: str, **_: object
-) -> None:
+
+def record_enqueued(*, headers: Mapping[str, Any], body: Any, routing_key: str, sender: str, **_: object) -> None:
     """Write the PENDING row just before the message is published."""
-    current_app.backend.record_enqueued(name=sender, headers=headers, body=body, queue=routing_key)
+    _results(current_app).record_enqueued(name=sender, headers=headers, body=body, queue=routing_key)
+
+
+def _results(app: Celery) -> "ResultBackend":
+    return cast("ResultBackend", app.backend)
 
 
 signals.before_task_publish.connect(record_enqueued, dispatch_uid="routing.record_enqueued")
@@ -68,7 +86,8 @@ def _timing(
     countdown: float | None, eta: datetime | str | None, expires: datetime | str | float | None
 ) -> dict[str, str | None]:
     """The message headers that the worker reads these from."""
-    due_at = _moment(eta or countdown) if eta or countdown else None
+    wanted = eta or countdown
+    due_at = _moment(wanted) if wanted else None
     if due_at and (delay := due_at - timezone.now()) > settings.TASKYARD_LONGEST_DELAY:
         raise DelayTooLong(delay, settings.TASKYARD_LONGEST_DELAY)
     return {
@@ -80,7 +99,9 @@ def _timing(
 def _moment(when: datetime | str | float) -> datetime:
     if isinstance(when, int | float):
         return timezone.now() + timedelta(seconds=when)
-    moment = maybe_iso8601(when)
+    moment = datetime.fromisoformat(when) if isinstance(when, str) else when
     if timezone.is_naive(moment):
-        raise ValueError(f"{when!r} has no time zone. Use django.utils.timezone.now() + timedelta(…), or an aware datetime.")
+        raise ValueError(
+            f"{when!r} has no time zone. Use django.utils.timezone.now() + timedelta(…), or an aware datetime."
+        )
     return moment

@@ -21,7 +21,7 @@ class NoDomain(LookupError):
 
 
 def route(
-    name: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, options: object, **_: object
+    name: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, *_: object, **__: object
 ) -> dict[str, str]:
     """The default lane of the domain that claims the task. A caller's own ``queue=`` goes before it.
 

@@ -90,9 +90,23 @@ class Postgresql:
         if self._as_user:
             self.data.parent.chmod(0o755)
             shutil.chown(self.data, "postgres")
-        self._run("initdb", "--auth=trust", "--username=taskyard", "--encoding=UTF8", "--no-sync", f"--pgdata={self.data}")
+        self._run(
+            "initdb",
+            "--auth=trust",
+            "--username=taskyard",
+            "--encoding=UTF8",
+            "--no-sync",
+            f"--pgdata={self.data}",
+        )
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-        self._run("pg_ctl", f"--pgdata={self.data}", "--wait", f"--options={options}", f"--log={self.data / 'log'}", "start")
+        self._run(
+            "pg_ctl",
+            f"--pgdata={self.data}",
+            "--wait",
+            f"--options={options}",
+            f"--log={self.data / 'log'}",
+            "start",
+        )
 
     def stop(self) -> None:
         self._run("pg_ctl", f"--pgdata={self.data}", "--wait", "--mode=immediate", "stop")
@@ -124,15 +138,6 @@ def database_server() -> Iterator[Postgresql | None]:
     server.start()
     yield server
     server.stop()
-
-
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(database_server: Postgresql | None) -> None:
-    """Start the server before pytest-django makes its database, and keep SQLite's in a file that workers can open."""
-    from django.db import connections
-
-    if DATABASE == "sqlite":
-        connections.databases["default"]["TEST"]["NAME"] = str(FOLDER / "tests.sqlite3")
 
 
 def pytest_report_header() -> str:

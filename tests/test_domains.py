@@ -34,7 +34,7 @@ def test_a_domain_claims_what_is_below_its_name_unless_told_otherwise() -> None:
     ],
 )
 def test_a_wrong_declaration_names_the_cure(declaration: dict[str, object], cure: str) -> None:
-    with pytest.raises(ImproperlyConfigured, match="project/domains.py") as error:
+    with pytest.raises(ImproperlyConfigured, match=r"project/domains\.py") as error:
         Domain(**declaration)  # type: ignore[arg-type]
 
     assert cure in str(error.value)

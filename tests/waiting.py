@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], *, seconds: float = 30, what: str = "") -> T:
+def until(condition: Callable[[], T | None], *, seconds: float = 30, what: str = "") -> T:
     """Return the condition's first true value. Fails, saying what was awaited, when the deadline passes."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

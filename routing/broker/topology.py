@@ -18,9 +18,7 @@ UNROUTED = Exchange("taskyard.unrouted", type="fanout", durable=True)
 TASKS = Exchange("taskyard", type="topic", durable=True, arguments={"alternate-exchange": UNROUTED.name})
 DEAD = Exchange("taskyard.dead", type="direct", durable=True)
 
-UNROUTED_QUEUE = Queue(
-    "taskyard.unrouted", exchange=UNROUTED, durable=True, queue_arguments={"x-queue-type": "quorum"}
-)
+UNROUTED_QUEUE = Queue("taskyard.unrouted", exchange=UNROUTED, durable=True, queue_arguments={"x-queue-type": "quorum"})
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def depths(connection: Connection, names: Iterable[str]) -> dict[str, QueueDepth
     for name in names:
         with connection.channel() as channel:
             try:
-                _, ready, consumers = channel.queue_declare(name, passive=True)
+                _, ready, consumers = channel.queue_declare(name, passive=True)  # type: ignore[attr-defined]
             except connection.channel_errors:
                 found[name] = None
             else:

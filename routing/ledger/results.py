@@ -39,7 +39,7 @@ def record_enqueued(task_id: str, *, meta: dict[str, Any], **fields: Any) -> boo
 def withdraw(task_id: str) -> bool:
     """Take back the row of a task whose message was not published."""
     deleted, _ = TaskResult.objects.filter(task_id=task_id, status=states.PENDING).delete()
-    return deleted > 0
+    return bool(deleted)
 
 
 def claim(task_id: str, *, worker: str, meta: dict[str, Any], **fields: Any) -> Claim | None:
@@ -49,7 +49,8 @@ def claim(task_id: str, *, worker: str, meta: dict[str, Any], **fields: Any) -> 
     """
     with transaction.atomic():
         row, created = TaskResult.objects.select_for_update().get_or_create(
-            task_id=task_id, defaults={"status": states.STARTED, "worker": worker, "meta": json.dumps(meta), **fields}
+            task_id=task_id,
+            defaults={"status": states.STARTED, "worker": worker, "meta": json.dumps(meta), **fields},
         )
         if row.status in RECORDED and not created:
             return None
@@ -75,7 +76,7 @@ def store(task_id: str, *, status: str, meta: dict[str, Any], **fields: Any) -> 
         won = TaskResult.objects.filter(_OPEN, pk=row.pk).update(
             status=status, date_done=timezone.now(), meta=json.dumps({**read_meta(row), **meta}), **fields
         )
-    return won == 1
+    return bool(won)
 
 
 def read_meta(row: TaskResult) -> dict[str, Any]:

@@ -4,12 +4,13 @@ Compared with its parent it writes arguments as real JSON, keeps the true start,
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from celery.app.task import Context
 from django_celery_results.backends.database import DatabaseBackend
 
 from routing.ledger import results
+from routing.ledger.patience import until_reachable
 
 
 class ResultBackend(DatabaseBackend):
@@ -33,10 +34,11 @@ class ResultBackend(DatabaseBackend):
         """Take back the PENDING row of a task that could not be published."""
         results.withdraw(task_id)
 
-    def claim(self, request: Context) -> results.Claim | None:
+    def claim(self, request: Any) -> results.Claim | None:
         """Mark a task as started by this worker. None if its outcome is recorded already."""
         content_type, content_encoding, _ = self.encode_content(None)
-        return results.claim(
+        claim = partial(
+            results.claim,
             request.id,
             task_name=request.task,
             worker=request.hostname,
@@ -45,6 +47,7 @@ class ResultBackend(DatabaseBackend):
             content_encoding=content_encoding,
             **self._arguments(request.args, request.kwargs),
         )
+        return until_reachable(claim)
 
     def _store_result(
         self,
@@ -52,7 +55,7 @@ class ResultBackend(DatabaseBackend):
         result: Any,
         status: str,
         traceback: str | None = None,
-        request: Context | None = None,
+        request: Any | None = None,
         using: str | None = None,
     ) -> Any:
         content_type, content_encoding, encoded = self.encode_content(result)
@@ -62,7 +65,8 @@ class ResultBackend(DatabaseBackend):
             # The worker's main process stores revoked and killed tasks without always knowing these.
             if request.hostname:
                 fields["worker"] = request.hostname
-        results.store(
+        store = partial(
+            results.store,
             task_id,
             status=status,
             result=encoded,
@@ -73,6 +77,7 @@ class ResultBackend(DatabaseBackend):
             content_encoding=content_encoding,
             **{name: value for name, value in fields.items() if value is not None},
         )
+        until_reachable(store)
         return encoded
 
     def _arguments(self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> dict[str, str]:
@@ -81,7 +86,7 @@ class ResultBackend(DatabaseBackend):
         return {"task_args": task_args, "task_kwargs": task_kwargs}
 
 
-def _meta(request: Context) -> dict[str, Any]:
+def _meta(request: Any) -> dict[str, Any]:
     delivery = request.delivery_info or {}
     return {
         "queue": delivery.get("routing_key"),
@@ -89,5 +94,3 @@ def _meta(request: Context) -> dict[str, Any]:
         "root_id": request.root_id,
         "parent_id": request.parent_id,
     }
-
-

@@ -13,7 +13,7 @@ logger = get_logger(__name__)
 
 
 class Consumer(CeleryConsumer):
-    class Blueprint(CeleryConsumer.Blueprint):
+    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc, valid-type]
         default_steps = [
             step for step in CeleryConsumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")
         ]
@@ -38,4 +38,3 @@ class Consumer(CeleryConsumer):
             exc,
         )
         message.reject(requeue=False)
-

@@ -30,6 +30,7 @@ def command(pool: Pool, extra: Sequence[str] = ()) -> list[str]:
         "-m",
         "celery",
         "--app=project",
+        "--quiet",
         "worker",
         f"--queues={pool.name}",
         f"--hostname={pool.name}@%h",

@@ -18,12 +18,12 @@ class Poison(Exception):
 
     def __init__(self, task_name: str, runs: int) -> None:
         super().__init__(
-            f"{task_name} was started {runs} times and each time its worker died before it finished, so it is set aside. "
-            "Look for what kills it (memory, a native library, a signal) in the pool's log."
+            f"{task_name} was started {runs} times and each time its worker died before it finished, so it is set "
+            "aside. Look for what kills it (memory, a native library, a signal) in the pool's log."
         )
 
 
-class Task(celery.Task):
+class Task(celery.Task):  # type: ignore[type-arg]
     """Celery's task, which raises TransientError to be retried by its domain's policy; any other error is final.
 
     Time limits and retry figures given to the decorator go before the domain's.
@@ -54,7 +54,7 @@ class Task(celery.Task):
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         if self.request.is_eager:
             return
-        claim = self.backend.claim(self.request)
+        claim = self.backend.claim(self.request)  # type: ignore[attr-defined]
         if claim is None:
             logger.info("%s[%s] was delivered again after its outcome was recorded; not run", self.name, task_id)
             raise Ignore
@@ -62,7 +62,9 @@ class Task(celery.Task):
         if domain and claim.runs > domain.run_limit:
             self._set_aside(task_id, claim.runs - 1)
 
-    def retry(self, args: Any = None, kwargs: Any = None, exc: Any = None, **options: Any) -> Any:
+    def retry(  # type: ignore[override]
+        self, args: Any = None, kwargs: Any = None, exc: Any = None, **options: Any
+    ) -> Any:
         """As ``celery.Task.retry``; without countdown or eta, the domain's policy says when."""
         domain = self.domain()
         if domain and options.get("countdown") is None and options.get("eta") is None:

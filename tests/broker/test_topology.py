@@ -20,7 +20,13 @@ def connection(broker_url: str) -> Iterator[Connection]:
 
 
 def test_every_lane_and_domain_has_its_queue(connection: Connection) -> None:
-    names = ["notifications", "notifications.urgent", "notifications.bulk", "notifications.dead", "taskyard.unrouted"]
+    names = [
+        "notifications",
+        "notifications.urgent",
+        "notifications.bulk",
+        "notifications.dead",
+        "taskyard.unrouted",
+    ]
 
     depths = topology.depths(connection, [*names, "no.such.queue"])
 

@@ -1,0 +1,55 @@
+"""``manage.py pool NAME`` becomes the worker pool of that queue; ``--list`` shows all of them."""
+
+import argparse
+import os
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.table import Table
+
+from routing.domains import Pool, registry
+from routing.worker import pools
+
+
+class Command(BaseCommand):
+    help = "Start the worker pool of a queue with its declared limits. Options after -- go to celery worker."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", nargs="?", help="the queue's name, such as notifications.urgent")
+        parser.add_argument("--list", action="store_true", dest="show", help="show every pool and its limits")
+        parser.add_argument("extra", nargs="*", help=argparse.SUPPRESS)
+
+    def handle(self, *, name: str | None, show: bool, extra: list[str], **_: Any) -> None:
+        if show:
+            Console().print(_table(list(registry().pools.values())))
+            return
+        if name is None:
+            raise CommandError(
+                f"Which pool? One of: {', '.join(registry().pools)}. --list shows their limits."
+            )
+        try:
+            command = pools.command(pools.get(name), extra)
+        except pools.UnknownPool as error:
+            raise CommandError(str(error)) from None
+        # The worker takes this process's place, so that a supervisor's signals reach it and nobody else.
+        os.execv(command[0], command)  # noqa: S606
+
+
+def _table(rows: list[Pool]) -> Table:
+    caption = "Prefetch: messages a process holds, the one it runs included. Limits: soft / hard, in seconds."
+    table = Table(title="Worker pools", title_justify="left", caption=caption, caption_justify="left")
+    table.add_column("Pool = queue", no_wrap=True)
+    for heading in ("Processes", "Prefetch", "Limits", "Runs", "Retries"):
+        table.add_column(heading, justify="right")
+    for pool in rows:
+        domain = pool.domain
+        table.add_row(
+            pool.name,
+            str(pool.concurrency),
+            str(pool.prefetch),
+            f"{domain.soft_time_limit.total_seconds():g} / {domain.time_limit.total_seconds():g}",
+            str(domain.run_limit),
+            str(domain.retry.max_retries),
+        )
+    return table

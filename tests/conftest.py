@@ -1,0 +1,16 @@
+"""Fixtures that every test may use."""
+
+import pytest
+from django.db import connections
+
+from tests import services
+from tests.workers import clean_broker, start_worker
+
+__all__ = ["clean_broker", "start_worker"]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(database_server: services.Postgresql | None) -> None:
+    """Start the server before pytest-django makes its database; keep SQLite's in a file that workers can open."""
+    if services.DATABASE == "sqlite":
+        connections.databases["default"]["TEST"]["NAME"] = str(services.FOLDER / "tests.sqlite3")

@@ -1,0 +1,227 @@
+"""What a real worker does with a task, from enqueueing to the stored result."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from celery import chord, current_app
+from celery.result import AsyncResult
+from django_celery_results.models import TaskResult
+from kombu import Connection
+
+from routing.broker import topology
+from routing.domains import registry
+from routing.ledger import results
+from tests import probe
+from tests.waiting import until
+from tests.workers import Process
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.broker]
+
+StartWorker = Callable[..., Process]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> str:
+    return str(tmp_path / "journal")
+
+
+def state_of(result: AsyncResult[object]) -> str:
+    return str(TaskResult.objects.get(task_id=result.id).status)
+
+
+def finished(result: AsyncResult[object]) -> TaskResult:
+    """The row of a task, once its outcome is recorded."""
+    rows = TaskResult.objects.filter(task_id=result.id, status__in=results.RECORDED)
+    return until(rows.first, what=f"the outcome of {result.id}")
+
+
+def dead_letters(broker: Connection, domain: str) -> int:
+    depth = topology.depths(broker, [f"{domain}.dead"])[f"{domain}.dead"]
+    return depth.ready if depth else 0
+
+
+def test_a_result_row_tells_the_whole_story(start_worker: StartWorker, journal: str) -> None:
+    start_worker("notifications")
+
+    row = finished(probe.notify.delay(journal))
+
+    assert row.status == "SUCCESS"
+    assert row.task_name == "notifications.probe"
+    assert json.loads(row.task_args) == [journal]
+    assert json.loads(row.result) == {"runs": 1, "text": "größer"}
+    assert row.date_created <= row.date_started <= row.date_done
+    assert row.worker.startswith("notifications@")
+    assert results.read_meta(row)["queue"] == "notifications"
+    assert results.read_meta(row)["attempt"] == 1
+
+
+def test_a_task_is_seen_waiting_before_any_worker_runs(
+    transactional_db: None, clean_broker: Connection, journal: str
+) -> None:
+    result = probe.notify.delay(journal)
+
+    assert state_of(result) == "PENDING"
+    assert result.state == "PENDING"
+
+
+def test_one_pool_never_takes_anothers_task(start_worker: StartWorker, journal: str) -> None:
+    start_worker("reporting")
+    other = probe.notify.delay(journal)
+    urgent = probe.notify.apply_async((journal,), queue="notifications.urgent")
+
+    own = finished(probe.report.delay(journal))
+
+    assert own.status == "SUCCESS"
+    assert [state_of(other), state_of(urgent)] == ["PENDING", "PENDING"]
+    start_worker("notifications")
+    assert finished(other).worker.startswith("notifications@")
+    assert state_of(urgent) == "PENDING"
+
+
+def test_a_passing_error_is_retried(start_worker: StartWorker, journal: str) -> None:
+    start_worker("reporting")
+
+    row = finished(probe.succeed_at_third_run.delay(journal))
+
+    assert (row.status, row.result) == ("SUCCESS", "3")
+    assert results.read_meta(row)["attempt"] == 3
+
+
+def test_the_policys_first_retry_comes_after_a_minute(start_worker: StartWorker) -> None:
+    start_worker("reporting")
+
+    result = probe.fail_for_a_passing_reason.delay()
+
+    until(lambda: state_of(result) == "RETRY", what="the retry")
+    due_at = datetime.fromisoformat(until(_held_until, what="the worker to hold it"))
+    retried_at = TaskResult.objects.get(task_id=result.id).date_done
+    assert 50 < (due_at - retried_at).total_seconds() < 70
+
+
+def _held_until() -> str | None:
+    """When the only task that a worker holds is due."""
+    replies = current_app.control.inspect().scheduled() or {}
+    return next((task["eta"] for held in replies.values() for task in held or ()), None)
+
+
+def test_any_other_error_is_final_and_kept_readable(start_worker: StartWorker) -> None:
+    start_worker("reporting")
+
+    row = finished(probe.fail_for_good.delay())
+
+    assert row.status == "FAILURE"
+    assert json.loads(row.result)["exc_type"] == "PermanentError"
+    assert "no such address" in row.traceback
+
+
+def test_a_task_over_its_hard_limit_fails(start_worker: StartWorker) -> None:
+    start_worker("reporting")
+
+    row = finished(probe.overrun.delay())
+
+    assert row.status == "FAILURE"
+    assert json.loads(row.result)["exc_type"] == "TimeLimitExceeded"
+
+
+def test_a_task_that_kills_its_workers_is_set_aside(
+    start_worker: StartWorker, clean_broker: Connection, journal: str
+) -> None:
+    start_worker("reporting")
+
+    row = finished(probe.kill_its_process.delay(journal))
+
+    limit = registry().pools["reporting"].domain.run_limit
+    assert json.loads(row.result)["exc_type"] == "Poison"
+    assert len(Path(journal).read_text().splitlines()) == limit
+    until(lambda: dead_letters(clean_broker, "reporting") == 1, what="the dead letter")
+
+
+def test_a_task_survives_the_death_of_its_whole_pool(start_worker: StartWorker, journal: str, tmp_path: Path) -> None:
+    first = start_worker("reporting")
+    release = tmp_path / "release"
+    result = probe.wait_for_file.delay(journal, str(release))
+    until(lambda: state_of(result) == "STARTED", what="the first run")
+
+    first.kill()
+    release.touch()
+    start_worker("reporting")
+
+    assert finished(result).result == "2"
+
+
+def test_a_pool_told_to_stop_finishes_what_it_runs(start_worker: StartWorker, journal: str, tmp_path: Path) -> None:
+    worker = start_worker("reporting")
+    release = tmp_path / "release"
+    result = probe.wait_for_file.delay(journal, str(release))
+    until(lambda: state_of(result) == "STARTED", what="the run")
+
+    worker.popen.send_signal(signal.SIGTERM)
+    until(lambda: worker.says("Warm shutdown"), what="the warm shutdown")
+    release.touch()
+
+    assert finished(result).result == "1"
+    assert worker.popen.wait(20) == 0
+
+
+def test_a_message_delivered_again_after_its_outcome_is_not_run(
+    start_worker: StartWorker, clean_broker: Connection, journal: str
+) -> None:
+    worker = start_worker("reporting")
+    result = probe.report.delay(journal)
+    finished(result)
+
+    probe.report.apply_async((journal,), task_id=result.id)
+
+    until(lambda: worker.says("delivered again"), what="the second delivery")
+    assert finished(probe.report.delay(journal)).result == "2"
+
+
+def test_what_cannot_be_decoded_is_kept_as_a_dead_letter(start_worker: StartWorker, clean_broker: Connection) -> None:
+    start_worker("reporting")
+
+    clean_broker.Producer().publish(
+        b"\xff{not json", exchange=topology.TASKS, routing_key="reporting", content_type="application/json",
+        content_encoding="utf-8",
+    )  # fmt: skip
+
+    until(lambda: dead_letters(clean_broker, "reporting") == 1, what="the dead letter")
+
+
+def test_a_task_unknown_to_its_worker_is_kept_as_a_dead_letter(
+    start_worker: StartWorker, clean_broker: Connection
+) -> None:
+    start_worker("reporting")
+
+    current_app.send_task("reporting.no_such_task")
+
+    until(lambda: dead_letters(clean_broker, "reporting") == 1, what="the dead letter")
+
+
+def test_a_chord_collects_its_parts(start_worker: StartWorker) -> None:
+    start_worker("reporting")
+
+    result = chord([probe.add.s(number, number) for number in range(3)], probe.total.s()).apply_async()
+
+    assert finished(result).result == "6"
+
+
+def test_a_task_whose_time_has_passed_is_revoked(start_worker: StartWorker, journal: str) -> None:
+    result = probe.report.apply_async((journal,), expires=-1)
+
+    start_worker("reporting")
+
+    assert finished(result).status == "REVOKED"
+    assert not os.path.exists(journal)  # noqa: PTH110
+
+
+def test_the_plain_celery_commands_work(start_worker: StartWorker, journal: str) -> None:
+    start_worker("reporting")
+
+    replies = current_app.control.inspect(timeout=5).ping()
+
+    assert [reply for node, reply in (replies or {}).items() if node.startswith("reporting@")] == [{"ok": "pong"}]

@@ -1,0 +1,76 @@
+"""Environment variables, right and wrong."""
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from project.environment import Environment
+
+
+def test_a_postgresql_url_becomes_a_django_database() -> None:
+    database = Environment({"D": "postgresql://me:p%40ss@db.example.com:5433/tasks"}).database("D", "")
+
+    assert database["ENGINE"] == "django.db.backends.postgresql"
+    assert (database["HOST"], database["PORT"], database["NAME"]) == ("db.example.com", 5433, "tasks")
+    assert (database["USER"], database["PASSWORD"]) == ("me", "p@ss")
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "tls", "ssl"),
+    [
+        ("smtp://mail.example.com", 25, False, False),
+        ("smtp+tls://me:secret@mail.example.com:587", 587, True, False),
+        ("smtps://me:secret@mail.example.com", 465, False, True),
+    ],
+)
+def test_an_smtp_url_becomes_djangos_email_settings(url: str, port: int, tls: bool, ssl: bool) -> None:
+    settings = Environment({"E": url}).email("E", "")
+
+    assert settings["EMAIL_HOST"] == "mail.example.com"
+    assert settings["EMAIL_PORT"] == port
+    assert settings.get("EMAIL_USE_TLS", False) is tls
+    assert settings.get("EMAIL_USE_SSL", False) is ssl
+
+
+def test_mail_goes_to_files_below_the_given_folder() -> None:
+    assert Environment({}).email("E", "filemail:////srv/mail")["EMAIL_FILE_PATH"] == "/srv/mail"
+
+
+@pytest.mark.parametrize(
+    ("reader", "value", "cure"),
+    [
+        ("boolean", "maybe", "use 1 or 0"),
+        ("integer", "many", "use a whole number, at least 0"),
+        ("integer", "-1", "at least 0"),
+        ("port", "70000", "from 1 to 65535"),
+        ("choice", "yaml", "use one of text, json"),
+        ("time_zone", "Mars/Olympus", "Europe/Paris"),
+        ("database", "mysql://host/name", "use postgresql://"),
+        ("database", "postgresql://host:port/name", "use postgresql://"),
+        ("database", "postgresql://host", "names no database"),
+        ("database", "sqlite://", "names no database"),
+        ("email", "imap://host", "use smtp://"),
+        ("email", "smtp://", "names no host"),
+        ("broker", "redis://localhost", "use amqp://"),
+        ("broker", "amqp://good//;http://bad", "use amqp://"),
+    ],
+)
+def test_a_wrong_value_names_the_variable_and_the_cure(reader: str, value: str, cure: str) -> None:
+    options: dict[str, Any] = {"default": "text"}
+    if reader == "choice":
+        options["choices"] = ("text", "json")
+
+    with pytest.raises(ImproperlyConfigured) as error:
+        getattr(Environment({"NAME": value}), reader)("NAME", **options)
+
+    assert str(error.value).startswith("NAME=")
+    assert cure in str(error.value)
+
+
+def test_a_wrong_url_does_not_show_its_password() -> None:
+    with pytest.raises(ImproperlyConfigured) as error:
+        Environment({"D": "mysql://me:hunter2@host/name"}).database("D", "")
+
+    assert "hunter2" not in str(error.value)
+    assert "me:***@host" in str(error.value)
