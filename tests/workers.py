@@ -55,14 +55,14 @@ def environment() -> dict[str, str]:
 @pytest.fixture
 def clean_broker(broker_url: str) -> Iterator[Connection]:
     """A connection to a broker whose queues exist and are empty, before and after."""
+    _purge(broker_url)
     with Connection(broker_url) as broker:
-        _purge(broker)
         yield broker
-        _purge(broker)
+    _purge(broker_url)
 
 
-def _purge(broker: Connection) -> None:
-    with broker.channel() as channel:
+def _purge(broker_url: str) -> None:
+    with Connection(broker_url) as broker, broker.channel() as channel:
         for queue in topology.declare(broker, registry()):
             channel.queue_purge(queue.name)  # type: ignore[attr-defined]
 

@@ -1,0 +1,85 @@
+"""What happens to tasks while RabbitMQ is away, and after."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from celery import current_app
+from django_celery_results.models import TaskResult
+from kombu import Connection
+from kombu.exceptions import OperationalError
+
+from project.services.rabbitmq import Node
+from routing.domains import registry
+from tests import probe
+from tests.services import free_port
+from tests.waiting import until
+from tests.workers import Process
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.broker]
+
+StartWorker = Callable[..., Process]
+
+
+@pytest.fixture
+def node(broker_node: Node | None) -> Node:
+    """The suite's own node, which this test may stop; a broker of somebody else's it may not."""
+    if broker_node is None:
+        pytest.skip("BROKER_URL names a broker that this test must not stop")
+    return broker_node
+
+
+@pytest.fixture
+def unreachable_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A port that nobody listens on."""
+    url = f"amqp://guest:guest@127.0.0.1:{free_port(below=45000)}//"
+    monkeypatch.setattr(current_app.conf, "broker_url", url)
+    monkeypatch.setattr(current_app.conf, "broker_write_url", url)
+    current_app.close()
+    yield
+    monkeypatch.undo()
+    current_app.close()
+
+
+def test_a_pool_serves_its_queue_again_after_the_broker_restarted(
+    start_worker: StartWorker, node: Node, tmp_path: Path
+) -> None:
+    journal = str(tmp_path / "journal")
+    start_worker("reporting")
+    waiting = probe.notify.delay(journal)
+
+    node.control("stop_app")
+    node.control("start_app")
+
+    after = probe.report.delay(journal)
+    until(lambda: after.state == "SUCCESS", seconds=60, what="a task sent after the restart")
+    assert waiting.state == "PENDING"
+    start_worker("notifications")
+    until(lambda: waiting.state == "SUCCESS", what="a task that waited through the restart")
+
+
+def test_no_exchange_for_native_delayed_delivery_exists(start_worker: StartWorker, node: Node, tmp_path: Path) -> None:
+    start_worker("reporting")
+    delayed = probe.report.apply_async((str(tmp_path / "journal"),), countdown=0.5)
+    until(lambda: delayed.state == "SUCCESS", what="the delayed task")
+
+    exchanges = node.control("list_exchanges", "name", "--quiet").split()
+
+    assert not [name for name in exchanges if name.startswith("celery_delayed")]
+    assert {"taskyard", "taskyard.dead", "taskyard.unrouted"} <= set(exchanges)
+
+
+def test_every_queue_is_a_quorum_queue_with_a_dead_letter_target(clean_broker: Connection, node: Node) -> None:
+    listed = node.control("list_queues", "name", "type", "arguments", "--quiet").splitlines()
+
+    lanes = [line for line in listed if line.split("\t")[0] in registry().pools]
+    assert len(lanes) == len(registry().pools)
+    assert all("\tquorum\t" in line and '"x-dead-letter-exchange","taskyard.dead"' in line for line in lanes)
+
+
+@pytest.mark.django_db
+def test_a_task_that_could_not_be_published_is_not_promised(unreachable_broker: None) -> None:
+    with pytest.raises(OperationalError):
+        probe.report.delay("nowhere")
+
+    assert not TaskResult.objects.exists()
