@@ -1,0 +1,30 @@
+"""``manage.py topology show|apply``: what the domains imply on the broker, and declaring it."""
+
+import argparse
+from typing import Any
+
+from celery import current_app
+from django.core.management.base import BaseCommand, CommandError
+
+from routing.broker import topology, topology_table
+from routing.domains import registry
+
+
+class Command(BaseCommand):
+    help = "Show the exchanges, queues and bindings that the domains imply, or declare them on the broker."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="show|apply")
+        verbs.add_parser("show", help="print the tables, as Markdown")
+        verbs.add_parser("apply", help="declare everything that is missing; safe to call again")
+
+    def handle(self, *, verb: str, **_: Any) -> None:
+        if verb == "show":
+            self.stdout.write(topology_table.markdown(registry()))
+            return
+        with current_app.connection_for_write(connect_timeout=5) as connection:
+            try:
+                queues = topology.declare(connection, registry())
+            except (*connection.connection_errors, *connection.channel_errors) as error:
+                raise CommandError(f"{connection.as_uri()} did not declare the topology: {error}") from None
+        self.stdout.write(f"{len(queues)} queues and their exchanges are declared on {connection.as_uri()}.")
