@@ -44,10 +44,14 @@ def config(*, fmt: str, level: str) -> dict[str, Any]:
 def _renderers(fmt: str) -> list[Any]:
     if fmt == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [
-        _without_data,
-        structlog.dev.ConsoleRenderer(colors=_in_colour(), pad_event_to=0, sort_keys=False),
-    ]
+    console = structlog.dev.ConsoleRenderer(
+        colors=_in_colour(),
+        pad_event_to=0,
+        sort_keys=False,
+        # The default shows local variables too: long, and some of them secret.
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+    return [_without_data, console]
 
 
 def _without_data(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:

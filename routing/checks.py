@@ -66,10 +66,11 @@ def _limits() -> Iterator[CheckMessage]:
                 hint="Lower prefetch or time_limit in project/domains.py.",
                 id="routing.W001",
             )
-        if (longest := domain.retry.max_delay * (1 + domain.retry.jitter)) >= timeout:
+        if (longest := domain.retry.max_delay * (1 + domain.retry.jitter)) > settings.TASKYARD_LONGEST_DELAY:
             yield Error(
-                f"Domain {domain.name!r} may wait {longest} for a retry, but RabbitMQ takes a message back after "
-                f"{timeout} (consumer_timeout).",
+                f"Domain {domain.name!r} may wait {longest} for a retry, but a task can be delayed by "
+                f"{settings.TASKYARD_LONGEST_DELAY} at most: RabbitMQ takes a message back after {timeout} "
+                "(consumer_timeout).",
                 hint="Lower retry.max_delay in project/domains.py.",
                 id="routing.E005",
             )

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from celery import current_app
+from django.utils.module_loading import autodiscover_modules
 
 from routing import domains
 from routing.checks import check_domains
 from routing.domains import Domain, Lane, RetryPolicy
 
+autodiscover_modules("tasks")
 MINE = Domain(name="reporting", tasks=("*",))
 
 

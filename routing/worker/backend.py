@@ -59,12 +59,9 @@ class ResultBackend(DatabaseBackend):
         using: str | None = None,
     ) -> Any:
         content_type, content_encoding, encoded = self.encode_content(result)
-        fields: dict[str, Any] = {}
-        if request is not None:
-            fields = {"task_name": request.task, **self._arguments(request.args, request.kwargs)}
-            # The worker's main process stores revoked and killed tasks without always knowing these.
-            if request.hostname:
-                fields["worker"] = request.hostname
+        fields = _known_of(request)
+        if getattr(request, "args", None) is not None:
+            fields |= self._arguments(request.args, request.kwargs)
         store = partial(
             results.store,
             task_id,
@@ -72,10 +69,13 @@ class ResultBackend(DatabaseBackend):
             result=encoded,
             # A traceback may hold a NUL, which PostgreSQL cannot store.
             traceback=traceback.replace("\0", "\\0") if traceback else traceback,
-            meta={**(_meta(request) if request else {}), "children": self.current_task_children(request)},
+            meta={
+                **(_meta(request) if hasattr(request, "delivery_info") else {}),
+                "children": self.current_task_children(request),
+            },
             content_type=content_type,
             content_encoding=content_encoding,
-            **{name: value for name, value in fields.items() if value is not None},
+            **fields,
         )
         until_reachable(store)
         return encoded
@@ -94,3 +94,12 @@ def _meta(request: Any) -> dict[str, Any]:
         "root_id": request.root_id,
         "parent_id": request.parent_id,
     }
+
+
+def _known_of(request: Any) -> dict[str, Any]:
+    """Task and worker, where the request tells: Celery passes a thinner one for what it revokes or cannot run."""
+    known = {
+        "task_name": getattr(request, "task", None) or getattr(request, "name", None),
+        "worker": getattr(request, "hostname", None),
+    }
+    return {name: value for name, value in known.items() if value is not None}

@@ -37,4 +37,6 @@ class Consumer(CeleryConsumer):
             message.content_encoding,
             exc,
         )
+        if task_id := (message.headers or {}).get("id"):
+            self.app.backend.mark_as_failure(task_id, exc)
         message.reject(requeue=False)

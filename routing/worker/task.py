@@ -6,6 +6,7 @@ from typing import Any
 import celery
 from celery.exceptions import Ignore, Reject
 from celery.utils.log import get_task_logger
+from django.conf import settings
 
 from routing.domains import Domain, registry
 from routing.errors import TransientError
@@ -70,7 +71,7 @@ class Task(celery.Task):  # type: ignore[type-arg]
         if domain and options.get("countdown") is None and options.get("eta") is None:
             wanted = exc.retry_after if isinstance(exc, TransientError) else None
             delay = wanted or domain.retry.delay(self.request.retries, random.random())  # noqa: S311
-            options["countdown"] = delay.total_seconds()
+            options["countdown"] = min(delay, settings.TASKYARD_LONGEST_DELAY).total_seconds()
         return super().retry(args, kwargs, exc=exc, **options)
 
     def _set_aside(self, task_id: str, runs: int) -> None:

@@ -183,13 +183,19 @@ def test_a_message_delivered_again_after_its_outcome_is_not_run(
 
 def test_what_cannot_be_decoded_is_kept_as_a_dead_letter(start_worker: StartWorker, clean_broker: Connection) -> None:
     start_worker("reporting")
+    TaskResult.objects.create(task_id="unreadable", status="PENDING")
 
     clean_broker.Producer().publish(
-        b"\xff{not json", exchange=topology.TASKS, routing_key="reporting", content_type="application/json",
+        b"\xff{not json",
+        exchange=topology.TASKS,
+        routing_key="reporting",
+        content_type="application/json",
         content_encoding="utf-8",
-    )  # fmt: skip
+        headers={"id": "unreadable", "task": "reporting.probe"},
+    )
 
     until(lambda: dead_letters(clean_broker, "reporting") == 1, what="the dead letter")
+    assert TaskResult.objects.get(task_id="unreadable").status == "FAILURE"
 
 
 def test_a_task_unknown_to_its_worker_is_kept_as_a_dead_letter(
@@ -197,8 +203,9 @@ def test_a_task_unknown_to_its_worker_is_kept_as_a_dead_letter(
 ) -> None:
     start_worker("reporting")
 
-    current_app.send_task("reporting.no_such_task")
+    row = finished(current_app.send_task("reporting.no_such_task"))
 
+    assert json.loads(row.result)["exc_type"] == "NotRegistered"
     until(lambda: dead_letters(clean_broker, "reporting") == 1, what="the dead letter")
 
 
