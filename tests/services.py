@@ -85,30 +85,22 @@ class Postgresql:
         self.port = port
         self._as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
 
-    def start(self) -> None:
+    def create(self) -> None:
         self.data.mkdir(parents=True)
         if self._as_user:
             self.data.parent.chmod(0o755)
             shutil.chown(self.data, "postgres")
         self._run(
-            "initdb",
-            "--auth=trust",
-            "--username=taskyard",
-            "--encoding=UTF8",
-            "--no-sync",
-            f"--pgdata={self.data}",
-        )
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-        self._run(
-            "pg_ctl",
-            f"--pgdata={self.data}",
-            "--wait",
-            f"--options={options}",
-            f"--log={self.data / 'log'}",
-            "start",
+            "initdb", "--auth=trust", "--username=taskyard", "--encoding=UTF8", "--no-sync", f"--pgdata={self.data}"
         )
 
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+        log = f"--log={self.data / 'log'}"
+        self._run("pg_ctl", f"--pgdata={self.data}", "--wait", f"--options={options}", log, "start")
+
     def stop(self) -> None:
+        """Stop at once, as a crash would; the next start recovers."""
         self._run("pg_ctl", f"--pgdata={self.data}", "--wait", "--mode=immediate", "stop")
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -135,6 +127,7 @@ def database_server() -> Iterator[Postgresql | None]:
         yield None
         return
     server = Postgresql(FOLDER, POSTGRESQL_PORT)
+    server.create()
     server.start()
     yield server
     server.stop()
