@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from celery.schedules import crontab
+from django.templatetags.static import static
 
 from project import logs
 from project.domains import DOMAINS
@@ -22,6 +23,7 @@ DEBUG = env.boolean("DEBUG", default=False)
 SECRET_KEY = env.text("SECRET_KEY", "") or load_or_create(VAR / "secret_key")
 
 PORT = env.port("PORT", 8000)
+BIND = env.text("BIND", "127.0.0.1")
 SITE_URL = env.text("SITE_URL", f"http://localhost:{PORT}").rstrip("/")
 _site = urlsplit(SITE_URL)
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *filter(None, [_site.hostname])]
@@ -46,13 +48,16 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
-    "django_celery_results",
+    "routing.console.results_app.ResultsConfig",
+    # For the scripts of the API's documentation, which would else come from a public network.
+    "ninja",
     "routing",
     "notifications",
     "reporting",
     "project",
 ]
 MIDDLEWARE = [
+    "routing.console.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -64,6 +69,8 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -103,10 +110,9 @@ USE_TZ = True
 TIME_ZONE = env.time_zone("TIME_ZONE", "UTC")
 
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # Served straight from the apps' folders: no collectstatic step before the first page.
 WHITENOISE_USE_FINDERS = True
@@ -125,7 +131,12 @@ UNFOLD = {
     "SITE_HEADER": "Taskyard",
     "SITE_SUBHEADER": "Task pipeline",
     "SITE_SYMBOL": "conveyor_belt",
+    "SITE_URL": None,
+    "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "routing.console.start_page.context",
+    "STYLES": [lambda _request: static("console/console.css")],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("console/favicon.svg")}],
+    "SIDEBAR": {"navigation": "routing.console.navigation.groups"},
 }
 
 # --- The pipeline -----------------------------------------------------------------------------------------------------
@@ -134,7 +145,8 @@ BROKER_PORT = env.port("BROKER_PORT", 5690)
 BROKER_URL_IS_GIVEN = bool(env.text("BROKER_URL", ""))
 # RabbitMQ takes a message back that a worker held this long; a system check keeps all time limits below it.
 TASKYARD_CONSUMER_TIMEOUT = timedelta(seconds=env.integer("BROKER_CONSUMER_TIMEOUT", 1800, lowest=60))
-TASKYARD_LONGEST_DELAY = TASKYARD_CONSUMER_TIMEOUT - timedelta(minutes=5)
+# Until it is due, a worker holds a delayed task's message; some of the time is left for the run itself.
+TASKYARD_LONGEST_DELAY = TASKYARD_CONSUMER_TIMEOUT * 5 / 6
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.broker("BROKER_URL", f"amqp://guest:guest@127.0.0.1:{BROKER_PORT}//")
@@ -148,7 +160,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "read_timeout": 15,
     "write_timeout": 15,
 }
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 1}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 3,
+    "interval_start": 0.1,
+    "interval_step": 0.5,
+    "interval_max": 1,
+}
 
 CELERY_RESULT_BACKEND = "routing.worker.backend:ResultBackend"
 CELERY_RESULT_EXTENDED = True
@@ -182,5 +199,8 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
     "clean-up": {"task": "maintenance.cleanup", "schedule": crontab(hour=2, minute=0)},
-    "weekly-report": {"task": "reporting.weekly", "schedule": crontab(hour=9, minute=0, day_of_week="monday")},
+    "weekly-report": {
+        "task": "reporting.weekly",
+        "schedule": crontab(hour=9, minute=0, day_of_week="monday"),
+    },
 }

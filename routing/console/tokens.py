@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
@@ -9,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 PREFIX = "ty_"
+USE_IS_RECORDED_EVERY = timedelta(minutes=1)
 
 
 class ApiToken(models.Model):
@@ -18,11 +20,18 @@ class ApiToken(models.Model):
     digest = models.CharField(max_length=64, unique=True, editable=False)
     hint = models.CharField(_("begins with"), max_length=12, editable=False)
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, verbose_name=_("created by")
+        settings.AUTH_USER_MODEL,
+        null=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        verbose_name=_("created by"),
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     last_used_at = models.DateTimeField(_("last used at"), null=True, editable=False)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, editable=False)
+
+    issued = ""
+    """The token itself, in the object that has just issued it and nowhere else."""
 
     class Meta:
         verbose_name = _("API token")
@@ -33,10 +42,10 @@ class ApiToken(models.Model):
 
     def issue(self) -> str:
         """Give this row a new random token and return it, for the only time. Saves the row."""
-        token = PREFIX + secrets.token_urlsafe(32)
-        self.digest, self.hint = digest(token), token[:8]
+        self.issued = PREFIX + secrets.token_urlsafe(32)
+        self.digest, self.hint = digest(self.issued), self.issued[:8]
         self.save()
-        return token
+        return self.issued
 
     def revoke(self) -> bool:
         """False if it was revoked before."""
@@ -44,14 +53,31 @@ class ApiToken(models.Model):
         return live.update(revoked_at=timezone.now()) == 1
 
 
+class UnknownToken(LookupError):
+    """A token that lets nobody in; the message tells why and the cure."""
+
+
 def digest(token: str) -> str:
     """A plain hash will do: a token has 256 random bits, so nobody can guess it from its hash."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
-def authenticate(token: str) -> ApiToken | None:
-    """The live token that this is; None if it is unknown or revoked."""
-    found = ApiToken.objects.filter(digest=digest(token), revoked_at=None).first()
-    if found is not None:
-        ApiToken.objects.filter(pk=found.pk).update(last_used_at=timezone.now())
+def authenticate(token: str) -> ApiToken:
+    """The live token that this is. Raises UnknownToken."""
+    found = ApiToken.objects.filter(digest=digest(token)).first()
+    if found is None:
+        raise UnknownToken("This token is unknown. Copy it again, or have an administrator make a new one.")
+    if found.revoked_at is not None:
+        raise UnknownToken(
+            f"This token ({found.hint}…, “{found.name}”) was revoked at {found.revoked_at:%Y-%m-%d %H:%M} UTC. "
+            "Have an administrator make a new one."
+        )
+    _record_use(found)
     return found
+
+
+def _record_use(token: ApiToken) -> None:
+    """To the minute: a busy program's calls must not queue up behind one row."""
+    now = timezone.now()
+    stale = models.Q(last_used_at=None) | models.Q(last_used_at__lt=now - USE_IS_RECORDED_EVERY)
+    ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)

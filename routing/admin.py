@@ -1,0 +1,11 @@
+"""Where Django looks for admin pages; the pipeline's are in the console."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from routing.console import admin_results, admin_tokens, admin_users
+
+__all__ = ["admin_results", "admin_tokens", "admin_users"]
+
+admin.site.index_template = "console/start_page.html"
+admin.site.index_title = _("Overview")

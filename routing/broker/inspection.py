@@ -1,0 +1,58 @@
+"""What RabbitMQ says of the queues, over a short-lived connection with tight time-outs."""
+
+import socket
+from collections.abc import Iterable
+
+from amqp.exceptions import AccessRefused, NotAllowed
+from celery import current_app
+from kombu import Connection
+
+from routing.broker.topology import UNROUTED_QUEUE, QueueDepth, depths
+from routing.domains import Domain
+
+
+class BrokerUnavailable(Exception):
+    """RabbitMQ gave no answer. The message tells the cure; it holds no password and no user name."""
+
+
+def inspect(domains: Iterable[Domain], *, seconds: float) -> dict[str, QueueDepth | None]:
+    """Depth and consumers of every lane, dead-letter queue and the unrouted queue; None where one does not exist.
+
+    ``seconds`` bounds each wait for the broker, not their sum. Raises BrokerUnavailable.
+    """
+    names = [name for domain in domains for name in (*domain.queues, domain.dead_letter_queue)]
+    connection = current_app.connection_for_read(
+        connect_timeout=seconds,
+        transport_options={"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds},
+    )
+    try:
+        # One try for each node of a cluster, with no pause between them.
+        connection.ensure_connection(
+            max_retries=len(connection.alt or [""]) - 1,
+            interval_start=0,
+            interval_step=0,
+            reraise_as_library_errors=False,
+        )
+        found = depths(connection, [*names, UNROUTED_QUEUE.name])
+    except connection.connection_errors + connection.channel_errors as error:
+        # No goodbye to a broker that does not answer: it would be one more wait.
+        connection.collect()
+        raise BrokerUnavailable(_sentence(error, connection)) from error
+    connection.release()
+    return found
+
+
+def _sentence(error: BaseException, connection: Connection) -> str:
+    if isinstance(error, AccessRefused):
+        return "RabbitMQ refuses the user name or password in BROKER_URL. Correct them."
+    if isinstance(error, NotAllowed):
+        return (
+            f"RabbitMQ knows no virtual host {connection.virtual_host!r}, or keeps this user out of it. "
+            "Correct BROKER_URL, or add the virtual host."
+        )
+    where = f"{connection.hostname}:{connection.port}"
+    if isinstance(error, socket.gaierror):
+        return f"The host {connection.hostname} is not known. Correct BROKER_URL."
+    if isinstance(error, TimeoutError):
+        return f"RabbitMQ does not answer at {where}. See whether it hangs, and whether BROKER_URL names the right one."
+    return f"RabbitMQ cannot be reached at {where}. Start it, or correct BROKER_URL."

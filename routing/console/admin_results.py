@@ -1,0 +1,148 @@
+"""Results in the admin: to be found, read and never changed."""
+
+import json
+import re
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django_celery_results.models import GroupResult, TaskResult
+from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
+
+from routing.console import html
+from routing.console.result_filters import DayFilter, DomainFilter, StateFilter, TaskFilter
+from routing.console.result_page import result_page
+from routing.console.result_rows import ResultRow
+
+SEARCHED = 20_000
+"""Arguments are searched in so many of the newest rows (of those that the filters leave): no index helps there."""
+
+_TASK_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+
+# Both packages' apps come before this one, so that their own pages are there to be taken away.
+admin.site.unregister(TaskResult)
+admin.site.unregister(GroupResult)
+
+
+class ResultList(ChangeList):
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.has_active_filters and not self.query:
+            # Nothing was narrowed, so the one count that was made is of all rows.
+            self.full_result_count = self.result_count
+
+
+@admin.register(TaskResult)
+class ResultAdmin(ModelAdmin):
+    list_display = ("task", "domain", "queue", "state", "enqueued", "waited", "ran", "worker_name")
+    list_filter = (DomainFilter, StateFilter, TaskFilter, DayFilter)
+    search_fields = ("task_id",)
+    search_help_text = _("Task id, or text from the arguments")
+    ordering = ("-date_created",)
+    list_per_page = 50
+    show_full_result_count = False
+    # Each choice of each filter would be counted by itself.
+    show_facets = admin.ShowFacets.NEVER
+    list_fullwidth = True
+    actions = None
+    list_before_template = "console/result_list_head.html"
+    change_form_template = "console/result.html"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: TaskResult | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: TaskResult | None = None) -> bool:
+        """Results go by their domain's retention, and by nobody's hand."""
+        return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ResultList]:
+        return ResultList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TaskResult]:
+        rows: QuerySet[TaskResult] = super().get_queryset(request)
+        if _is_list(request):
+            # A list of fifty must not load fifty results, which may be long.
+            return rows.defer("result", "traceback", "task_args", "task_kwargs")
+        return rows
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[TaskResult], search_term: str
+    ) -> tuple[QuerySet[TaskResult], bool]:
+        """By task id, which has an index, or else by text in the arguments of the newest rows."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if _TASK_ID.fullmatch(term):
+            return queryset.filter(task_id=term.lower()), False
+        # The arguments are stored as JSON, which writes some characters in its own way.
+        text = json.dumps(term)[1:-1]
+        newest = queryset.order_by("-date_created").values("pk")[:SEARCHED]
+        found = Q(task_id=term) | Q(task_args__contains=text) | Q(task_kwargs__contains=text)
+        return queryset.filter(found, pk__in=newest), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        context = {"title": _("Results"), "searched": f"{SEARCHED:,}", **(extra_context or {})}
+        page: TemplateResponse = super().changelist_view(request, context)
+        return page
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is not None and self.has_view_permission(request, row):
+            extra_context = {
+                "page": result_page(row),
+                "title": row.task_name or row.task_id,
+                "subtitle": ResultRow(row).state.word,
+                # A text keeps DCR's name for the row, which shows Celery's state in brackets, out of the heading.
+                "original": row.task_id,
+                **(extra_context or {}),
+            }
+        page: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+        return page
+
+    @admin.display(description=_("task"), ordering="task_name")
+    def task(self, row: TaskResult) -> str:
+        return str(row.task_name or row.task_id)
+
+    @admin.display(description=_("domain"), empty_value=html.NOTHING)
+    def domain(self, row: TaskResult) -> str | None:
+        domain = ResultRow(row).domain
+        return domain.title if domain else None
+
+    @admin.display(description=_("queue"), empty_value=html.NOTHING)
+    def queue(self, row: TaskResult) -> str:
+        return ResultRow(row).queue
+
+    @admin.display(description=_("state"), ordering="status")
+    def state(self, row: TaskResult) -> SafeString:
+        return html.state_label(ResultRow(row).state)
+
+    @admin.display(description=_("enqueued"), ordering="date_created")
+    def enqueued(self, row: TaskResult) -> SafeString | str:
+        return html.ago(row.date_created)
+
+    @admin.display(description=_("waited"))
+    def waited(self, row: TaskResult) -> SafeString | str:
+        return html.length(ResultRow(row).waited)
+
+    @admin.display(description=_("ran"))
+    def ran(self, row: TaskResult) -> SafeString | str:
+        return html.length(ResultRow(row).ran)
+
+    @admin.display(description=_("worker"), ordering="worker", empty_value=html.NOTHING)
+    def worker_name(self, row: TaskResult) -> SafeString | str | None:
+        return html.worker(row.worker, queue=ResultRow(row).queue)
+
+
+def _is_list(request: HttpRequest) -> bool:
+    match = request.resolver_match
+    return match is not None and match.url_name == "django_celery_results_taskresult_changelist"

@@ -1,0 +1,136 @@
+"""The pipeline's part of the HTTP API: tokens, the answer to whatever was enqueued, and a task's state."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from celery import states
+from celery.result import AsyncResult
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django_celery_results.models import TaskResult
+from ninja import Field, Router, Schema
+from ninja.errors import AuthenticationError
+from ninja.security import HttpBearer
+
+from routing.console import problems, tokens
+from routing.console.result_rows import ResultRow, Span
+from routing.console.tokens import ApiToken
+
+router = Router(tags=["Tasks"])
+
+_FAILED = (states.FAILURE, states.RETRY, states.REVOKED)
+
+
+class BearerToken(HttpBearer):
+    """``Authorization: Bearer ty_…``, with a token that an administrator made."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        found = super().__call__(request)
+        if found is None:
+            raise AuthenticationError(
+                message=f"Send a token in the header “Authorization: Bearer {tokens.PREFIX}…”. An administrator makes "
+                "one in the admin, under API tokens."
+            )
+        return found
+
+    def authenticate(self, request: HttpRequest, token: str) -> ApiToken:
+        try:
+            return tokens.authenticate(token.strip())
+        except tokens.UnknownToken as error:
+            raise AuthenticationError(message=str(error)) from None
+
+
+class Enqueued(Schema):
+    id: str = Field(examples=["0b4ccd55-4ad3-4c4c-a5f2-0a6d8a0f6a67"])
+    state: str = Field(examples=[states.PENDING])
+    url: str = Field(
+        description="Where the task's state is.", examples=["/api/v1/tasks/0b4ccd55-4ad3-4c4c-a5f2-0a6d8a0f6a67"]
+    )
+
+
+class TaskError(Schema):
+    type: str = Field(examples=["PermanentError"])
+    message: str = Field(examples=["The mail server refused ann@example.org: 550 5.1.1 No such user."])
+
+
+class TaskState(Schema):
+    id: str
+    state: str = Field(
+        description="PENDING (waits), STARTED (runs), RETRY (runs again later), SUCCESS, FAILURE or REVOKED."
+    )
+    task: str | None = Field(examples=["notifications.send_email"])
+    queue: str | None = Field(examples=["notifications.bulk"])
+    enqueued_at: datetime
+    started_at: datetime | None = Field(description="When its latest run started.")
+    finished_at: datetime | None
+    waited_seconds: float | None = Field(description="From enqueueing to the latest start; until now while it waits.")
+    ran_seconds: float | None = Field(description="How long its latest run took; until now while it runs.")
+    attempts: int = Field(description="Runs begun, each retry counting as one.")
+    result: Any = Field(None, description="What the task returned; null until it succeeded.")
+    error: TaskError | None = Field(None, description="Why it failed, was revoked, or will be tried again.")
+
+
+def enqueued(task: AsyncResult[Any], response: HttpResponse) -> Enqueued:
+    """The body of a 202 answer, whose ``Location`` header is set in passing."""
+    url = reverse("api:task_state", kwargs={"task_id": task.id})
+    response["Location"] = url
+    return Enqueued(id=task.id, state=states.PENDING, url=url)
+
+
+@router.get(
+    "/tasks/{task_id}",
+    response={200: TaskState, 401: problems.Problem, 404: problems.Problem},
+    summary="What became of a task",
+)
+def task_state(
+    request: HttpRequest,  # noqa: ARG001  (Ninja knows it by its name)
+    task_id: str,
+) -> TaskState | HttpResponse:
+    """A task is known from the moment it is enqueued until its result is pruned."""
+    # PostgreSQL takes no NUL, not even to look for.
+    row = TaskResult.objects.filter(task_id=task_id.replace("\0", "")).first()
+    if row is None:
+        return problems.response(
+            404, f"No task {task_id!r} is known. Check the id; results are kept for a limited time."
+        )
+    return _state(row)
+
+
+def _state(row: TaskResult) -> TaskState:
+    seen = ResultRow(row)
+    return TaskState(
+        id=row.task_id,
+        state=row.status,
+        task=row.task_name,
+        queue=seen.queue or None,
+        enqueued_at=row.date_created,
+        started_at=row.date_started,
+        finished_at=seen.done_at,
+        waited_seconds=_seconds(seen.waited),
+        ran_seconds=_seconds(seen.ran),
+        attempts=seen.meta.get("attempt", 0),
+        result=_decoded(row) if row.status == states.SUCCESS else None,
+        error=_error(row) if row.status in _FAILED else None,
+    )
+
+
+def _seconds(span: Span | None) -> float | None:
+    return None if span is None else round(span.length.total_seconds(), 3)
+
+
+def _decoded(row: TaskResult) -> Any:
+    """The value where it is JSON, as all of ours are; the text as it is where another program wrote it."""
+    try:
+        return json.loads(row.result) if row.result else None
+    except ValueError:
+        return row.result
+
+
+def _error(row: TaskResult) -> TaskError:
+    stored = _decoded(row)
+    if not isinstance(stored, dict):
+        return TaskError(type=row.status, message=str(stored or ""))
+    words = stored.get("exc_message")
+    message = "; ".join(str(word) for word in words) if isinstance(words, list) else str(words or "")
+    return TaskError(type=str(stored.get("exc_type", row.status)), message=message)

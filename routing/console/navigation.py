@@ -1,0 +1,40 @@
+"""The admin's sidebar: the start page, and below it every page that this user may see."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+
+ICONS = {"TaskResult": "task_alt", "ApiToken": "key", "User": "person", "Group": "group"}
+OTHER_ICON = "list_alt"
+RESULTS, PEOPLE = "django_celery_results", "auth"
+
+
+def groups(request: HttpRequest) -> list[dict[str, Any]]:
+    """For ``UNFOLD["SIDEBAR"]["navigation"]``. A page may bring its icon: ``icon`` of its ModelAdmin."""
+    start = {"title": _("Overview"), "icon": "monitor_heart", "link": reverse("admin:index")}
+    apps = {app["app_label"]: app for app in admin.site.get_app_list(request)}
+    results, people = apps.pop(RESULTS, None), apps.pop(PEOPLE, None)
+    return [
+        {"items": [start, *(_pages(results) if results else [])]},
+        *({"title": app["name"], "separator": True, "items": _pages(app)} for app in (*apps.values(), people) if app),
+    ]
+
+
+def _pages(app: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "title": capfirst(model["name"]),
+            "icon": _icon(model),
+            "link": model["admin_url"],
+        }
+        for model in app["models"]
+    ]
+
+
+def _icon(model: dict[str, Any]) -> str:
+    registered = admin.site.get_model_admin(model["model"])
+    return getattr(registered, "icon", ICONS.get(model["object_name"], OTHER_ICON))

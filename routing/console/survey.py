@@ -1,0 +1,184 @@
+"""How the pipeline is doing, as one look at broker and database tells. It never raises and never hangs."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from functools import cached_property
+
+from django.db import OperationalError, ProgrammingError
+from django.db.models.functions import Now
+
+from routing.broker.inspection import BrokerUnavailable, inspect
+from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
+from routing.console.questions import Answer, Question, answer_by
+from routing.console.time_words import short
+from routing.domains import Pool, registry
+from routing.ledger.tables import Process
+
+logger = logging.getLogger(__name__)
+
+Queues = Mapping[str, QueueDepth | None]
+
+PATIENCE = 2.0
+"""Seconds for all of a survey."""
+_BROKER_PATIENCE = 1.5
+"""Seconds for each answer of the broker: less, so that a silent one is named before the survey ends."""
+
+
+@dataclass(frozen=True)
+class Beat:
+    """The scheduler process that showed itself last, and how long ago, both by the database's clock."""
+
+    process: str
+    beat_at: datetime
+    age: timedelta
+
+    @property
+    def late(self) -> bool:
+        return self.age > Process.LATE_AFTER
+
+
+class Mark(Enum):
+    WELL = "well"
+    WRONG = "wrong"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+    """It hangs on something that is unreachable, and that is reported by itself."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. ``sentence`` says what is wrong and names the cure; empty where all is well."""
+
+    subject: str
+    mark: Mark
+    sentence: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Survey:
+    broker: Answer[Queues]
+    database: Answer[Beat | None]
+
+    @property
+    def queues(self) -> Queues:
+        """Empty where the broker gave no answer."""
+        return self.broker.value or {}
+
+    @property
+    def beat(self) -> Beat | None:
+        return self.database.value
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        return [*self._database(), *self._broker()]
+
+    @property
+    def problems(self) -> list[Finding]:
+        """What is wrong, the causes only, the worst first."""
+        unreachable = [finding for finding in self.findings if finding.mark is Mark.UNREACHABLE]
+        return unreachable + [finding for finding in self.findings if finding.mark is Mark.WRONG]
+
+    @property
+    def set_aside(self) -> dict[str, int]:
+        """Messages in dead-letter queues and among the unrouted, by queue; empty queues left out."""
+        names = [*(domain.dead_letter_queue for domain in registry()), UNROUTED_QUEUE.name]
+        found = ((name, self.queues.get(name)) for name in names)
+        return {name: depth.ready for name, depth in found if depth and depth.ready}
+
+    def _database(self) -> Iterator[Finding]:
+        seconds = self.database.seconds
+        if error := self.database.error:
+            yield Finding("database", Mark.UNREACHABLE, _database_sentence(error), seconds)
+            yield Finding("beat", Mark.UNKNOWN, "Not known: the database gave no answer.", seconds)
+            return
+        yield Finding("database", Mark.WELL, seconds=seconds)
+        sentence = _beat_sentence(self.beat)
+        yield Finding("beat", Mark.WRONG if sentence else Mark.WELL, sentence, seconds)
+
+    def _broker(self) -> Iterator[Finding]:
+        seconds, error = self.broker.seconds, self.broker.error
+        yield (
+            Finding("broker", Mark.UNREACHABLE, _broker_sentence(error), seconds)
+            if error
+            else Finding("broker", Mark.WELL, seconds=seconds)
+        )
+        for pool in registry().pools.values():
+            subject = f"lane {pool.name}"
+            if error:
+                yield Finding(subject, Mark.UNKNOWN, "Not known: RabbitMQ gave no answer.", seconds)
+                continue
+            sentence = _lane_sentence(pool, self.queues.get(pool.name))
+            yield Finding(subject, Mark.WRONG if sentence else Mark.WELL, sentence, seconds)
+
+
+def take(*, seconds: float = PATIENCE) -> Survey:
+    """Ask broker and database at once, and wait for both no longer than this."""
+    deadline = time.monotonic() + seconds
+    broker, database = BROKER.put(), DATABASE.put()
+    return Survey(answer_by(broker, deadline=deadline), answer_by(database, deadline=deadline))
+
+
+def ask_queues() -> Queues:
+    """Raises BrokerUnavailable."""
+    return inspect(registry(), seconds=_BROKER_PATIENCE)
+
+
+def last_beat() -> Beat | None:
+    """None if no scheduler ever ran."""
+    latest = Process.objects.filter(role=Process.Role.BEAT).annotate(now=Now()).order_by("-beat_at").first()
+    return Beat(str(latest), latest.beat_at, latest.now - latest.beat_at) if latest else None
+
+
+BROKER = Question(ask_queues, name="ask-broker")
+DATABASE = Question(last_beat, name="ask-database")
+
+
+def _lane_sentence(pool: Pool, depth: QueueDepth | None) -> str:
+    if depth is None:
+        return f"The queue {pool.name} does not exist yet. Its workers declare it: manage.py pool {pool.name}"
+    if depth.consumers == 0:
+        return f"No worker serves {pool.name}. Start one: manage.py pool {pool.name}"
+    return ""
+
+
+def _beat_sentence(beat: Beat | None) -> str:
+    if beat is None:
+        return "Beat has never run, so nothing runs by schedule. Start it: celery -A project beat"
+    if beat.late:
+        return (
+            f"Beat gave its last sign of life {short(beat.age)} ago, so nothing runs by schedule. "
+            "Start it: celery -A project beat"
+        )
+    return ""
+
+
+def _broker_sentence(error: BaseException) -> str:
+    if isinstance(error, BrokerUnavailable):
+        return str(error)
+    if isinstance(error, TimeoutError):
+        return "RabbitMQ does not answer in time. See whether it hangs, and whether BROKER_URL names the right one."
+    return _unexpected("RabbitMQ", error)
+
+
+def _database_sentence(error: BaseException) -> str:
+    # The driver's own words may name hosts and users, and a probe needs no password to ask.
+    if isinstance(error, TimeoutError):
+        return (
+            "The database does not answer in time. See whether it hangs, and whether DATABASE_URL names the right one."
+        )
+    if isinstance(error, ProgrammingError) or "no such table" in str(error):
+        return "The database lacks tables. Make them: manage.py migrate"
+    if isinstance(error, OperationalError):
+        logger.warning("The database cannot be reached: %s", str(error).partition("\n")[0])
+        return "The database cannot be reached. Start it, or correct DATABASE_URL. The log has its driver's words."
+    return _unexpected("The database", error)
+
+
+def _unexpected(what: str, error: BaseException) -> str:
+    logger.warning("%s cannot be asked: %s", what, error, exc_info=error)
+    return f"{what} cannot be used ({type(error).__name__}); the log says why."

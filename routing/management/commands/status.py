@@ -1,0 +1,131 @@
+"""``manage.py status``: queues, consumers, pools and the last beat in one table, and an exit status for scripts."""
+
+import argparse
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from rich.console import Console
+from rich.table import Table
+
+from routing.broker.topology import UNROUTED_QUEUE
+from routing.console import survey
+from routing.console.survey import Mark, Survey
+from routing.console.time_words import short
+from routing.domains import Pool, registry
+
+ALL_WELL, NOT_SERVED, UNREACHABLE = 0, 1, 2
+PATIENCE = 5.0
+
+
+class Command(BaseCommand):
+    help = (
+        "Show queues, consumers, worker pools and the last beat. Exit status: 0 all well, 1 a lane has no worker or "
+        "beat is missing, 2 broker or database cannot be reached."
+    )
+    # It is called when something is wrong; a failing check must not hide what.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", dest="as_json", help="print it for programs")
+
+    def handle(self, *, as_json: bool, **_: Any) -> None:
+        seen = survey.take(seconds=PATIENCE)
+        if as_json:
+            self.stdout.write(json.dumps(_document(seen), indent=2))
+        else:
+            self._show(seen)
+        raise SystemExit(_exit_status(seen))
+
+    def _show(self, seen: Survey) -> None:
+        console = Console(file=self.stdout, soft_wrap=True)  # type: ignore[arg-type]
+        console.print(_table(seen))
+        if not seen.problems:
+            console.print("[green]All is well.[/]")
+        for problem in seen.problems:
+            console.print(problem.sentence, style="red", markup=False, highlight=False)
+
+
+def _exit_status(seen: Survey) -> int:
+    marks = {problem.mark for problem in seen.problems}
+    if Mark.UNREACHABLE in marks:
+        return UNREACHABLE
+    return NOT_SERVED if marks else ALL_WELL
+
+
+def _table(seen: Survey) -> Table:
+    caption = "Pool: processes x messages each holds. Limits: soft / hard, in seconds."
+    table = Table(title="Pipeline", title_justify="left", caption=caption, caption_justify="left")
+    table.add_column("Queue", no_wrap=True)
+    for heading in ("Ready", "Consumers", "Pool", "Limits"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for domain in registry():
+        for name in domain.queues:
+            _add_lane(table, seen, registry().pools[name])
+        _add_kept(table, seen, domain.dead_letter_queue)
+        table.add_section()
+    _add_kept(table, seen, UNROUTED_QUEUE.name)
+    table.add_section()
+    table.add_row("beat", _beat(seen), style="red" if seen.beat is None or seen.beat.late else None)
+    return table
+
+
+def _add_lane(table: Table, seen: Survey, pool: Pool) -> None:
+    depth, domain = seen.queues.get(pool.name), pool.domain
+    table.add_row(
+        pool.name,
+        str(depth.ready) if depth else "-",
+        str(depth.consumers) if depth else "-",
+        f"{pool.concurrency} x {pool.prefetch}",
+        f"{domain.soft_time_limit.total_seconds():g} / {domain.time_limit.total_seconds():g}",
+        style="red" if seen.queues and not (depth and depth.consumers) else None,
+    )
+
+
+def _add_kept(table: Table, seen: Survey, name: str) -> None:
+    """A queue that nobody consumes: what it holds is kept for people."""
+    depth = seen.queues.get(name)
+    table.add_row(name, str(depth.ready) if depth else "-", style="yellow" if depth and depth.ready else "dim")
+
+
+def _beat(seen: Survey) -> str:
+    if seen.database.error:
+        return "?"
+    return f"{short(seen.beat.age)} ago" if seen.beat else "never"
+
+
+def _document(seen: Survey) -> dict[str, Any]:
+    return {
+        "status": "ok" if not seen.problems else "failing",
+        "problems": [problem.sentence for problem in seen.problems],
+        "queues": [_queue(seen, pool) for pool in registry().pools.values()],
+        "dead_letters": {domain.name: _ready(seen, domain.dead_letter_queue) for domain in registry()},
+        "unrouted": _ready(seen, UNROUTED_QUEUE.name),
+        "beat": seen.beat
+        and {
+            "process": seen.beat.process,
+            "last_seen_at": seen.beat.beat_at.isoformat(),
+            "seconds_ago": round(seen.beat.age.total_seconds(), 3),
+        },
+    }
+
+
+def _queue(seen: Survey, pool: Pool) -> dict[str, Any]:
+    depth, domain = seen.queues.get(pool.name), pool.domain
+    return {
+        "name": pool.name,
+        "domain": domain.name,
+        "ready": depth.ready if depth else None,
+        "consumers": depth.consumers if depth else None,
+        "pool": {
+            "concurrency": pool.concurrency,
+            "prefetch": pool.prefetch,
+            "soft_time_limit": domain.soft_time_limit.total_seconds(),
+            "time_limit": domain.time_limit.total_seconds(),
+        },
+    }
+
+
+def _ready(seen: Survey, name: str) -> int | None:
+    depth = seen.queues.get(name)
+    return depth.ready if depth else None

@@ -1,0 +1,12 @@
+"""What the console's templates need to say times and states."""
+
+from django import template
+
+from routing.console import html, time_words
+
+register = template.Library()
+
+register.filter("short_length", time_words.short)
+register.filter("clock", html.clock)
+register.filter("span", html.length)
+register.filter("state_label", html.state_label)

@@ -1,0 +1,84 @@
+"""Headless Chromium at any width, light or dark; whatever goes wrong inside it fails the test."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
+
+from tests.services import missing
+
+CHROMIUM = "/usr/bin/chromium"
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PASSWORD = "correct horse battery"  # noqa: S105
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    program = CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium")
+    if program is None:
+        missing("Chromium is not installed. Debian: apt-get install chromium")
+    # Playwright runs an event loop in this thread, and Django takes that for asynchronous code.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=OPTIONS)
+        yield browser
+        browser.close()
+    os.environ.pop("DJANGO_ALLOW_ASYNC_UNSAFE")
+
+
+@pytest.fixture
+def administrator(transactional_db: None) -> User:
+    return User.objects.create_superuser("ada", "ada@example.org", PASSWORD)
+
+
+@pytest.fixture
+def open_page(chromium: Browser, live_server: object) -> Iterator[OpenPage]:
+    """A new window: ``open_page(width=360, dark=True, scripts=False)``."""
+    contexts: list[BrowserContext] = []
+    trouble: list[str] = []
+
+    def new(*, width: int = 1280, height: int = 800, dark: bool = False, scripts: bool = True) -> Page:
+        context = chromium.new_context(
+            base_url=str(live_server),
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=scripts,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        _note_trouble(page, trouble)
+        return page
+
+    yield new
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def _note_trouble(page: Page, trouble: list[str]) -> None:
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            trouble.append(message.text)
+
+    def on_response(answer: Response) -> None:
+        if answer.status >= 400:
+            trouble.append(f"{answer.status} {answer.url}")
+
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("response", on_response)

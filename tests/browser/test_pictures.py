@@ -1,0 +1,34 @@
+"""The pictures in the README, taken anew by ``PICTURES=1 python -m pytest tests/browser/test_pictures.py``."""
+
+import os
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+
+from tests.browser.conftest import OpenPage
+from tests.browser.test_console import RESULTS, busy_day, sign_in
+from tests.console.conftest import serve
+
+__all__ = ["busy_day", "serve"]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.broker,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif("PICTURES" not in os.environ, reason="set PICTURES=1 to take the README's pictures"),
+]
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
+
+
+@pytest.mark.parametrize(("name", "url"), [("start-page", "/admin/"), ("results", RESULTS)])
+def test_picture(open_page: OpenPage, administrator: User, busy_day: object, name: str, url: str) -> None:
+    page = open_page(width=1280, height=800)
+    sign_in(page)
+
+    page.goto(url)
+    page.wait_for_load_state("networkidle")
+    picture = page.screenshot(path=FOLDER / f"{name}.png")
+
+    assert len(picture) < 200_000

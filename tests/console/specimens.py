@@ -1,0 +1,210 @@
+"""Result rows of every kind, as the pipeline writes them, for tests and for the pictures in the README."""
+
+import json
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import states
+from django.utils import timezone
+from django_celery_results.models import TaskResult
+
+from routing.ledger.tables import Process
+
+BULK, URGENT, DEFAULT = "notifications.bulk", "notifications.urgent", "notifications"
+
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "/srv/taskyard/.venv/lib/python3.11/site-packages/celery/app/trace.py", line 453, in trace_task
+    R = retval = fun(*args, **kwargs)
+                 ^^^^^^^^^^^^^^^^^^^^
+  File "/srv/taskyard/notifications/tasks.py", line 18, in send_email
+    services.send_email(subject=subject, text=text, html=html, recipients=recipients)
+  File "/srv/taskyard/notifications/services.py", line 41, in send_email
+    raise PermanentError(f"The mail server refuses {', '.join(refused)}: {words}") from error
+routing.errors.PermanentError: The mail server refuses ada@example.org: 550 5.1.1 No such user here
+"""
+
+REFUSED = {
+    "exc_type": "PermanentError",
+    "exc_message": ["The mail server refuses ada@example.org: 550 5.1.1 No such user here"],
+    "exc_module": "routing.errors",
+}
+BUSY = {
+    "exc_type": "TransientError",
+    "exc_message": ["The mail server asks to come back: 421 4.7.0 Too many connections"],
+    "exc_module": "routing.errors",
+}
+
+
+def result(
+    name: str = "notifications.send_email",
+    *,
+    status: str = states.SUCCESS,
+    queue: str = DEFAULT,
+    enqueued: timedelta | datetime = timedelta(minutes=1),
+    waited: timedelta | None = timedelta(milliseconds=40),
+    ran: timedelta = timedelta(milliseconds=310),
+    outcome: Any = None,
+    kwargs: Any = None,
+    meta: dict[str, Any] | None = None,
+    **fields: Any,
+) -> TaskResult:
+    """One row; ``enqueued`` is its age, or the moment itself. Without ``waited`` it never started."""
+    created = enqueued if isinstance(enqueued, datetime) else timezone.now() - enqueued
+    started = created + waited if waited is not None and status != states.PENDING else None
+    row = TaskResult.objects.create(
+        task_id=fields.pop("task_id", None) or str(uuid.uuid4()),
+        task_name=name,
+        status=status,
+        worker=f"{queue}@app-1" if started else None,
+        task_args=fields.pop("task_args", "[]"),
+        task_kwargs=json.dumps(kwargs if kwargs is not None else {}),
+        result=json.dumps(outcome),
+        meta=json.dumps({"queue": queue, "root_id": None, "parent_id": None, **(meta or {})}),
+        content_type="application/json",
+        content_encoding="utf-8",
+        **fields,
+    )
+    # create() would have the current time in both.
+    TaskResult.objects.filter(pk=row.pk).update(
+        date_created=created, date_started=started, date_done=(started or created) + ran
+    )
+    row.refresh_from_db()
+    return row
+
+
+def beat(*, seconds_ago: float = 2, pid: int = 412) -> Process:
+    seen = timezone.now() - timedelta(seconds=seconds_ago)
+    return Process.objects.create(role=Process.Role.BEAT, host="app-1", pid=pid, beat_at=seen)
+
+
+def a_busy_day() -> dict[str, TaskResult]:
+    """A few dozen rows, of every state; those that are worth a closer look by name."""
+    _newsletter()
+    root = str(uuid.uuid4())
+    return {
+        "clean-up": _clean_up(),
+        "report": _report(root),
+        "refused": _refused(),
+        "revoked": _revoked(),
+        "retrying": _retrying(),
+        "running": _running(),
+        "waiting": _waiting(),
+    }
+
+
+def _mail(to: str, subject: str) -> dict[str, Any]:
+    text = f"Dear {to.partition('@')[0].capitalize()},\n\n…"
+    return {"subject": subject, "text": text, "html": None, "recipients": [to]}
+
+
+def _newsletter() -> None:
+    names = ("grace", "alan", "edsger", "barbara", "donald", "tony", "margaret", "niklaus", "frances", "john")
+    for number, name in enumerate(names * 4):
+        urgent = number % 7 == 3
+        result(
+            queue=URGENT if urgent else BULK,
+            enqueued=timedelta(minutes=3, seconds=11 * number),
+            waited=timedelta(milliseconds=38 + 900 * (number % 10) * (not urgent)),
+            ran=timedelta(milliseconds=180 + 37 * (number % 9)),
+            outcome={"sent": 1},
+            kwargs=_mail(f"{name}@example.org", "Your new password" if urgent else "News of November"),
+            meta={"attempt": 1, "runs": 1},
+        )
+
+
+def _clean_up() -> TaskResult:
+    return result(
+        "maintenance.cleanup",
+        queue="maintenance",
+        enqueued=timedelta(hours=7, minutes=12),
+        ran=timedelta(seconds=4, milliseconds=812),
+        outcome={"results": 1841, "sessions": 12, "cache": 0},
+        periodic_task_name="clean-up",
+        meta={"attempt": 1, "runs": 1},
+    )
+
+
+def _report(root: str) -> TaskResult:
+    mails = [str(uuid.uuid4()) for _ in range(2)]
+    row = result(
+        "reporting.weekly",
+        task_id=root,
+        queue="reporting",
+        enqueued=timedelta(minutes=12),
+        ran=timedelta(seconds=2, milliseconds=240),
+        outcome={"week": "2026-W46", "tasks": 9, "recipients": ["ops@example.org", "cto@example.org"]},
+        kwargs={"week": "2026-W46"},
+        periodic_task_name="weekly-report",
+        meta={"attempt": 1, "runs": 1, "root_id": root, "children": [[[mail, None], None] for mail in mails]},
+    )
+    for mail, to in zip(mails, ("ops@example.org", "cto@example.org"), strict=True):
+        result(
+            task_id=mail,
+            enqueued=timedelta(minutes=11, seconds=57),
+            outcome={"sent": 1},
+            kwargs=_mail(to, "The week in tasks: 2026-W46"),
+            meta={"attempt": 1, "runs": 1, "root_id": root, "parent_id": root},
+        )
+    return row
+
+
+def _refused() -> TaskResult:
+    return result(
+        status=states.FAILURE,
+        queue=BULK,
+        enqueued=timedelta(minutes=2, seconds=30),
+        waited=timedelta(seconds=12, milliseconds=400),
+        ran=timedelta(milliseconds=655),
+        outcome=REFUSED,
+        traceback=TRACEBACK,
+        kwargs=_mail("ada@example.org", "News of November"),
+        meta={"attempt": 1, "runs": 1},
+    )
+
+
+def _revoked() -> TaskResult:
+    return result(
+        status=states.REVOKED,
+        queue=BULK,
+        enqueued=timedelta(minutes=2),
+        waited=None,
+        ran=timedelta(seconds=30),
+        outcome={"exc_type": "TaskRevokedError", "exc_message": ["expired"], "exc_module": "celery.exceptions"},
+        kwargs=_mail("ken@example.org", "Ends tonight"),
+        meta={"attempt": 1},
+    )
+
+
+def _retrying() -> TaskResult:
+    return result(
+        status=states.RETRY,
+        enqueued=timedelta(seconds=95),
+        outcome=BUSY,
+        traceback=TRACEBACK,
+        kwargs=_mail("linus@example.org", "Your invoice"),
+        meta={"attempt": 2, "runs": 1},
+    )
+
+
+def _running() -> TaskResult:
+    return result(
+        "reporting.weekly",
+        status=states.STARTED,
+        queue="reporting",
+        enqueued=timedelta(seconds=14),
+        kwargs={"week": "2026-W45"},
+        meta={"attempt": 1, "runs": 1},
+    )
+
+
+def _waiting() -> TaskResult:
+    for age in (9, 7, 6):
+        result(status=states.PENDING, queue=BULK, enqueued=timedelta(seconds=age), kwargs=_mail("a@example.org", "…"))
+    return result(
+        status=states.PENDING,
+        queue=BULK,
+        enqueued=timedelta(seconds=4),
+        kwargs=_mail("radia@example.org", "News of November"),
+    )

@@ -1,0 +1,172 @@
+"""One result, read by people."""
+
+import re
+import uuid
+from datetime import timedelta
+
+import pytest
+from celery import states
+from django.test import Client
+from django.utils.html import escape
+from django_celery_results.models import TaskResult
+from pytest_django import DjangoAssertNumQueries
+
+from routing.console import result_page
+from tests.console import specimens
+from tests.console.specimens import result
+
+pytestmark = pytest.mark.django_db
+
+EVIL = '</pre><script>alert("x")</script><img src=x onerror=alert(1)>'
+
+
+def page(client: Client, row: TaskResult) -> str:
+    response = client.get(f"/admin/django_celery_results/taskresult/{row.pk}/change/")
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def words(html: str) -> str:
+    """The page's text on one line."""
+    body = html.partition("<article")[2].partition("</article>")[0]
+    return " ".join(re.sub(r"<[^>]*>", " ", body).split())
+
+
+def test_a_success_tells_its_way_from_enqueueing_to_the_end(viewer: Client) -> None:
+    row = result(
+        waited=timedelta(seconds=12),
+        ran=timedelta(milliseconds=655),
+        outcome={"sent": 1},
+        kwargs={"to": ["zoë"]},
+        meta={"attempt": 2, "runs": 3},
+    )
+
+    text = words(page(viewer, row))
+
+    assert "notifications.send_email success Enqueued" in text
+    assert "after 12 s Finished" in text
+    assert "after 655 ms" in text
+    assert "Arguments { &quot;to&quot;: [ &quot;zoë&quot; ] } Result { &quot;sent&quot;: 1 }" in text
+    assert "Queue notifications Worker notifications@app-1" in text
+    assert "Attempt 2 Starts in this attempt 3" in text
+
+
+def test_a_failure_begins_with_its_error(viewer: Client) -> None:
+    html = page(viewer, specimens.a_busy_day()["refused"])
+
+    assert "routing.errors.PermanentError The mail server refuses ada@example.org: 550 5.1.1" in words(html)
+    # The error stands for the result, which holds the same words as JSON.
+    assert "exc_type" not in html
+    assert html.index("The mail server refuses") < html.index("Traceback (most recent call last)")
+
+
+@pytest.mark.parametrize(
+    ("specimen", "sentence"),
+    [
+        ("waiting", "It waits for a worker."),
+        ("running", "A worker runs it."),
+        ("retrying", "Attempt 2 failed; it waits to be tried again."),
+        ("revoked", "It was cancelled or expired before it could finish."),
+    ],
+)
+def test_an_unusual_state_is_explained(viewer: Client, specimen: str, sentence: str) -> None:
+    assert sentence in words(page(viewer, specimens.a_busy_day()[specimen]))
+
+
+def test_celerys_own_state_is_there_to_be_read(viewer: Client) -> None:
+    assert "Celery&#x27;s state PENDING" in words(page(viewer, result(status=states.PENDING)))
+
+
+def test_a_flow_leads_from_row_to_row(viewer: Client) -> None:
+    report = specimens.a_busy_day()["report"]
+    mail = TaskResult.objects.filter(meta__contains=f'"parent_id": "{report.task_id}"').first()
+    assert mail
+
+    assert f"/taskresult/{mail.pk}/change/" in page(viewer, report)
+    assert f"/taskresult/{report.pk}/change/" in page(viewer, mail)
+
+
+def test_the_tasks_of_a_group_are_found_inside_it(viewer: Client) -> None:
+    member, group = result("reporting.part"), str(uuid.uuid4())
+    children = [[[group, None], [[[member.task_id, None], None]]]]
+
+    html = page(viewer, result(meta={"children": children}))
+
+    assert f"/taskresult/{member.pk}/change/" in html
+    assert group not in html
+
+
+def test_a_relative_whose_row_is_gone_is_named_by_its_id(viewer: Client) -> None:
+    gone = str(uuid.uuid4())
+
+    assert gone in words(page(viewer, result(meta={"parent_id": gone})))
+
+
+def test_the_page_asks_the_database_little(
+    viewer: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    report = specimens.a_busy_day()["report"]
+
+    # Session, user, two for permissions, the row for this page and for Django's own view of it, the relatives.
+    with django_assert_max_num_queries(8):
+        page(viewer, report)
+
+
+def test_a_long_value_is_folded_and_whole(viewer: Client) -> None:
+    value = ["line"] * 1000
+    html = page(viewer, result(outcome=value))
+
+    assert html.count("&quot;line&quot;") == len(value)
+    assert re.search(r'<details class="console-value" >\s*<summary>Result', html)
+
+
+def test_what_is_too_long_for_a_page_is_said(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_page, "SHOWN", 100)
+
+    text = words(page(viewer, result(outcome="x" * 398)))
+
+    assert "The last 300 characters are not shown here" in text
+
+
+@pytest.mark.parametrize("stored", ["not JSON <b>", '{"exc_type"', "[1, NaN", "\\x00"])
+def test_what_is_not_json_is_shown_as_it_is(viewer: Client, stored: str) -> None:
+    row = result(status=states.FAILURE)
+    TaskResult.objects.filter(pk=row.pk).update(result=stored, task_kwargs=stored, meta=stored, task_name=None)
+    row.refresh_from_db()
+
+    assert page(viewer, row).count(f">{escape(stored)}</pre>") == 2
+
+
+@pytest.mark.parametrize("error", [{"exc_type": "E"}, {"exc_type": "E", "exc_message": None}, {"exc_type": 7}, ["odd"]])
+def test_an_error_of_another_shape_breaks_nothing(viewer: Client, error: object) -> None:
+    assert page(viewer, result(status=states.FAILURE, outcome=error))
+
+
+@pytest.mark.parametrize("children", [None, 7, "x", [7], [[None, None]], [[[], []]], [[["a"], None]], {"a": 1}])
+def test_children_of_another_shape_break_nothing(viewer: Client, children: object) -> None:
+    assert page(viewer, result(meta={"children": children, "attempt": "many"}))
+
+
+def test_nothing_a_task_brings_is_taken_for_html(viewer: Client) -> None:
+    row = result(
+        EVIL,
+        status=states.FAILURE,
+        outcome={"exc_type": EVIL, "exc_message": [EVIL], "exc_module": EVIL},
+        kwargs={EVIL: EVIL},
+        traceback=EVIL,
+        periodic_task_name=EVIL,
+        meta={"queue": EVIL, "parent_id": EVIL, "attempt": EVIL, "children": [[[EVIL, None], None]]},
+    )
+    TaskResult.objects.filter(pk=row.pk).update(worker=EVIL[:100])
+
+    html = page(viewer, row)
+
+    assert '<script>alert("x")' not in html
+    assert "<img src=x" not in html
+
+
+def test_there_is_nothing_to_change_on_the_page(admin_client: Client) -> None:
+    article = page(admin_client, result()).partition("<article")[2].partition("</article>")[0]
+
+    assert article
+    assert not re.search(r"<(form|input|textarea|button)\b", article)
