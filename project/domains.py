@@ -12,7 +12,8 @@ DOMAINS = (
         # A retry waits in the worker and takes one of these places until it is due.
         prefetch=16,
         soft_time_limit=timedelta(seconds=45),
-        time_limit=timedelta(minutes=1),
+        # Django waits up to EMAIL_TIMEOUT once more to say goodbye to a server that hangs.
+        time_limit=timedelta(seconds=75),
     ),
     Domain(
         name="reporting",

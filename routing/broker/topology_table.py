@@ -39,7 +39,7 @@ def rows(domains: Iterable[Domain]) -> Iterator[Row]:
     domains = tuple(domains)
     lanes = {name: lane.name for domain in domains for name, lane in domain.queues.items()}
     for queue in task_queues(domains):
-        dead_letters_to = f"{queue.queue_arguments['x-dead-letter-routing-key']}.dead"
+        dead_letters_to = f"{(queue.queue_arguments or {})['x-dead-letter-routing-key']}.dead"
         yield Row(queue.name, TASKS.name, queue.routing_key, f"tasks of the lane {lanes[queue.name]}", dead_letters_to)
     for queue in dead_letter_queues(domains):
         yield Row(queue.name, DEAD.name, queue.routing_key, "dead letters", "–")

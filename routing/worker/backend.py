@@ -60,7 +60,7 @@ class ResultBackend(DatabaseBackend):
     ) -> Any:
         content_type, content_encoding, encoded = self.encode_content(result)
         fields = _known_of(request)
-        if getattr(request, "args", None) is not None:
+        if request is not None and getattr(request, "args", None) is not None:
             fields |= self._arguments(request.args, request.kwargs)
         store = partial(
             results.store,

@@ -216,7 +216,7 @@ def test_pages_outside_the_api_keep_their_own_errors() -> None:
 def test_an_absent_broker_is_a_503_that_leaves_nothing_behind(api: Api, absent_broker: None) -> None:
     answer = api.post("emails", EMAIL)
 
-    _assert_problem(answer, 503, "nothing was enqueued")
+    _assert_problem(answer, 503, "nothing was accepted")
     assert answer["Retry-After"] == "10"
     assert not TaskResult.objects.exists()
 

@@ -44,7 +44,7 @@ def test_the_table_shows_queues_consumers_pools_and_the_last_beat(serve: Serve) 
 
     rows = [" ".join(line.replace("│", " ").split()) for line in status()[1].splitlines()]
 
-    assert "notifications.bulk 0 1 1 x 16 45 / 60" in rows
+    assert "notifications.bulk 0 1 1 x 16 45 / 75" in rows
     assert "reporting.dead 0" in rows
     assert any(row.startswith("beat 5.") and row.endswith("s ago") for row in rows)
 

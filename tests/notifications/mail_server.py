@@ -1,0 +1,91 @@
+"""A real SMTP server on loopback that answers as it is told."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import cast
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from pytest_django import Settings
+
+from tests.services import free_port
+
+PASSWORD = b"correct horse"
+
+
+@dataclass
+class Delivery:
+    """One message as the server took it."""
+
+    recipients: list[str]
+    message: EmailMessage
+
+
+@dataclass
+class MailServer:
+    """Its answers, and what it has taken. A recipient in ``once`` hears its answer a single time.
+
+    ``hangs`` and ``drops`` concern the message itself.
+    """
+
+    port: int
+    to_sender: str = "250 fine"
+    to_recipient: dict[str, str] = field(default_factory=dict)
+    once: dict[str, str] = field(default_factory=dict)
+    to_message: str = "250 taken"
+    hangs: bool = False
+    drops: bool = False
+    deliveries: list[Delivery] = field(default_factory=list)
+
+    async def handle_MAIL(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        envelope.mail_from = address
+        return self.to_sender
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        answer = self.once.pop(address, self.to_recipient.get(address, "250 fine"))
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.drops:
+            cast(asyncio.Transport, server.transport).abort()
+            return ""
+        if self.to_message.startswith("250"):
+            message = message_from_bytes(cast(bytes, envelope.content), policy=policy.default)
+            self.deliveries.append(Delivery(list(envelope.rcpt_tos), message))
+        return self.to_message
+
+
+@pytest.fixture
+def mail_server(settings: Settings) -> Iterator[MailServer]:
+    """A server that Django's settings name; it takes everything until told otherwise."""
+    server = MailServer(free_port())
+    controller = Controller(
+        server,
+        hostname="127.0.0.1",
+        port=server.port,
+        authenticator=_authenticate,
+        auth_require_tls=False,
+    )
+    controller.start()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", server.port, 1
+    settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
+    yield server
+    controller.stop()
+
+
+def _authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object) -> AuthResult:
+    success = isinstance(data, LoginPassword) and data.password == PASSWORD
+    return AuthResult(success=success, handled=success)
