@@ -1,8 +1,26 @@
-"""The tasks of the reporting domain."""
+"""The tasks of the reporting domain: doors, with the rooms elsewhere."""
+
+from typing import Any
 
 from celery import shared_task
+from django.utils import timezone
+from django_celery_results.models import TaskResult
+
+from reporting import weekly as report
+from reporting.weeks import Week
 
 
-@shared_task(name="reporting.weekly")
-def weekly() -> None:
-    """Placeholder until the report itself."""
+@shared_task(name="reporting.weekly", bind=True)
+def weekly(self: Any, week: str | None = None) -> dict[str, object]:
+    """Send the report of ``week``, such as ``2026-W46``; without one, of the week before it was enqueued.
+
+    Safe to call again: each recipient is sent a week's report once.
+    """
+    wanted = Week.parse(week) if week else Week.of(_enqueued_at(self.request.id)).previous()
+    return report.send(wanted, now=timezone.now()).as_json()
+
+
+def _enqueued_at(task_id: str | None) -> Any:
+    """A report that waited in the queue past midnight, or for a week, is still about the week it was meant for."""
+    created = TaskResult.objects.filter(task_id=task_id).values_list("date_created", flat=True).first()
+    return created or timezone.now()

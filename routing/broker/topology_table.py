@@ -42,8 +42,8 @@ def rows(domains: Iterable[Domain]) -> Iterator[Row]:
         dead_letters_to = f"{(queue.queue_arguments or {})['x-dead-letter-routing-key']}.dead"
         yield Row(queue.name, TASKS.name, queue.routing_key, f"tasks of the lane {lanes[queue.name]}", dead_letters_to)
     for queue in dead_letter_queues(domains):
-        yield Row(queue.name, DEAD.name, queue.routing_key, "dead letters", "–")
-    yield Row(UNROUTED_QUEUE.name, UNROUTED.name, "(any)", "misrouted messages", "–")
+        yield Row(queue.name, DEAD.name, queue.routing_key, "dead letters", "-")
+    yield Row(UNROUTED_QUEUE.name, UNROUTED.name, "(any)", "misrouted messages", "-")
 
 
 def markdown(domains: Iterable[Domain]) -> str:
@@ -60,4 +60,4 @@ def markdown(domains: Iterable[Domain]) -> str:
 
 
 def _code(text: str) -> str:
-    return text if text == "–" else f"`{text}`"
+    return text if text == "-" else f"`{text}`"

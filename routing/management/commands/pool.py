@@ -25,9 +25,7 @@ class Command(BaseCommand):
             Console().print(_table(list(registry().pools.values())))
             return
         if name is None:
-            raise CommandError(
-                f"Which pool? One of: {', '.join(registry().pools)}. --list shows their limits."
-            )
+            raise CommandError(f"Which pool? One of: {', '.join(registry().pools)}. --list shows their limits.")
         try:
             command = pools.command(pools.get(name), extra)
         except pools.UnknownPool as error:

@@ -1,0 +1,100 @@
+"""``manage.py report weekly``, as a newcomer meets it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from reporting.models import Recipient, ReportRun
+from reporting.weeks import Week
+from tests.dead_broker import absent_broker
+from tests.reporting.test_weekly import Mails, mails
+from tests.stored_results import store
+
+__all__ = ["absent_broker", "mails"]
+
+pytestmark = pytest.mark.django_db
+
+LAST_WEEK = Week.of(timezone.now()).previous()
+
+
+def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    """What the command prints, line by line."""
+    call_command("report", "weekly", *arguments)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_it_sends_last_weeks_report_to_the_recipients(mails: Mails, capsys: pytest.CaptureFixture[str]) -> None:
+    Recipient.objects.create(email="ann@example.com")
+    store(done_at=LAST_WEEK.starts_at)
+
+    lines = report(capsys)
+
+    assert lines[0].startswith(f"Week {LAST_WEEK}, ")
+    assert lines[1:] == [
+        "The one task of the week finished, and it did not fail.",
+        "1 mail handed to the notifications domain, which sends it.",
+    ]
+    assert mails.addresses == ["ann@example.com"]
+
+
+def test_it_says_who_had_it_already(mails: Mails, capsys: pytest.CaptureFixture[str]) -> None:
+    Recipient.objects.create(email="ann@example.com")
+    report(capsys)
+
+    assert report(capsys)[-1] == "1 recipient had it already; --to ADDRESS sends it again."
+
+
+def test_it_says_what_to_do_without_recipients(mails: Mails, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Add some in the admin, or name one with --to ADDRESS." in report(capsys)[-1]
+
+
+def test_named_addresses_alone_get_it(mails: Mails, capsys: pytest.CaptureFixture[str]) -> None:
+    Recipient.objects.create(email="ann@example.com")
+
+    report(capsys, "--to", "bob@example.com", "--to", "cyd@example.com")
+
+    assert mails.addresses == ["bob@example.com", "cyd@example.com"]
+
+
+def test_the_running_week_is_made_so_far(mails: Mails, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = report(capsys, "--week", str(LAST_WEEK.next()))
+
+    assert lines[0].endswith(", so far")
+
+
+def test_files_are_written_and_nothing_is_sent(
+    mails: Mails, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Recipient.objects.create(email="ann@example.com")
+
+    report(capsys, "--out", str(tmp_path / "new" / "folder"))
+
+    assert sorted(file.name for file in (tmp_path / "new" / "folder").iterdir()) == ["weekly.html", "weekly.txt"]
+    assert not mails.sent
+    assert not ReportRun.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cure"),
+    [
+        (["--week", "46"], "such as 2026-W46"),
+        (["--week", "2025-W53"], "2025-W01 to 2025-W52"),
+        (["--week", "9000-W01"], "lies in the future"),
+        (["--to", "jane"], "--to jane@example.com"),
+        (["--to", "jane@example.com", "--out", "."], "choose one"),
+        (["--out", "/dev/null/folder"], "folder that you may write to"),
+    ],
+)
+def test_what_is_wrong_names_the_cure(mails: Mails, arguments: list[str], cure: str) -> None:
+    with pytest.raises(CommandError, match=cure):
+        call_command("report", "weekly", *arguments)
+
+    assert not mails.sent
+
+
+def test_a_broker_that_is_away_is_one_sentence_with_the_cure(absent_broker: Any) -> None:
+    with pytest.raises(CommandError, match="run this command again"):
+        call_command("report", "weekly", "--to", "ann@example.com")

@@ -1,0 +1,53 @@
+"""The weekly report through real worker pools, to files in the mail folder."""
+
+import email
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import current_app, states
+from django_celery_results.models import TaskResult
+
+from reporting.models import Recipient
+from reporting.weeks import Week
+from tests.stored_results import store
+from tests.waiting import until
+
+pytestmark = [pytest.mark.broker, pytest.mark.pipeline, pytest.mark.django_db(transaction=True)]
+
+ANN, BOB = "ann@example.com", "bob@example.com"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the workers put the mails that they would send."""
+    monkeypatch.setenv("EMAIL_URL", f"filemail:///{tmp_path / 'mail'}")
+    return tmp_path / "mail"
+
+
+def sent(folder: Path) -> dict[str, EmailMessage]:
+    messages = [email.message_from_bytes(file.read_bytes(), policy=default) for file in folder.iterdir()]
+    return {str(message["To"]): message for message in messages}
+
+
+def finished(task: str) -> int:
+    return int(TaskResult.objects.filter(task_name=task, status=states.SUCCESS).count())
+
+
+def test_a_report_delivered_twice_reaches_each_recipient_once(folder: Path, start_worker: Any) -> None:
+    Recipient.objects.bulk_create([Recipient(email=ANN), Recipient(email=BOB)])
+    store("notifications.send_email", done_at=Week(2026, 45).starts_at, status=states.FAILURE)
+    for queue in ("reporting", "notifications"):
+        start_worker(queue)
+
+    for _ in range(2):
+        current_app.send_task("reporting.weekly", kwargs={"week": "2026-W45"})
+
+    until(lambda: finished("reporting.weekly") == 2, what="both runs")
+    until(lambda: finished("notifications.send_email") == 2, what="both mails")
+    assert sorted(sent(folder)) == [ANN, BOB]
+    message = sent(folder)[ANN]
+    assert message["Subject"] == "Taskyard week 45: 1 task finished, 1 failed"
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]

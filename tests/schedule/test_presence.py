@@ -1,0 +1,127 @@
+"""A beat's process row."""
+
+import socket
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from routing.ledger.tables import Process
+from routing.schedule import last_beat
+from routing.schedule.presence import Presence
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def presence(monkeypatch: pytest.MonkeyPatch) -> Presence:
+    monkeypatch.setattr("routing.schedule.presence.EVERY", 0)
+    return Presence()
+
+
+def aged(**age: float) -> Process:
+    """The last beat, made that much older."""
+    Process.objects.update(beat_at=Now() - timedelta(**age))
+    beat = last_beat()
+    assert beat is not None
+    return beat
+
+
+def test_nothing_is_known_before_the_first_beat() -> None:
+    assert last_beat() is None
+
+
+def test_a_beat_shows_host_and_time(presence: Presence) -> None:
+    presence.beat()
+
+    beat = last_beat()
+    assert beat is not None
+    assert beat.host == socket.gethostname()
+    assert abs(timezone.now() - beat.beat_at) < timedelta(seconds=10)
+
+
+def test_each_beat_renews_the_row(presence: Presence) -> None:
+    presence.beat()
+    before = aged(hours=1)
+
+    presence.beat()
+
+    after = last_beat()
+    assert after is not None
+    assert (after.pk, after.started_at) == (before.pk, before.started_at)
+    assert after.beat_at - before.beat_at > timedelta(minutes=59)
+
+
+def test_beats_are_throttled() -> None:
+    presence = Presence()
+    presence.beat()
+    before = aged(hours=1)
+
+    presence.beat()
+
+    assert last_beat() == before
+    assert Process.objects.get().beat_at == before.beat_at
+
+
+def test_a_process_of_the_same_number_takes_the_row_over(presence: Presence) -> None:
+    presence.beat()
+    Process.objects.update(started_at=Now() - timedelta(days=3), beat_at=Now() - timedelta(days=3))
+
+    Presence().beat()
+
+    assert timezone.now() - Process.objects.get().started_at < timedelta(minutes=1)
+
+
+def test_a_row_that_was_pruned_comes_back(presence: Presence) -> None:
+    presence.beat()
+    Process.objects.all().delete()
+
+    presence.beat()
+
+    assert last_beat() is not None
+
+
+def test_arriving_prunes_rows_of_the_dead_after_a_day(presence: Presence) -> None:
+    for pid, age in ((1, timedelta(hours=23)), (2, timedelta(hours=25))):
+        Process.objects.create(role=Process.Role.BEAT, host="elsewhere", pid=pid, beat_at=Now() - age)
+
+    presence.beat()
+
+    assert set(Process.objects.filter(host="elsewhere").values_list("pid", flat=True)) == {1}
+
+
+def test_leaving_removes_the_own_row_only(presence: Presence) -> None:
+    Process.objects.create(role=Process.Role.BEAT, host="elsewhere", pid=1)
+    presence.beat()
+
+    presence.leave()
+
+    assert [row.host for row in Process.objects.all()] == ["elsewhere"]
+
+
+class Unreachable:
+    """A database that is away: every statement fails."""
+
+    def __call__(self, *_: Any) -> Any:
+        raise OperationalError("server closed the connection")
+
+
+@pytest.fixture
+def unreachable() -> Iterator[None]:
+    with connection.execute_wrapper(Unreachable()):
+        yield
+
+
+def test_a_database_that_is_away_is_told_once_and_does_no_harm(
+    presence: Presence, unreachable: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    presence.beat()
+    presence.beat()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "Cannot write this beat's row; the schedule goes on. server closed the connection"
+    ]
