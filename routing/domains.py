@@ -68,8 +68,9 @@ class Domain:
     """Processes in each lane's worker pool."""
     prefetch: int = 4
     """Messages each process may hold beyond the one it runs."""
-    soft_time_limit: timedelta = timedelta(minutes=4)
     time_limit: timedelta = timedelta(minutes=5)
+    soft_time_limit: timedelta = timedelta()
+    """When a task is asked to tidy up; four fifths of ``time_limit`` if left out."""
     run_limit: int = 5
     """A task whose body started this often without reaching an outcome is poison: it kills its workers."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -78,6 +79,8 @@ class Domain:
     def __post_init__(self) -> None:
         if not self.title:
             object.__setattr__(self, "title", self.name.replace("_", " ").capitalize())
+        if not self.soft_time_limit:
+            object.__setattr__(self, "soft_time_limit", self.time_limit * 4 / 5)
         if not self.tasks:
             object.__setattr__(self, "tasks", (f"{self.name}.*",))
         for problem in self._problems():

@@ -21,6 +21,10 @@ def test_a_domain_claims_what_is_below_its_name_unless_told_otherwise() -> None:
     assert not domain.claims("billings.charge")
 
 
+def test_the_soft_limit_leaves_time_to_tidy_up() -> None:
+    assert Domain(name="billing", time_limit=timedelta(minutes=5)).soft_time_limit == timedelta(minutes=4)
+
+
 @pytest.mark.parametrize(
     ("declaration", "cure"),
     [
@@ -30,7 +34,10 @@ def test_a_domain_claims_what_is_below_its_name_unless_told_otherwise() -> None:
         ({"name": "billing", "lanes": (Lane("default"), Lane("default"))}, "each lane once"),
         ({"name": "billing", "concurrency": 0}, "at least 1"),
         ({"name": "billing", "prefetch": 0}, "without any limit"),
-        ({"name": "billing", "time_limit": timedelta(minutes=1)}, "below time_limit"),
+        (
+            {"name": "billing", "time_limit": timedelta(minutes=1), "soft_time_limit": timedelta(minutes=1)},
+            "below time_limit",
+        ),
     ],
 )
 def test_a_wrong_declaration_names_the_cure(declaration: dict[str, object], cure: str) -> None:
