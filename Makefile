@@ -1,11 +1,94 @@
 # Taskyard. "make" alone lists what there is.
 
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
 VENV ?= .venv
 PYTHON ?= python3
 PY := $(VENV)/bin/python
+BOOTSTRAP := $(PYTHON) -I project/bootstrap.py
+RUN := $(VENV)/requirements.stamp
+DEV := $(VENV)/requirements-dev.stamp
+SOURCES := project routing notifications reporting tests
+# libatomic1 is for Playwright's driver.
+TEST_PACKAGES := rabbitmq-server postgresql chromium fonts-dejavu-core libatomic1
+
+# Where production differs from a laptop, for Django's own deployment checks.
+DEPLOYED := SITE_URL=https://taskyard.example.com SECRET_KEY=$$(head -c 48 /dev/urandom | base64 -w 0)
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test ci lint types lock
+.PHONY: help up demo test ci format format-check lint types contracts checks lock flower clean python
 
 help:  ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- Running --------------------------------------------------------------------------------------------------------
+
+up demo: export STARTED_AT := $(shell date +%s.%N)
+
+up: $(RUN)  ## Start everything on this machine, and stop it with Ctrl-C
+	@exec $(PY) manage.py up
+
+demo: $(RUN)  ## Start, send a sample through every queue, show the outcomes, stop
+	@exec $(PY) manage.py up --demo
+
+flower: $(RUN)  ## Watch the workers in Celery's Flower, at http://localhost:5555
+	@exec $(PY) -m celery -A project flower
+
+# --- Proving --------------------------------------------------------------------------------------------------------
+
+ci: format-check lint types contracts checks test  ## Everything that CI runs
+
+# Both databases in one coverage report; then each run's closing line once more, for those who read only the end.
+test: $(DEV)  ## Run the tests on PostgreSQL and on SQLite; PYTEST_ARGS goes to pytest
+	@$(BOOTSTRAP) packages --optional $(TEST_PACKAGES)
+	@mkdir -p build; rm -f build/.coverage* build/pytest-*.log; \
+	colour=no; if [ -t 1 ]; then colour=yes; fi; failed=0; \
+	for database in postgresql sqlite; do \
+		echo "Tests on $$database"; \
+		COVERAGE_FILE=build/.coverage TEST_DATABASE=$$database \
+			$(PY) -m coverage run -m pytest --color=$$colour $(PYTEST_ARGS) | tee build/pytest-$$database.log || failed=1; \
+	done; \
+	COVERAGE_FILE=build/.coverage $(PY) -m coverage combine --quiet build; \
+	COVERAGE_FILE=build/.coverage $(PY) -m coverage report || failed=1; \
+	tail --quiet --lines=1 build/pytest-postgresql.log build/pytest-sqlite.log; \
+	exit $$failed
+
+format: $(DEV)  ## Format the code
+	@$(PY) -m ruff format $(SOURCES) manage.py
+	@$(PY) -m ruff check --fix $(SOURCES) manage.py
+
+format-check: $(DEV)
+	@$(PY) -m ruff format --check $(SOURCES) manage.py
+
+lint: $(DEV)  ## Look for mistakes
+	@$(PY) -m ruff check $(SOURCES) manage.py
+
+types: $(DEV)  ## Check the types, strictly
+	@$(PY) -m mypy $(SOURCES)
+
+contracts: $(DEV)
+	@$(VENV)/bin/lint-imports
+
+checks: $(DEV)
+	@$(DEPLOYED) $(PY) manage.py check --deploy --fail-level WARNING
+	@$(PY) manage.py makemigrations --check --dry-run
+
+# --- Keeping --------------------------------------------------------------------------------------------------------
+
+LOCK := uv pip compile setup.cfg --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+lock: $(DEV)  ## Pin the newest versions that setup.cfg allows
+	@$(VENV)/bin/$(LOCK) --upgrade --extra flower -o requirements.lock
+	@$(VENV)/bin/$(LOCK) --upgrade --extra flower --extra test --extra dev -c requirements.lock -o requirements-dev.lock
+
+clean:  ## Remove what can be made again: caches, builds and .venv; var/ stays
+	@rm -rf .venv build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/%.stamp: %.lock | python
+	@$(BOOTSTRAP) venv $(VENV) $<
+
+python:
+	@command -v $(PYTHON) > /dev/null || { \
+		echo "$(PYTHON) is missing. Install it (Debian: apt-get install python3), or name one: make PYTHON=/path" >&2; exit 1; }

@@ -4,9 +4,23 @@ import os
 import secrets
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
+from project.preflight import sentence
+
 
 def load_or_create(path: Path) -> str:
-    """Read the key, or make one that only its owner can read. Two processes starting at once get the same one."""
+    """Read the key, or make one that only its owner can read. Two processes starting at once get the same one.
+
+    Raises ImproperlyConfigured where the folder or the file is out of reach.
+    """
+    try:
+        return _load_or_create(path)
+    except OSError as error:
+        raise ImproperlyConfigured(sentence(error, path.parent)) from None
+
+
+def _load_or_create(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         draft = path.with_name(f".{path.name}.{os.getpid()}")

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from project.services.rabbitmq import Node, ServiceError
+from project.services.errors import ServiceError
+from project.services.rabbitmq import Node
 
 DATABASE = os.environ.get("TEST_DATABASE", "sqlite")
 FOLDER = Path(tempfile.mkdtemp(prefix="taskyard-tests-"))

@@ -1,19 +1,26 @@
 """A private RabbitMQ node from an installed ``rabbitmq-server``, run as whoever we are."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
+from project import bootstrap
+from project.services import ports
+from project.services.errors import ServiceError
+
+DISTRIBUTION, PORT_MAPPER = 20_000, 20_001
+"""What is added to a node's port for Erlang's own two."""
+HIGHEST_PORT = 65_535 - PORT_MAPPER
+PACKAGE = "rabbitmq-server"
 INSTALLED_UNDER = (Path("/usr/lib/rabbitmq/lib"), Path("/usr/lib/rabbitmq"), Path("/opt/rabbitmq"))
+ANOTHER_BROKER = "BROKER_URL=amqp://user:password@host:5672/vhost make up"
 HANDSHAKE = b"AMQP\x00\x00\x09\x01"
-
-
-class ServiceError(Exception):
-    """A service cannot be used; the message tells the cure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +30,7 @@ class Node:
     folder: Path
     port: int
     name: str = "taskyard"
+    consumer_timeout: timedelta = timedelta(minutes=30)
 
     @property
     def url(self) -> str:
@@ -34,29 +42,48 @@ class Node:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the node and return at once; ``wait_until_ready`` tells when it answers. Raises ServiceError."""
-        server = find_server()
-        if port_is_taken(self.port):
-            raise ServiceError(
-                f"Port {self.port} is taken, so RabbitMQ cannot use it. Choose another: BROKER_PORT=5691 make up"
+        self.prepare()
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                self.command,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # A Ctrl-C in the terminal is for us alone: the workers stop first, the broker last.
+                start_new_session=True,
             )
+
+    @property
+    def command(self) -> list[str]:
+        """What runs the node in the foreground, in ``environment()``. Raises ServiceError."""
+        return [find_server()]
+
+    def prepare(self) -> None:
+        """Write the node's configuration. Raises ServiceError if the node could not run."""
+        find_server()
+        if self.port > HIGHEST_PORT:
+            raise ServiceError(
+                f"BROKER_PORT={self.port} is too high, because Erlang needs two further ports above it. "
+                f"Use {HIGHEST_PORT} at most."
+            )
+        ports.require(self.port, variable="BROKER_PORT")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         (self.folder / "rabbitmq.conf").write_text(self._config())
         (self.folder / "enabled_plugins").write_text("[].\n")
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [server], env=self.environment(), stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                # A Ctrl-C in the terminal is for us alone: the workers stop first, the broker last.
-                start_new_session=True,
-            )  # fmt: skip
 
     def wait_until_ready(self, process: subprocess.Popen[bytes], *, seconds: float = 60) -> None:
         """Raises ServiceError if the node died or does not answer in time."""
         deadline = time.monotonic() + seconds
         while not answers(self.port):
             if process.poll() is not None:
-                raise ServiceError(f"RabbitMQ stopped while starting. The reason is at the end of {self.log}:\n{self.last_words()}")
+                raise ServiceError(
+                    f"RabbitMQ stopped while starting. The reason is at the end of {self.log}:\n{self.last_words()}"
+                )
             if time.monotonic() > deadline:
-                raise ServiceError(f"RabbitMQ did not answer on port {self.port} within {seconds:.0f} s; see {self.log}")
+                raise ServiceError(
+                    f"RabbitMQ did not answer on port {self.port} within {seconds:.0f} s; see {self.log}"
+                )
             time.sleep(0.1)
 
     def stop(self, process: subprocess.Popen[bytes], *, seconds: float = 30) -> None:
@@ -68,8 +95,19 @@ class Node:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+        self.stop_port_mapper()
+
+    def stop_port_mapper(self) -> None:
+        """Erlang leaves it running when the node has ended. Safe to call again."""
+        if shutil.which("epmd") is None:
+            return
         subprocess.run(
-            ["epmd", "-kill"], env=self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+            ["epmd", "-kill"],
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
         )
 
     def control(self, *arguments: str) -> str:
@@ -81,20 +119,24 @@ class Node:
         return done.stdout
 
     def environment(self) -> dict[str, str]:
+        # Whatever is set for another node on this machine is not for this one.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("RABBITMQ_")}
         return {
-            **os.environ,
+            **inherited,
             # Erlang keeps its cookie in HOME; a private one keeps this node apart from any other on the machine.
             "HOME": str(self.folder),
             "RABBITMQ_NODENAME": self._nodename,
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_DIST_PORT": str(self.port + 20000),
-            "ERL_EPMD_PORT": str(self.port + 20001),
+            "RABBITMQ_DIST_PORT": str(self.port + DISTRIBUTION),
+            "ERL_EPMD_PORT": str(self.port + PORT_MAPPER),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
             "RABBITMQ_LOGS": str(self.folder / "log" / "node.log"),
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),
+            "RABBITMQ_CONFIG_FILES": str(self.folder / "no-further-files"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "no-advanced-file.config"),
             "RABBITMQ_CONF_ENV_FILE": str(self.folder / "no-environment-file"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
             "RABBITMQ_PID_FILE": str(self.folder / "rabbitmq.pid"),
@@ -106,10 +148,33 @@ class Node:
         return f"{self.name}@localhost"
 
     def _config(self) -> str:
-        return f"listeners.tcp.1 = 127.0.0.1:{self.port}\nloopback_users.guest = true\nvm_memory_high_watermark.relative = 0.3\n"
+        return (
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+            "loopback_users.guest = true\n"
+            "vm_memory_high_watermark.relative = 0.3\n"
+            "log.file.rotation.size = 10485760\n"
+            "log.file.rotation.count = 3\n"
+            f"consumer_timeout = {self.consumer_timeout // timedelta(milliseconds=1)}\n"
+        )
 
     def last_words(self, lines: int = 15) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def is_installed() -> bool:
+    try:
+        find_server()
+    except ServiceError:
+        return False
+    return True
+
+
+def install() -> None:
+    """Install Debian's package where that can be done. Raises ServiceError."""
+    try:
+        bootstrap.install_packages([PACKAGE])
+    except bootstrap.BootstrapError as error:
+        raise ServiceError(f"{error}\nOr name a broker that runs: {ANOTHER_BROKER}") from None
 
 
 def find_server() -> str:
@@ -118,8 +183,8 @@ def find_server() -> str:
         for script in sorted(root.glob("**/sbin/rabbitmq-server"), reverse=True):
             return str(script)
     raise ServiceError(
-        "RabbitMQ is not installed. Either install it (Debian: apt-get install rabbitmq-server) or name a broker "
-        "that runs: BROKER_URL=amqp://user:password@host:5672/vhost"
+        f"RabbitMQ is not installed. Either install it ({bootstrap.by_hand([PACKAGE])}) or name a broker that runs: "
+        f"{ANOTHER_BROKER}"
     )
 
 
@@ -128,17 +193,7 @@ def answers(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             connection.settimeout(2)
-            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            connection.sendall(HANDSHAKE)
             return connection.recv(1) == b"\x01"
     except OSError:
         return False
-
-
-def port_is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
