@@ -46,8 +46,10 @@ test: $(DEV)  ## Run the tests on PostgreSQL and on SQLite; PYTEST_ARGS goes to 
 	colour=no; if [ -t 1 ]; then colour=yes; fi; failed=0; \
 	for database in postgresql sqlite; do \
 		echo "Tests on $$database"; \
+		some=; if [ $$database = postgresql ]; then some="not any_database"; fi; \
 		COVERAGE_FILE=build/.coverage TEST_DATABASE=$$database \
-			$(PY) -m coverage run -m pytest --color=$$colour $(PYTEST_ARGS) | tee build/pytest-$$database.log || failed=1; \
+			$(PY) -m coverage run -m pytest --color=$$colour -m "$$some" $(PYTEST_ARGS) | tee build/pytest-$$database.log \
+			|| [ "$$database $${PIPESTATUS[0]}" = 'postgresql 5' ] || failed=1; \
 	done; \
 	COVERAGE_FILE=build/.coverage $(PY) -m coverage combine --quiet build; \
 	COVERAGE_FILE=build/.coverage $(PY) -m coverage report || failed=1; \

@@ -4,9 +4,10 @@ import pytest
 from django.db import connections
 
 from tests import services
+from tests.chromium import chromium
 from tests.workers import clean_broker, start_worker
 
-__all__ = ["clean_broker", "start_worker"]
+__all__ = ["chromium", "clean_broker", "start_worker"]
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ import pytest
 
 from project import bootstrap
 
+pytestmark = pytest.mark.any_database
+
 SCRIPT = Path(bootstrap.__file__)
 
 

@@ -17,6 +17,8 @@ from project.console import Console
 from project.supervisor import Program, Stage, Supervisor
 from tests.waiting import until
 
+pytestmark = pytest.mark.any_database
+
 ROOT = Path(__file__).resolve().parent.parent
 SOON = timedelta(seconds=0.2)
 FOREVER = "while :; do sleep 0.05; done"

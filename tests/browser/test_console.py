@@ -15,7 +15,12 @@ from tests.console.conftest import Serve, serve
 
 __all__ = ["serve"]
 
-pytestmark = [pytest.mark.browser, pytest.mark.broker, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.any_database,
+    pytest.mark.browser,
+    pytest.mark.broker,
+    pytest.mark.django_db(transaction=True),
+]
 
 RESULTS = "/admin/django_celery_results/taskresult/"
 LOOKS = [(1280, False), (1280, True), (360, False), (360, True)]

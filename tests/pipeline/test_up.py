@@ -1,5 +1,6 @@
 """``make up`` as an operator has it: one start, looked at from outside; Ctrl-C ends it (see ``running_project``)."""
 
+import json
 import os
 import signal
 import socket
@@ -8,10 +9,13 @@ import sys
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from routing.domains import registry
+from routing.ledger.results import RECORDED
 from tests.pipeline.running import ROOT, RunningProject
 from tests.services import PRIVATE_BROKER
 from tests.waiting import until
@@ -84,6 +88,25 @@ def test_a_brokers_password_that_is_wrong_is_told_and_not_shown(
     assert said == "RabbitMQ refuses the user name or password in BROKER_URL. Correct them.\n"
 
 
+@pytest.mark.browser
+def test_a_notification_sent_by_api_is_found_in_the_admin(running_project: RunningProject, chromium: Browser) -> None:
+    page = chromium.new_page(base_url=running_project.url)
+    _sign_in(page, running_project)
+    token = _new_token(page)
+
+    enqueued = _call(running_project, "POST", "/api/v1/emails", token, {**EMAIL, "subject": "Seen by a person"})
+
+    state = until(lambda: _outcome(running_project, enqueued["url"], token), what="the outcome")
+    assert state["state"] == "SUCCESS"
+    page.goto(f"/admin/django_celery_results/taskresult/?q={enqueued['id']}")
+    page.get_by_role("link", name="notifications.send_email").first.click()
+    expect(page.get_by_text("Seen by a person").first).to_be_visible()
+    expect(page.get_by_text("SUCCESS").first).to_be_attached()
+    mails = [path.read_text() for path in (running_project.var / "mail").iterdir()]
+    assert len([mail for mail in mails if "Subject: Seen by a person" in mail]) == 1
+    page.context.close()
+
+
 def test_a_killed_pool_is_started_again_and_works(running_project: RunningProject) -> None:
     (before,) = _mains(running_project, "--queues=reporting")
     os.kill(before, signal.SIGKILL)
@@ -103,6 +126,40 @@ def test_workers_survive_the_death_of_the_broker(running_project: RunningProject
     until(lambda: running_project.pids("beam.smp") not in ([], [before]), what="a new broker")
     _until_healthy(running_project)
     assert _mains(running_project, "--queues=") == workers
+
+
+EMAIL = {"to": ["ann@example.org"], "text": "It works.\n"}
+
+
+def _sign_in(page: Page, project: RunningProject) -> None:
+    page.goto("/admin/")
+    page.get_by_label("Username").fill(project.username)
+    page.get_by_label("Password").fill(project.password)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("All is well")).to_be_visible()
+
+
+def _new_token(page: Page) -> str:
+    page.goto("/admin/routing/apitoken/add/")
+    page.get_by_label("Name").fill("web shop")
+    page.get_by_role("button", name="Save").click()
+    return page.get_by_label("Token", exact=True).input_value()
+
+
+def _outcome(project: RunningProject, url: str, token: str) -> dict[str, Any] | None:
+    state = _call(project, "GET", url, token)
+    return state if state["state"] in RECORDED else None
+
+
+def _call(project: RunningProject, method: str, path: str, token: str, content: object = None) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    body = None if content is None else json.dumps(content)
+    with closing(HTTPConnection("localhost", project.port, timeout=10)) as connection:
+        connection.request(method, path, body=body, headers=headers)
+        answer = connection.getresponse()
+        assert answer.status in (200, 202), answer.read()
+        found: dict[str, Any] = json.load(answer)
+    return found
 
 
 @pytest.fixture
