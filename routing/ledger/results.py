@@ -26,14 +26,11 @@ class Claim:
     runs: int
 
 
-def record_enqueued(task_id: str, *, meta: dict[str, Any], **fields: Any) -> bool:
-    """Insert the PENDING row. False if the id is known already, as it is when a task retries."""
+def record_enqueued(task_id: str, *, meta: dict[str, Any], **fields: Any) -> None:
+    """Insert the PENDING row, unless the id is known already, as it is when a task retries. Safe to call again."""
     row = TaskResult(task_id=task_id, status=states.PENDING, meta=json.dumps(meta), **fields)
-    # Two callers with one id: the unique key lets one insert, and ignoring the other keeps its transaction usable.
-    if TaskResult.objects.filter(task_id=task_id).exists():
-        return False
+    # In one statement, which leaves the caller's transaction usable where the id is known.
     TaskResult.objects.bulk_create([row], ignore_conflicts=True)
-    return True
 
 
 def withdraw(task_id: str) -> bool:

@@ -1,10 +1,9 @@
 """What happens to tasks while RabbitMQ is away, and after."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from celery import current_app
 from django_celery_results.models import TaskResult
 from kombu import Connection
 from kombu.exceptions import OperationalError
@@ -12,9 +11,11 @@ from kombu.exceptions import OperationalError
 from project.services.rabbitmq import Node
 from routing.domains import registry
 from tests import probe
-from tests.services import free_port
+from tests.dead_broker import absent_broker
 from tests.waiting import until
 from tests.workers import Process
+
+__all__ = ["absent_broker"]
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.broker]
 
@@ -27,18 +28,6 @@ def node(broker_node: Node | None) -> Node:
     if broker_node is None:
         pytest.skip("BROKER_URL names a broker that this test must not stop")
     return broker_node
-
-
-@pytest.fixture
-def unreachable_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A port that nobody listens on."""
-    url = f"amqp://guest:guest@127.0.0.1:{free_port(below=45000)}//"
-    monkeypatch.setattr(current_app.conf, "broker_url", url)
-    monkeypatch.setattr(current_app.conf, "broker_write_url", url)
-    current_app.close()
-    yield
-    monkeypatch.undo()
-    current_app.close()
 
 
 def test_a_pool_serves_its_queue_again_after_the_broker_restarted(
@@ -78,7 +67,7 @@ def test_every_queue_is_a_quorum_queue_with_a_dead_letter_target(clean_broker: C
 
 
 @pytest.mark.django_db
-def test_a_task_that_could_not_be_published_is_not_promised(unreachable_broker: None) -> None:
+def test_a_task_that_could_not_be_published_is_not_promised(absent_broker: None) -> None:
     with pytest.raises(OperationalError):
         probe.report.delay("nowhere")
 
