@@ -33,7 +33,7 @@ demo: $(RUN)  ## Start, send a sample through every queue, show the outcomes, st
 	@exec $(PY) manage.py up --demo
 
 flower: $(RUN)  ## Watch the workers in Celery's Flower, at http://localhost:5555
-	@exec $(PY) -m celery -A project flower
+	@exec $(PY) -m celery -A project flower --address=127.0.0.1
 
 # --- Proving --------------------------------------------------------------------------------------------------------
 

@@ -126,7 +126,7 @@ def _wrong(name: str, value: str, cure: str) -> ImproperlyConfigured:
 
 
 def _without_password(url: str) -> str:
-    credentials, at, rest = url.rpartition("@")
-    if not at:
-        return url
-    return f"{credentials.rpartition(':')[0]}:***@{rest}" if credentials.count(":") > 1 else url
+    credentials, at, host = url.rpartition("@")
+    scheme, slashes, login = credentials.rpartition("://")
+    user, colon, _ = login.partition(":")
+    return f"{scheme}{slashes}{user}:***@{host}" if at and colon else url

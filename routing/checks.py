@@ -17,7 +17,7 @@ DOCS = "See docs/topology.md."
 
 @register()
 def check_domains(**_: Any) -> list[CheckMessage]:
-    return [*_tasks_without_one_domain(), *_limits(), *_schedule()]
+    return [*_tasks_without_one_domain(), *_limits(), *_limits_of_tasks(), *_schedule()]
 
 
 def _tasks_without_one_domain() -> Iterator[CheckMessage]:
@@ -73,6 +73,22 @@ def _limits() -> Iterator[CheckMessage]:
                 "(consumer_timeout).",
                 hint="Lower retry.max_delay in project/domains.py.",
                 id="routing.E005",
+            )
+
+
+def _limits_of_tasks() -> Iterator[CheckMessage]:
+    """Those that a task's decorator gives go before its domain's."""
+    timeout = settings.TASKYARD_CONSUMER_TIMEOUT
+    for name, task in sorted(current_app.tasks.items()):
+        domain = registry().of_task(name)
+        if not domain or not task.time_limit or task.time_limit == domain.time_limit.total_seconds():
+            continue
+        if task.time_limit >= timeout.total_seconds():
+            yield Error(
+                f"The task {name!r} may run for {task.time_limit} s, but RabbitMQ takes a message back after {timeout} "
+                "(consumer_timeout).",
+                hint="Lower its time_limit, or raise consumer_timeout on the broker and BROKER_CONSUMER_TIMEOUT here.",
+                id="routing.E004",
             )
 
 

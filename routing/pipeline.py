@@ -46,19 +46,22 @@ class Pipeline(Celery):
         the worker holds the task until it is due and revokes what has expired.
         """
         self._require_queue(options.get("queue"))
-        options["headers"] = {
-            **(options.get("headers") or {}),
-            **_timing(countdown, eta, options.pop("expires", None)),
-        }
-        task_id = task_id or uuid()
+        expires = options.pop("expires", None) if "expires" in options else self._expiry_of(name)
+        options["headers"] = {**(options.get("headers") or {}), **_timing(countdown, eta, expires)}
+        task_id, began = task_id or uuid(), timezone.now()
         try:
-            return super().send_task(name, args, kwargs, task_id=task_id, **options)
+            return super().send_task(name, args, kwargs, task_id=task_id, expires=None, **options)
         except Exception:
             # Nothing was published, or the broker refused it: no row may promise that it will run.
             # A process that dies right here leaves a PENDING row whose message may or may not exist.
             if not options.get("retries"):
-                _results(self).withdraw(task_id)
+                _results(self).withdraw(task_id, since=began)
             raise
+
+    def _expiry_of(self, name: str) -> float | datetime | None:
+        """What the task's own declaration says."""
+        task = self.tasks.get(name)
+        return task.expires if task else None
 
     def _require_queue(self, queue: object) -> None:
         """``create_missing_queues`` is off; without this a caller would learn nothing but the wrong name."""

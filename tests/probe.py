@@ -32,6 +32,24 @@ def report(journal: str) -> int:
     return note(journal, "reporting.probe")
 
 
+@shared_task(name="reporting.probe_silent", ignore_result=True)
+def report_silently(journal: str) -> int:
+    return note(journal, "reporting.probe_silent")
+
+
+@shared_task(name="reporting.probe_replace", bind=True)
+def count_down(self: Any, number: int) -> int:
+    """Replaces itself, under its own id, until it reaches zero."""
+    if number:
+        raise self.replace(count_down.s(number - 1))
+    return number
+
+
+@shared_task(name="reporting.probe_hurry", soft_time_limit=2, time_limit=30)
+def hurry(journal: str) -> int:
+    return note(journal, "reporting.probe_hurry")
+
+
 @shared_task(name="reporting.probe_add")
 def add(first: int, second: int) -> int:
     return first + second

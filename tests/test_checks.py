@@ -62,6 +62,12 @@ def test_a_hard_limit_at_the_brokers_consumer_timeout_is_an_error(declare: Any, 
     assert "BROKER_CONSUMER_TIMEOUT" in found()["routing.E004"]
 
 
+def test_a_tasks_own_hard_limit_at_the_consumer_timeout_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(current_app.tasks["reporting.weekly"], "time_limit", 7200)
+
+    assert "'reporting.weekly'" in found()["routing.E004"]
+
+
 def test_a_retry_held_beyond_the_consumer_timeout_is_an_error(declare: Any) -> None:
     declare(Domain(name="reporting", tasks=("*",), retry=RetryPolicy(max_delay=timedelta(hours=1))))
 

@@ -1,5 +1,9 @@
 """Environment variables, right and wrong."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,9 +72,26 @@ def test_a_wrong_value_names_the_variable_and_the_cure(reader: str, value: str, 
     assert cure in str(error.value)
 
 
-def test_a_wrong_url_does_not_show_its_password() -> None:
+@pytest.mark.parametrize("url", ["mysql://me:hunter2@host/name", "me:hunter2@host/name", "mysql://me:hunter2:3@host"])
+def test_a_wrong_url_does_not_show_its_password(url: str) -> None:
     with pytest.raises(ImproperlyConfigured) as error:
-        Environment({"D": "mysql://me:hunter2@host/name"}).database("D", "")
+        Environment({"D": url}).database("D", "")
 
     assert "hunter2" not in str(error.value)
     assert "me:***@host" in str(error.value)
+
+
+def test_what_the_database_url_asks_for_is_kept() -> None:
+    url = "postgresql://me@db.example.com/tasks?sslmode=verify-full"
+    show = "from project import settings; print(settings.DATABASES['default']['OPTIONS'])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", show],
+        cwd=Path(__file__).resolve().parent.parent,
+        env={**os.environ, "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "'sslmode': 'verify-full'" in done.stdout

@@ -5,6 +5,7 @@ Each function is one conditional statement or one short transaction, and says wh
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from celery import states
@@ -21,7 +22,10 @@ _OPEN = ~Q(status__in=RECORDED)
 
 @dataclass(frozen=True)
 class Claim:
-    """A worker's leave to run a task's body; ``runs`` counts the bodies started since enqueueing or the last retry."""
+    """A worker's leave to run a task's body; ``runs`` counts the bodies started for this message.
+
+    A retry, and a task that replaces this one under its id (``self.replace``), begin to count anew.
+    """
 
     runs: int
 
@@ -33,9 +37,12 @@ def record_enqueued(task_id: str, *, meta: dict[str, Any], **fields: Any) -> Non
     TaskResult.objects.bulk_create([row], ignore_conflicts=True)
 
 
-def withdraw(task_id: str) -> bool:
-    """Take back the row of a task whose message was not published."""
-    deleted, _ = TaskResult.objects.filter(task_id=task_id, status=states.PENDING).delete()
+def withdraw(task_id: str, *, since: datetime) -> bool:
+    """Take back the row of a task whose message was not published.
+
+    An older row under the same id is another call's, whose message may well be in the queue.
+    """
+    deleted, _ = TaskResult.objects.filter(task_id=task_id, status=states.PENDING, date_created__gte=since).delete()
     return bool(deleted)
 
 
@@ -51,7 +58,9 @@ def claim(task_id: str, *, worker: str, meta: dict[str, Any], **fields: Any) -> 
         )
         if row.status in RECORDED and not created:
             return None
-        runs = 1 if row.status == states.RETRY else read_meta(row).get("runs", 0) + 1
+        before = read_meta(row)
+        again = all(before.get(key) == meta.get(key) for key in ("attempt", "replaced"))
+        runs = before.get("runs", 0) + 1 if again else 1
         TaskResult.objects.filter(pk=row.pk).update(
             status=states.STARTED,
             worker=worker,

@@ -4,6 +4,7 @@ Compared with its parent it writes arguments as real JSON, keeps the true start,
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,11 @@ from routing.ledger.patience import until_reachable
 class ResultBackend(DatabaseBackend):
     def record_enqueued(self, *, name: str, headers: Mapping[str, Any], body: Any, queue: str) -> None:
         """Write the PENDING row of a task that is about to be published. Safe to call again."""
-        if headers.get("ignore_result"):
+        wants_none = headers.get("ignore_result")
+        if wants_none is None and (task := self.app.tasks.get(name)):
+            # Sent by name, the task's own declaration counts.
+            wants_none = task.ignore_result
+        if wants_none:
             return
         args, kwargs, _ = body
         content_type, content_encoding, _ = self.encode_content(None)
@@ -30,12 +35,15 @@ class ResultBackend(DatabaseBackend):
             **self._arguments(args, kwargs),
         )
 
-    def withdraw(self, task_id: str) -> None:
-        """Take back the PENDING row of a task that could not be published."""
-        results.withdraw(task_id)
+    def withdraw(self, task_id: str, *, since: datetime) -> None:
+        """Take back the PENDING row, written since then, of a task that could not be published."""
+        results.withdraw(task_id, since=since)
 
-    def claim(self, request: Any) -> results.Claim | None:
-        """Mark a task as started by this worker. None if its outcome is recorded already."""
+    def claim(self, request: Any, *, seconds: float) -> results.Claim | None:
+        """Mark a task as started by this worker. None if its outcome is recorded already.
+
+        Waits ``seconds`` for a database that is away, then raises its error.
+        """
         content_type, content_encoding, _ = self.encode_content(None)
         claim = partial(
             results.claim,
@@ -47,7 +55,7 @@ class ResultBackend(DatabaseBackend):
             content_encoding=content_encoding,
             **self._arguments(request.args, request.kwargs),
         )
-        return until_reachable(claim)
+        return until_reachable(claim, seconds=seconds)
 
     def _store_result(
         self,
@@ -91,6 +99,7 @@ def _meta(request: Any) -> dict[str, Any]:
     return {
         "queue": delivery.get("routing_key"),
         "attempt": (request.retries or 0) + 1,
+        "replaced": request.replaced_task_nesting or 0,
         "root_id": request.root_id,
         "parent_id": request.parent_id,
     }

@@ -72,3 +72,13 @@ def test_a_task_that_could_not_be_published_is_not_promised(absent_broker: None)
         probe.report.delay("nowhere")
 
     assert not TaskResult.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_second_publication_that_fails_leaves_the_firsts_row(absent_broker: None) -> None:
+    TaskResult.objects.create(task_id="mine", status="PENDING")
+
+    with pytest.raises(OperationalError):
+        probe.report.apply_async(("nowhere",), task_id="mine")
+
+    assert TaskResult.objects.filter(task_id="mine", status="PENDING").exists()

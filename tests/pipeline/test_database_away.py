@@ -33,3 +33,20 @@ def test_an_outcome_waits_for_the_database(
 
     until(lambda: result.state == "SUCCESS", what="the outcome")
     assert result.get() == 1
+
+
+def test_a_task_whose_claim_meets_no_database_for_long_is_given_back(
+    start_worker: Callable[..., Process], database_server: Postgresql | None, tmp_path: Path
+) -> None:
+    if database_server is None:
+        pytest.skip("SQLite has no server that could be away")
+    result = probe.hurry.delay(str(tmp_path / "journal"))
+
+    database_server.stop()
+    connection.close()
+    worker = start_worker("reporting")
+    until(lambda: worker.says("requeue=True"), what="the worker to give it back")
+    database_server.start()
+
+    until(lambda: result.state == "SUCCESS", what="the outcome")
+    assert result.get() == 1

@@ -133,12 +133,35 @@ def test_a_task_that_kills_its_workers_is_set_aside(
 ) -> None:
     start_worker("reporting")
 
-    row = finished(probe.kill_its_process.delay(journal))
+    row = finished(probe.kill_its_process.apply_async((journal,), link_error=probe.total.si([1])))
 
     limit = registry().pools["reporting"].domain.run_limit
     assert json.loads(row.result)["exc_type"] == "Poison"
     assert len(Path(journal).read_text().splitlines()) == limit
     until(lambda: dead_letters(clean_broker, "reporting") == 1, what="the dead letter")
+    assert TaskResult.objects.filter(task_name="reporting.probe_sum").count() == 1
+
+
+def test_a_task_may_replace_itself_beyond_the_run_limit(start_worker: StartWorker) -> None:
+    start_worker("reporting")
+    limit = registry().pools["reporting"].domain.run_limit
+
+    row = finished(probe.count_down.delay(limit + 1))
+
+    assert (row.status, row.result) == ("SUCCESS", "0")
+
+
+def test_a_task_that_wants_no_result_has_no_row(start_worker: StartWorker, journal: str) -> None:
+    start_worker("reporting")
+
+    sent = [
+        probe.report.apply_async((journal,), ignore_result=True),
+        probe.report_silently.delay(journal),
+        current_app.send_task("reporting.probe_silent", (journal,)),
+    ]
+
+    assert finished(probe.report.delay(journal)).result == "4"
+    assert not TaskResult.objects.filter(task_id__in=[result.id for result in sent]).exists()
 
 
 def test_a_task_survives_the_death_of_its_whole_pool(start_worker: StartWorker, journal: str, tmp_path: Path) -> None:
@@ -224,6 +247,17 @@ def test_a_task_whose_time_has_passed_is_revoked(start_worker: StartWorker, jour
 
     assert finished(result).status == "REVOKED"
     assert not os.path.exists(journal)  # noqa: PTH110
+
+
+def test_a_declared_expiry_holds_for_a_task_sent_by_name(
+    start_worker: StartWorker, journal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current_app.tasks["reporting.probe"], "expires", -1)
+    result = current_app.send_task("reporting.probe", (journal,))
+
+    start_worker("reporting")
+
+    assert finished(result).status == "REVOKED"
 
 
 def test_the_plain_celery_commands_work(start_worker: StartWorker, journal: str) -> None:
