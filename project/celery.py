@@ -9,7 +9,7 @@ from routing.pipeline import Pipeline
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
-app = Pipeline("project", task_cls="routing.worker.task:Task")
+app = Pipeline("project")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

@@ -1,18 +1,14 @@
 """The Celery application class: Celery's, with delays and enqueue times handled our way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-from celery import Celery, current_app, signals
+from celery import Celery
 from celery.exceptions import QueueNotFound
 from celery.result import AsyncResult
-from celery.utils import uuid
 from django.conf import settings
 from django.utils import timezone
-
-if TYPE_CHECKING:
-    from routing.worker.backend import ResultBackend
 
 
 class DelayTooLong(ValueError):
@@ -28,6 +24,9 @@ class DelayTooLong(ValueError):
 
 class Pipeline(Celery):
     """Celery without its native delayed delivery, and with a result row from the moment of enqueueing."""
+
+    amqp_cls = "routing.broker.sending:Sending"
+    task_cls = "routing.worker.task:Task"
 
     def send_task(  # type: ignore[override]
         self,
@@ -48,15 +47,7 @@ class Pipeline(Celery):
         self._require_queue(options.get("queue"))
         expires = options.pop("expires", None) if "expires" in options else self._expiry_of(name)
         options["headers"] = {**(options.get("headers") or {}), **_timing(countdown, eta, expires)}
-        task_id, began = task_id or uuid(), timezone.now()
-        try:
-            return super().send_task(name, args, kwargs, task_id=task_id, expires=None, **options)
-        except Exception:
-            # Nothing was published, or the broker refused it: no row may promise that it will run.
-            # A process that dies right here leaves a PENDING row whose message may or may not exist.
-            if not options.get("retries"):
-                _results(self).withdraw(task_id, since=began)
-            raise
+        return super().send_task(name, args, kwargs, task_id=task_id, expires=None, **options)
 
     def _expiry_of(self, name: str) -> float | datetime | None:
         """What the task's own declaration says."""
@@ -71,18 +62,6 @@ class Pipeline(Celery):
                 f"No queue is called {name!r}. Use one of {', '.join(self.amqp.queues)}, or declare a lane for it in "
                 "project/domains.py."
             )
-
-
-def record_enqueued(*, headers: Mapping[str, Any], body: Any, routing_key: str, sender: str, **_: object) -> None:
-    """Write the PENDING row just before the message is published."""
-    _results(current_app).record_enqueued(name=sender, headers=headers, body=body, queue=routing_key)
-
-
-def _results(app: Celery) -> "ResultBackend":
-    return cast("ResultBackend", app.backend)
-
-
-signals.before_task_publish.connect(record_enqueued, dispatch_uid="routing.record_enqueued")
 
 
 def _timing(

@@ -50,6 +50,8 @@ class ProblemMiddleware:
         if in_api and answer.status_code >= HTTPStatus.BAD_REQUEST and "json" not in answer.get("Content-Type", ""):
             answer.content = _body(answer.status_code, _detail(request, answer), ())
             answer["Content-Type"] = CONTENT_TYPE
+            # Counted for what Django had to say.
+            answer["Content-Length"] = str(len(answer.content))
         return answer
 
 
