@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.template import Context, Engine, Template, TemplateDoesNotExist, TemplateSyntaxError
-from django.template.base import FilterExpression, Node, Variable
+from django.template.base import FilterExpression, Node, TextNode, Variable
 from django.template.defaulttags import ForNode, WithNode
 from django.template.loader_tags import ExtendsNode, IncludeNode
 from django.template.smartif import TokenBase
@@ -80,9 +80,15 @@ def _loaded(name: str) -> Template:
 
 def _compiled(source: str, name: str) -> Template:
     try:
-        return Template(source, name=name, engine=Engine.get_default())
+        template = Template(source, name=name, engine=Engine.get_default())
     except TemplateSyntaxError as error:
         raise Unusable(f"{name} cannot be used: {error}.") from None
+    # Django takes a tag that nobody closed for text, and every recipient would read it.
+    for text in template.nodelist.get_nodes_by_type(TextNode):
+        for mark, closing in (("{{", "}}"), ("{%", "%}")):
+            if mark in getattr(text, "s", ""):
+                raise Unusable(f"{name} has {mark} without {closing}. Close it.")
+    return template
 
 
 def _parts(value: Any, visited: set[str]) -> Iterator[Any]:

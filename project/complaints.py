@@ -3,6 +3,7 @@
 import sys
 from types import TracebackType
 
+from celery.exceptions import ImproperlyConfigured as CeleryImproperlyConfigured
 from django.core.exceptions import ImproperlyConfigured
 
 
@@ -11,7 +12,7 @@ def install() -> None:
 
 
 def _complain(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if issubclass(kind, ImproperlyConfigured):
+    if issubclass(kind, ImproperlyConfigured | CeleryImproperlyConfigured):
         sys.stderr.write(f"{error}\n")
     else:
         sys.__excepthook__(kind, error, traceback)

@@ -89,7 +89,7 @@ def table(outcomes: Sequence[Outcome], *, coloured: bool) -> str:
     for heading in ("Waited", "Ran"):
         table.add_column(heading, justify="right", no_wrap=True)
     for outcome in outcomes:
-        state = outcome.state or "no sample in project/samples.py"
+        state = outcome.state or "no sample"
         style = "green" if outcome.state == states.SUCCESS else "dim" if outcome.well else "bold red"
         table.add_row(
             outcome.queue, outcome.task, f"[{style}]{state}[/]", _seconds(outcome.waited), _seconds(outcome.ran)

@@ -90,9 +90,7 @@ class Startup:
         self._console.say(samples.table(outcomes, coloured=self._console.coloured))
         reported = samples.make_report(seconds=SAMPLES_WITHIN)
         if reported:
-            self._console.say(
-                f"The report of this week so far is on its way to {settings.DEFAULT_FROM_EMAIL}: {_mail()}"
-            )
+            self._console.say(f"The report of this week so far is on its way to {settings.DEFAULT_FROM_EMAIL}.")
         if failed := [outcome.queue for outcome in outcomes if not outcome.well]:
             logs = ", ".join(str(self._console.log(name)) for name in failed)
             self._console.say(f"Not every sample succeeded; the logs tell why: {logs}", colour=RED)

@@ -1,5 +1,6 @@
 """Every URL of the project."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
@@ -8,6 +9,8 @@ from project import api
 from routing.console import health
 
 urlpatterns = [
+    # Browsers ask for it by themselves where a page names none.
+    path("favicon.ico", RedirectView.as_view(url=f"/{settings.STATIC_URL.strip('/')}/console/favicon.svg")),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),

@@ -59,14 +59,14 @@ def _limits() -> Iterator[CheckMessage]:
                 "BROKER_CONSUMER_TIMEOUT here.",
                 id="routing.E004",
             )
-        elif (held := _longest_hold(domain) * domain.time_limit) >= timeout:
+        elif (held := domain.retry.longest_delay + _longest_hold(domain) * domain.time_limit) >= timeout:
             yield CheckWarning(
-                f"Domain {domain.name!r}: a message may be held for up to {held} behind others of its worker, but "
-                f"RabbitMQ takes it back after {timeout} (consumer_timeout).",
-                hint="Lower prefetch or time_limit in project/domains.py.",
+                f"Domain {domain.name!r}: a worker may hold a message for up to {held}, until a retry is due and then "
+                f"behind others, but RabbitMQ takes it back after {timeout} (consumer_timeout).",
+                hint="Lower prefetch, time_limit or retry.max_delay in project/domains.py.",
                 id="routing.W001",
             )
-        if (longest := domain.retry.max_delay * (1 + domain.retry.jitter)) > settings.TASKYARD_LONGEST_DELAY:
+        if (longest := domain.retry.longest_delay) > settings.TASKYARD_LONGEST_DELAY:
             yield Error(
                 f"Domain {domain.name!r} may wait {longest} for a retry, but a task can be delayed by "
                 f"{settings.TASKYARD_LONGEST_DELAY} at most: RabbitMQ takes a message back after {timeout} "

@@ -7,6 +7,7 @@ A service that cannot be had skips its tests on a laptop and fails them where CI
 """
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -26,7 +27,8 @@ PRIVATE_BROKER = "BROKER_URL" not in os.environ
 
 def free_port(*, below: int = 32000) -> int:
     """A port nobody listens on, low enough that a node's further ports (+20000) exist too."""
-    for port in range(20000 + os.getpid() % 5000, below):
+    # Two runs at once should not try the same ones in the same order.
+    for port in random.sample(range(20000, below), 2000):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

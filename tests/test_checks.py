@@ -69,7 +69,13 @@ def test_a_tasks_own_hard_limit_at_the_consumer_timeout_is_an_error(monkeypatch:
 
 
 def test_a_retry_held_beyond_the_consumer_timeout_is_an_error(declare: Any) -> None:
-    declare(Domain(name="reporting", tasks=("*",), retry=RetryPolicy(max_delay=timedelta(hours=1))))
+    declare(
+        Domain(
+            name="reporting",
+            tasks=("*",),
+            retry=RetryPolicy(first_delay=timedelta(hours=1), max_delay=timedelta(hours=1)),
+        )
+    )
 
     assert "retry.max_delay" in found()["routing.E005"]
 

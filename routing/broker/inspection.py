@@ -37,12 +37,13 @@ def inspect(domains: Iterable[Domain], *, seconds: float) -> dict[str, QueueDept
     except connection.connection_errors + connection.channel_errors as error:
         # No goodbye to a broker that does not answer: it would be one more wait.
         connection.collect()
-        raise BrokerUnavailable(_sentence(error, connection)) from error
+        raise BrokerUnavailable(cure(error, connection)) from error
     connection.release()
     return found
 
 
-def _sentence(error: BaseException, connection: Connection) -> str:
+def cure(error: BaseException, connection: Connection) -> str:
+    """Why the broker cannot be used, and what to do; without password or user name."""
     if isinstance(error, AccessRefused):
         return "RabbitMQ refuses the user name or password in BROKER_URL. Correct them."
     if isinstance(error, NotAllowed):

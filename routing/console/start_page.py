@@ -87,11 +87,10 @@ def _verdict(seen: Survey) -> Verdict:
         return Verdict("bad", _("%(count)d things need you.") % {"count": len(sentences)}, sentences)
     count = len(registry().pools)
     served = ngettext("%(count)d queue served", "%(count)d queues served", count) % {"count": count}
-    well = _("All is well: %(served)s, beat alive.") % {"served": served}
-    if aside := seen.set_aside:
-        kept = ", ".join(f"{name} ({ready:,})" for name, ready in aside.items())
-        return Verdict("look", well, [_("Messages set aside, to be looked at: %(kept)s.") % {"kept": kept}])
-    return Verdict("good", well, [])
+    if seen.set_aside:
+        running = _("%(served)s, beat alive, but messages were set aside.") % {"served": served}
+        return Verdict("look", running, [survey.set_aside_sentence(seen)])
+    return Verdict("good", _("All is well: %(served)s, beat alive.") % {"served": served}, [])
 
 
 def _sentences(seen: Survey) -> list[str]:

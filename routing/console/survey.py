@@ -10,6 +10,7 @@ from functools import cached_property
 
 from django.db import OperationalError, ProgrammingError
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from routing.broker.inspection import BrokerUnavailable, inspect
 from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
@@ -123,6 +124,12 @@ def take(*, seconds: float = PATIENCE) -> Survey:
     return Survey(answer_by(broker, deadline=deadline), answer_by(database, deadline=deadline))
 
 
+def set_aside_sentence(seen: Survey) -> str:
+    """What lies in the dead-letter queues; empty if nothing does."""
+    kept = ", ".join(f"{name} ({ready:,})" for name, ready in seen.set_aside.items())
+    return _("Messages set aside, to be looked at: %(kept)s.") % {"kept": kept} if kept else ""
+
+
 def ask_queues() -> Queues:
     """Raises BrokerUnavailable."""
     return inspect(registry(), seconds=_BROKER_PATIENCE)
@@ -148,7 +155,7 @@ def _lane_sentence(pool: Pool, depth: QueueDepth | None) -> str:
 
 def _beat_sentence(beat: Beat | None) -> str:
     if beat is None:
-        return "Beat has never run, so nothing runs by schedule. Start it: celery -A project beat"
+        return "No beat runs, so nothing runs by schedule. Start it: celery -A project beat"
     if beat.late:
         return (
             f"Beat gave its last sign of life {short(beat.age)} ago, so nothing runs by schedule. "

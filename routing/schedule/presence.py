@@ -66,8 +66,14 @@ class Presence:
             unique_fields=["role", "host", "pid"],
             update_fields=["started_at", "beat_at"],
         )
-        Process.objects.filter(role=Process.Role.BEAT, beat_at__lt=Now() - DEAD_AFTER).delete()
+        self._forget_the_dead()
         self._has_arrived = True
+
+    def _forget_the_dead(self) -> None:
+        """Those elsewhere after a day; those here at once, because this beat takes their place."""
+        beats = Process.objects.filter(role=Process.Role.BEAT)
+        beats.filter(beat_at__lt=Now() - DEAD_AFTER).delete()
+        beats.filter(host=self._identity["host"], beat_at__lt=Now() - Process.LATE_AFTER).delete()
 
     def _remove(self) -> None:
         try:

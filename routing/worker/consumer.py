@@ -4,6 +4,7 @@ from typing import Any
 
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
+from django.db import DatabaseError
 from kombu import Connection, Message
 
 from routing.broker import topology
@@ -37,6 +38,13 @@ class Consumer(CeleryConsumer):
             message.content_encoding,
             exc,
         )
-        if task_id := (message.headers or {}).get("id"):
-            self.app.backend.mark_as_failure(task_id, exc)
         message.reject(requeue=False)
+        if task_id := (message.headers or {}).get("id"):
+            self._record_unreadable(str(task_id), exc)
+
+    def _record_unreadable(self, task_id: str, error: Exception) -> None:
+        """The message is kept already; a database that is away must not end the worker over it."""
+        try:
+            self.app.backend.mark_as_failure(task_id, error)
+        except DatabaseError:
+            logger.exception("Cannot record that %s is unreadable; its row stays as it is", task_id)

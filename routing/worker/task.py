@@ -79,8 +79,9 @@ class Task(celery.Task):  # type: ignore[type-arg]
         """As ``celery.Task.retry``; without countdown or eta, the domain's policy says when."""
         domain = self.domain()
         if domain and options.get("countdown") is None and options.get("eta") is None:
-            wanted = exc.retry_after if isinstance(exc, TransientError) else None
-            delay = wanted or domain.retry.delay(self.request.retries, random.random())  # noqa: S311
+            delay = exc.retry_after if isinstance(exc, TransientError) else None
+            if delay is None:
+                delay = domain.retry.delay(self.request.retries, random.random())  # noqa: S311
             options["countdown"] = min(delay, settings.TASKYARD_LONGEST_DELAY).total_seconds()
         return super().retry(args, kwargs, exc=exc, **options)
 

@@ -268,3 +268,11 @@ def _ready(broker: Connection, queue: str) -> int:
     depth = topology.depths(broker, [queue])[queue]
     assert depth is not None
     return depth.ready
+
+
+@pytest.mark.parametrize(("method", "path"), [("get", "/api/v1/nope"), ("get", "/api/v1/emails")])
+def test_an_error_of_djangos_own_has_its_true_length(client: Client, method: str, path: str) -> None:
+    answer = getattr(client, method)(path)
+
+    assert int(answer["Content-Length"]) == len(answer.content)
+    assert answer.json()["status"] == answer.status_code

@@ -82,7 +82,7 @@ def test_a_lane_without_a_consumer_fails_by_name(client: Client, serve: Serve) -
 
 @pytest.mark.django_db(transaction=True)
 def test_beat_that_never_ran_is_not_ready(client: Client, absent_broker: int) -> None:
-    assert "Beat has never run" in checks(client, 503)["beat"]["error"]
+    assert "No beat runs" in checks(client, 503)["beat"]["error"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -41,6 +41,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         self.stdout.write(f"Week {wanted}, {wording.days(wanted)}{'' if figures.is_over else ', so far'}")
         self.stdout.write(self.style.MIGRATE_HEADING(wording.verdict(figures)))
+        self.stdout.flush()
         if out:
             self._write(figures, out)
         else:
@@ -62,9 +63,15 @@ class Command(BaseCommand):
             outcome = weekly.send_to(addresses, week, now=now) if addresses else weekly.send(week, now=now)
         except weekly.BrokerAway as error:
             raise CommandError(
-                f"{error}\nStart the pipeline (make up) and run this command again; nobody gets the same report twice."
+                f"{error}\nStart the pipeline (make up) and run this command again. {_again(addresses)}"
             ) from None
         self.stdout.write(_told(outcome))
+
+
+def _again(addresses: list[str]) -> str:
+    if addresses:
+        return "Name only those who did not get it: --to sends again."
+    return "The report of a week that is over goes to each recipient once."
 
 
 def _told(outcome: weekly.Outcome) -> str:

@@ -40,7 +40,10 @@ class Command(BaseCommand):
     def _show(self, seen: Survey) -> None:
         console = Console(file=self.stdout, soft_wrap=True)  # type: ignore[arg-type]
         console.print(_table(seen))
-        if not seen.problems:
+        aside = survey.set_aside_sentence(seen)
+        if aside:
+            console.print(aside, style="yellow", markup=False, highlight=False)
+        elif not seen.problems:
             console.print("[green]All is well.[/]")
         for problem in seen.problems:
             console.print(problem.sentence, style="red", markup=False, highlight=False)

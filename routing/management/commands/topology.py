@@ -7,6 +7,7 @@ from celery import current_app
 from django.core.management.base import BaseCommand, CommandError
 
 from routing.broker import topology, topology_table
+from routing.broker.inspection import cure
 from routing.domains import registry
 
 
@@ -25,6 +26,8 @@ class Command(BaseCommand):
         with current_app.connection_for_write(connect_timeout=5) as connection:
             try:
                 queues = topology.declare(connection, registry())
-            except (*connection.connection_errors, *connection.channel_errors) as error:
-                raise CommandError(f"{connection.as_uri()} did not declare the topology: {error}") from None
+            except connection.connection_errors as error:
+                raise CommandError(cure(error, connection)) from None
+            except connection.channel_errors as error:
+                raise CommandError(f"RabbitMQ refused the topology, so nothing more was declared: {error}") from None
         self.stdout.write(f"{len(queues)} queues and their exchanges are declared on {connection.as_uri()}.")
