@@ -33,9 +33,12 @@ class Sending(AMQP):
                 # may or may not exist.
                 if not headers.get("retries"):
                     rows.withdraw(headers["id"], since=began)
-                if isinstance(error, MessageNacked):
-                    # A bare Exception in its library; callers know the broker's refusals by kombu's error.
-                    raise OperationalError(f"RabbitMQ refused the message of {name}.") from error
+                if isinstance(error, MessageNacked) or isinstance(error.__cause__, MessageNacked):
+                    # Bare, or as an error without a word, by whether Celery tried again.
+                    raise OperationalError(
+                        f"RabbitMQ refused the message of {name}: its queue is full, or a node is missing. "
+                        "Try again when there is room; the broker's log says more."
+                    ) from error
                 raise
 
         return send

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from kombu import Connection
 
+from routing.broker import topology
 from tests.console import specimens
 from tests.console.conftest import Serve
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,6 +38,20 @@ def test_all_well_is_0(serve: Serve) -> None:
 
     assert code == 0
     assert "All is well." in output
+
+
+@pytest.mark.broker
+def test_messages_set_aside_are_named_and_not_called_well(serve: Serve, clean_broker: Connection) -> None:
+    serve()
+    specimens.beat()
+    clean_broker.Producer().publish("dead", exchange=topology.DEAD, routing_key="reporting")
+    until(lambda: "reporting.dead (1)" in status()[1], what="the dead letter")
+
+    code, output = status()
+
+    assert code == 0
+    assert "Messages set aside, to be looked at: reporting.dead (1)." in output
+    assert "All is well" not in output
 
 
 @pytest.mark.broker

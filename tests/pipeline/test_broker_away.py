@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.db import transaction
+from django.db.transaction import TransactionManagementError
 from django_celery_results.models import TaskResult
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from project.services.rabbitmq import Node
+from routing.broker import topology
 from routing.domains import registry
 from tests import probe
 from tests.dead_broker import absent_broker
@@ -82,3 +85,34 @@ def test_a_second_publication_that_fails_leaves_the_firsts_row(absent_broker: No
         probe.report.apply_async(("nowhere",), task_id="mine")
 
     assert TaskResult.objects.filter(task_id="mine", status="PENDING").exists()
+
+
+def test_a_message_that_the_broker_refuses_is_not_promised(
+    clean_broker: Connection, transactional_db: None, node: Node
+) -> None:
+    node.control("set_policy", "full", "^reporting$", '{"max-length": 1}', "--apply-to", "queues")
+    try:
+        with pytest.raises(OperationalError, match=r"RabbitMQ refused the message of reporting\.probe"):
+            _enqueue_without_end()
+    finally:
+        node.control("clear_policy", "full")
+
+    depth = topology.depths(clean_broker, ["reporting"])["reporting"]
+    assert depth is not None
+    assert TaskResult.objects.count() == depth.ready > 0
+
+
+def _enqueue_without_end() -> None:
+    for _ in range(100):
+        probe.report.delay("nowhere")
+
+
+def test_a_task_whose_row_cannot_be_written_is_not_published(clean_broker: Connection, transactional_db: None) -> None:
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        with pytest.raises(TransactionManagementError):
+            probe.report.delay("nowhere")
+
+    depth = topology.depths(clean_broker, ["reporting"])["reporting"]
+    assert depth is not None
+    assert depth.ready == 0

@@ -1,5 +1,6 @@
 """A beat's process row."""
 
+import os
 import socket
 from collections.abc import Iterator
 from datetime import timedelta
@@ -92,6 +93,15 @@ def test_arriving_prunes_rows_of_the_dead_after_a_day(presence: Presence) -> Non
     presence.beat()
 
     assert set(Process.objects.filter(host="elsewhere").values_list("pid", flat=True)) == {1}
+
+
+def test_arriving_forgets_a_late_beat_of_this_host_whose_place_it_takes(presence: Presence) -> None:
+    late = Now() - Process.LATE_AFTER - timedelta(seconds=1)
+    Process.objects.create(role=Process.Role.BEAT, host=socket.gethostname(), pid=1, beat_at=late)
+
+    presence.beat()
+
+    assert set(Process.objects.values_list("pid", flat=True)) == {os.getpid()}
 
 
 def test_leaving_removes_the_own_row_only(presence: Presence) -> None:
