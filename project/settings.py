@@ -106,6 +106,7 @@ else:
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "project_cache"}}
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "project.formats"
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = env.time_zone("TIME_ZONE", "UTC")

@@ -147,6 +147,10 @@ class Supervisor:
             thread.join()
 
     def _say_farewell(self, child: _Child) -> None:
+        # Just launched, it has no process yet that a signal could reach.
+        deadline = time.monotonic() + 2
+        while child.running and child.pid is None and time.monotonic() < deadline:
+            time.sleep(TICK)
         for number, grace in child.program.farewell:
             if self._has_ended(child, seconds=0):
                 return
