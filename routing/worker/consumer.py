@@ -4,7 +4,7 @@ from typing import Any
 
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from kombu import Connection, Message
 
 from routing.broker import topology
@@ -46,5 +46,5 @@ class Consumer(CeleryConsumer):
         """The message is kept already; a database that is away must not end the worker over it."""
         try:
             self.app.backend.mark_as_failure(task_id, error)
-        except DatabaseError:
+        except (DatabaseError, InterfaceError):
             logger.exception("Cannot record that %s is unreadable; its row stays as it is", task_id)

@@ -191,6 +191,21 @@ def test_a_pool_told_to_stop_finishes_what_it_runs(start_worker: StartWorker, jo
     assert worker.popen.wait(20) == 0
 
 
+def test_a_pool_told_to_hurry_gives_back_what_it_runs(start_worker: StartWorker, journal: str, tmp_path: Path) -> None:
+    worker = start_worker("reporting")
+    release = tmp_path / "release"
+    result = probe.wait_for_file.delay(journal, str(release))
+    until(lambda: state_of(result) == "STARTED", what="the run")
+
+    worker.popen.send_signal(signal.SIGQUIT)
+    worker.popen.wait(20)
+
+    assert state_of(result) == "STARTED"
+    release.touch()
+    start_worker("reporting")
+    assert finished(result).result == "2"
+
+
 def test_a_message_delivered_again_after_its_outcome_is_not_run(
     start_worker: StartWorker, clean_broker: Connection, journal: str
 ) -> None:
