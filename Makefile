@@ -39,22 +39,9 @@ flower: $(RUN)  ## Watch the workers in Celery's Flower, at http://localhost:555
 
 ci: format-check lint types contracts checks test  ## Everything that CI runs
 
-# Both databases in one coverage report; then each run's closing line once more, for those who read only the end.
 test: $(DEV)  ## Run the tests on PostgreSQL and on SQLite; PYTEST_ARGS goes to pytest
 	@$(BOOTSTRAP) packages --optional $(TEST_PACKAGES)
-	@mkdir -p build; rm -f build/.coverage* build/pytest-*.log; \
-	colour=no; if [ -t 1 ]; then colour=yes; fi; failed=0; \
-	for database in postgresql sqlite; do \
-		echo "Tests on $$database"; \
-		some=; if [ $$database = postgresql ]; then some="not any_database"; fi; \
-		COVERAGE_FILE=build/.coverage TEST_DATABASE=$$database \
-			$(PY) -m coverage run -m pytest --color=$$colour -m "$$some" $(PYTEST_ARGS) | tee build/pytest-$$database.log \
-			|| [ "$$database $${PIPESTATUS[0]}" = 'postgresql 5' ] || failed=1; \
-	done; \
-	COVERAGE_FILE=build/.coverage $(PY) -m coverage combine --quiet build; \
-	COVERAGE_FILE=build/.coverage $(PY) -m coverage report || failed=1; \
-	tail --quiet --lines=1 build/pytest-postgresql.log build/pytest-sqlite.log; \
-	exit $$failed
+	@exec $(PY) -m tests.both_databases $(PYTEST_ARGS)
 
 format: $(DEV)  ## Format the code
 	@$(PY) -m ruff format $(SOURCES) manage.py

@@ -6,6 +6,8 @@ import sys
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["alive"]:
+        _probe()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     try:
         from django.core.management import execute_from_command_line
@@ -13,6 +15,15 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except KeyboardInterrupt:
         sys.exit("Stopped.")
+
+
+def _probe() -> None:
+    """Without Django: supervisors ask every few seconds, and loading it takes a second."""
+    from pathlib import Path
+
+    from routing import alive
+
+    sys.exit(alive.main(sys.argv[2:], alive.folder_of(os.environ, Path(__file__).resolve().parent)))
 
 
 if __name__ == "__main__":

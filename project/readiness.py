@@ -6,22 +6,23 @@ import socket
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models.functions import Now
 
 from routing.console import survey
+from routing.ledger import processes
 from routing.ledger.tables import Process
 
 SECONDS = 3
 
 
-def lacking(*, beat_pid: int | None) -> dict[str, str]:
-    """What does not answer yet, each with a sentence; empty when all is ready."""
-    return {**_web(), **_beat(beat_pid), **{finding.subject: finding.sentence for finding in survey.take().problems}}
+def lacking(*, beat: int | None, relay: int | None) -> dict[str, str]:
+    """What does not answer yet, each with a sentence; empty when all is ready. Told the pids of this start's own."""
+    own = {**_beats(Process.Role.BEAT, beat), **_beats(Process.Role.RELAY, relay)}
+    return {**_web(), **own, **{finding.subject: finding.sentence for finding in survey.take().problems}}
 
 
 def program(subject: str) -> str:
     """The program to look at when this subject of a survey is not well."""
-    return subject.removeprefix("lane ")
+    return subject.removeprefix("lane ").removeprefix("worker ").partition("@")[0]
 
 
 def _web() -> dict[str, str]:
@@ -36,18 +37,16 @@ def _web() -> dict[str, str]:
     return {} if status == http.HTTPStatus.OK else {"web": f"The web server answers {status} to /health/live."}
 
 
-def _beat(pid: int | None) -> dict[str, str]:
-    """A survey is content with any beat that lived half a minute ago; this start wants its own."""
+def _beats(role: str, pid: int | None) -> dict[str, str]:
+    """A survey is content with any process that lived half a minute ago; this start wants its own."""
     if pid is not None:
-        live = Process.objects.filter(
-            role=Process.Role.BEAT, host=socket.gethostname(), pid=pid, beat_at__gte=Now() - Process.LATE_AFTER
-        )
+        live = processes.beating(role, within=Process.LATE_AFTER).filter(host=socket.gethostname(), pid=pid)
         try:
             if live.exists():
                 return {}
         except DatabaseError as error:
             return {"database": f"{error}"}
-    return {"beat": "Beat has not shown itself in the database yet."}
+    return {role: f"The {role} has not shown itself in the database yet."}
 
 
 def _address() -> str:

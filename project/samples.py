@@ -17,6 +17,7 @@ from rich.table import Table
 from reporting import weekly
 from reporting.weeks import Week
 from routing.domains import registry
+from routing.ledger import lookup
 
 TICK = 0.2
 
@@ -57,7 +58,7 @@ def declared() -> list[Sample]:
 
 def wanted() -> bool:
     """Whether nothing ever ran here, so that there is something to show a newcomer."""
-    return not TaskResult.objects.exists()
+    return not (lookup.messages().exists() or TaskResult.objects.exists())
 
 
 def run(*, seconds: float) -> list[Outcome]:
@@ -74,10 +75,11 @@ def make_report(*, seconds: float) -> bool:
     """Mail this week's figures so far to the sender. Whether the mail was accepted in time."""
     now = timezone.now()
     weekly.send_to([settings.DEFAULT_FROM_EMAIL], Week.of(now), now=now)
-    mails = TaskResult.objects.filter(date_created__gte=now, task_name="notifications.send_email")
+    mail = "notifications.send_email"
     deadline = time.monotonic() + seconds
-    while mails.exclude(status__in=states.READY_STATES).exists() and time.monotonic() < deadline:
+    while lookup.messages().filter(created_at__gte=now, task=mail).exists() and time.monotonic() < deadline:
         time.sleep(TICK)
+    mails = TaskResult.objects.filter(date_created__gte=now, task_name=mail)
     outcomes = set(mails.values_list("status", flat=True))
     return outcomes == {states.SUCCESS}
 
@@ -113,11 +115,16 @@ def _send(sample: Sample) -> str:
 
 
 def _unfinished(task_ids: Sequence[str]) -> bool:
-    finished: int = TaskResult.objects.filter(task_id__in=task_ids, status__in=states.READY_STATES).count()
-    return finished < len(task_ids)
+    return bool(lookup.messages().filter(pk__in=task_ids).exists())
 
 
 def _outcome(sample: Sample, task_id: str) -> Outcome:
+    # In flight first: a task that settles between the two looks is then found by the second.
+    message = lookup.in_flight(task_id)
+    if message is not None:
+        started = message.started_at
+        waited = started - message.created_at if started else None
+        return Outcome(sample.queue, sample.task, message.state, waited=waited)
     row = TaskResult.objects.filter(task_id=task_id).first()
     if row is None:
         return Outcome(sample.queue, sample.task, "LOST")
@@ -127,7 +134,7 @@ def _outcome(sample: Sample, task_id: str) -> Outcome:
         sample.task,
         row.status,
         waited=started - row.date_created if started else None,
-        ran=row.date_done - started if started and row.status in states.READY_STATES else None,
+        ran=row.date_done - started if started else None,
     )
 
 

@@ -147,13 +147,19 @@ BROKER_PORT = env.port("BROKER_PORT", 5690)
 BROKER_URL_IS_GIVEN = bool(env.text("BROKER_URL", ""))
 # RabbitMQ takes a message back that a worker held this long; a system check keeps all time limits below it.
 TASKYARD_CONSUMER_TIMEOUT = timedelta(seconds=env.integer("BROKER_CONSUMER_TIMEOUT", 1800, lowest=60))
-# Until it is due, a worker holds a delayed task's message; some of the time is left for the run itself.
-TASKYARD_LONGEST_DELAY = TASKYARD_CONSUMER_TIMEOUT * 5 / 6
+TASKYARD_MAX_PAYLOAD = env.integer("TASKYARD_MAX_PAYLOAD", 1024 * 1024, lowest=1024)
+# A relay keeps this many messages ready in each queue, confirms so many together, and waits so long for that.
+TASKYARD_DEAD_AFTER = env.integer("TASKYARD_DEAD_AFTER", 21, lowest=5)
+TASKYARD_RELAY_WINDOW = env.integer("TASKYARD_RELAY_WINDOW", 5000, lowest=1)
+TASKYARD_RELAY_BATCH = env.integer("TASKYARD_RELAY_BATCH", 200, lowest=1)
+TASKYARD_RELAY_CONFIRM_TIMEOUT = timedelta(seconds=env.integer("TASKYARD_RELAY_CONFIRM_TIMEOUT", 15, lowest=1))
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.broker("BROKER_URL", f"amqp://guest:guest@127.0.0.1:{BROKER_PORT}//")
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# A channel that RabbitMQ closes (a consumer time-out, a queue declared otherwise) does not end a worker.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_HEARTBEAT = 20
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "confirm_publish": True,
@@ -168,6 +174,9 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "interval_step": 0.5,
     "interval_max": 1,
 }
+
+# A worker keeps its database connection; the claim before each body finds out whether it still works.
+CELERY_DB_REUSE_MAX = 10**9
 
 CELERY_RESULT_BACKEND = "routing.worker.backend:ResultBackend"
 CELERY_RESULT_EXTENDED = True
@@ -189,7 +198,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = 15 * 60
 
 CELERY_WORKER_CONSUMER = "routing.worker.consumer:Consumer"
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+# A running task outlives its connection: the ledger refuses the copy that the broker then delivers again.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5.0
 
 CELERY_BEAT_SCHEDULER = "routing.schedule.scheduler:Scheduler"

@@ -21,7 +21,7 @@ from routing.broker.inspection import BrokerUnavailable, inspect
 from routing.domains import registry
 from routing.worker import pools
 
-BROKER, WEB, BEAT = "broker", "web", "beat"
+BROKER, WEB, BEAT, RELAY = "broker", "web", "beat", "relay"
 TICK = 0.2
 BROKER_WITHIN = 90.0
 LATE_AFTER = 60.0
@@ -54,7 +54,7 @@ class Startup:
 
     def start(self, supervisor: Supervisor, *, with_account: bool) -> None:
         """Start the broker, all that can do without it while it boots, and then the pools."""
-        self._console.reserve([BROKER, WEB, BEAT, *registry().pools])
+        self._console.reserve([BROKER, WEB, BEAT, RELAY, *registry().pools])
         if self.node is not None:
             supervisor.start(_broker_program(self.node))
         began = time.monotonic()
@@ -65,16 +65,18 @@ class Startup:
         _check_project()
         supervisor.start(_web_program())
         supervisor.start(_beat_program())
+        # Early, so that no pool finds that none beats.
+        supervisor.start(_relay_program())
         if self.node is not None:
             self._wait_for_broker(self.node, supervisor)
         for name in registry().pools:
             supervisor.start(_pool_program(name))
-        self._did(f"web server, beat and {len(registry().pools)} worker pools started")
+        self._did(f"web server, beat, relay and {len(registry().pools)} worker pools started")
 
     def wait_until_ready(self, supervisor: Supervisor, *, or_fail: bool) -> None:
         """Return once everything answers; name again and again what does not, or give up over it."""
         name_at = time.monotonic() + LATE_AFTER
-        while missing := readiness.lacking(beat_pid=supervisor.pid(BEAT)):
+        while missing := readiness.lacking(beat=supervisor.pid(BEAT), relay=supervisor.pid(RELAY)):
             if time.monotonic() > name_at:
                 sentence = self._not_ready(missing)
                 if or_fail:
@@ -175,6 +177,11 @@ def _web_program() -> Program:
 def _beat_program() -> Program:
     command = [sys.executable, "-m", "celery", "--app=project", "--quiet", "beat", "--loglevel=INFO"]
     return Program(name=BEAT, command=command, stage=Stage.ENTRANCE)
+
+
+def _relay_program() -> Program:
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "relay"]
+    return Program(name=RELAY, command=command, stage=Stage.TRANSPORT)
 
 
 def _pool_program(name: str) -> Program:

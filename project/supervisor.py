@@ -33,11 +33,13 @@ STEADY_AFTER = 60.0
 
 
 class Stage(IntEnum):
-    """What stops when: first what takes in work, then what works, then what the others need."""
+    """What stops when: first what takes in work, then what works, then what moves it, last what the others need."""
 
     ENTRANCE = 1
     WORK = 2
-    FOUNDATION = 3
+    # What workers enqueue with their last outcome is published, too.
+    TRANSPORT = 3
+    FOUNDATION = 4
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from unfold.admin import ModelAdmin
 
 from reporting import mail, wording
 from reporting.models import Recipient, ReportDelivery, ReportRun
+from routing.ledger import lookup
 
 
 @admin.register(Recipient)
@@ -77,8 +78,10 @@ class ReportRunAdmin(ModelAdmin):
 
 def _states(run: ReportRun) -> Iterator[tuple[ReportDelivery, str]]:
     deliveries = list(run.deliveries.all())
-    results = TaskResult.objects.filter(task_id__in=[str(delivery.task_id) for delivery in deliveries])
-    states = dict(results.values_list("task_id", "status"))
+    ids = [str(delivery.task_id) for delivery in deliveries]
+    # In flight first: a mail that settles between the two looks is then found by the second.
+    states = dict(lookup.messages().filter(pk__in=ids).values_list("pk", "state"))
+    states |= dict(TaskResult.objects.filter(task_id__in=ids).values_list("task_id", "status"))
     for delivery in deliveries:
         unknown = _("not enqueued yet") if delivery.enqueued_at is None else _("its result is no longer kept")
         yield delivery, str(states.get(str(delivery.task_id), unknown))

@@ -10,7 +10,7 @@ proportion. So the median of two is their mean. Rounded to the microsecond.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -24,7 +24,8 @@ from django_celery_results.models import TaskResult
 
 from reporting.weeks import NoSuchWeek, Week
 from routing.domains import Retention, registry
-from routing.ledger.results import RECORDED
+from routing.ledger import lookup
+from routing.ledger.enqueue import OUTCOMES
 
 UNCLAIMED = ""
 """Stands for the domain of tasks that no domain claims; people read “other”."""
@@ -248,18 +249,25 @@ def _at(position: Fraction, times: Mapping[int, int]) -> int:
 
 
 def _finished_in(week: Week) -> Q:
-    return Q(status__in=RECORDED, date_done__gte=week.starts_at, date_done__lt=week.ends_at)
+    return Q(status__in=OUTCOMES, date_done__gte=week.starts_at, date_done__lt=week.ends_at)
 
 
 def _unfinished(before: datetime) -> tuple[Unfinished, ...]:
-    """Most first."""
-    rows = (
-        TaskResult.objects.filter(~Q(status__in=RECORDED), date_created__lt=before)
-        .values(name=_TASK)
-        .annotate(count=Count("pk"), since=Min("date_created"))
-        .order_by("-count", "name")
-    )
-    return tuple(Unfinished(**row, domain=domain_of(row["name"])) for row in rows)
+    """What was enqueued and due before then and has no outcome, most first. What is scheduled for later is not late."""
+    in_flight = lookup.messages().filter(created_at__lt=before, due_at__lt=before).values(name=F("task"))
+    # An older release kept tasks without an outcome among the results.
+    older = TaskResult.objects.filter(~Q(status__in=OUTCOMES), date_created__lt=before).values(name=_TASK)
+    found: dict[str, Unfinished] = {}
+    for rows, created in ((in_flight, "created_at"), (older, "date_created")):
+        for row in rows.annotate(count=Count("pk"), since=Min(created)).order_by():
+            _add(found, Unfinished(**row, domain=domain_of(row["name"])))
+    return tuple(sorted(found.values(), key=lambda item: (-item.count, item.name)))
+
+
+def _add(found: dict[str, Unfinished], item: Unfinished) -> None:
+    if known := found.get(item.name):
+        item = replace(known, count=known.count + item.count, since=min(known.since, item.since))
+    found[item.name] = item
 
 
 def _thinned(week: Week, now: datetime) -> Iterable[str]:

@@ -4,10 +4,10 @@ from typing import Any
 
 from celery import shared_task
 from django.utils import timezone
-from django_celery_results.models import TaskResult
 
 from reporting import weekly as report
 from reporting.weeks import Week
+from routing.ledger import lookup
 
 
 @shared_task(name="reporting.weekly", bind=True)
@@ -22,5 +22,5 @@ def weekly(self: Any, week: str | None = None) -> dict[str, object]:
 
 def _enqueued_at(task_id: str | None) -> Any:
     """A report that waited in the queue past midnight, or for a week, is still about the week it was meant for."""
-    created = TaskResult.objects.filter(task_id=task_id).values_list("date_created", flat=True).first()
-    return created or timezone.now()
+    message = lookup.in_flight(task_id) if task_id else None
+    return message.created_at if message else timezone.now()

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from celery import current_app
 from celery.exceptions import OperationalError
+from django.db import transaction
 
 from reporting import mail, wording
 from reporting.figures import Figures, compute
@@ -93,11 +94,11 @@ def _delivery(run: ReportRun, address: str) -> ReportDelivery:
 
 def _deliver(delivery: ReportDelivery, message: Mapping[str, str]) -> bool:
     """Enqueue the mail, then mark it. False if another run marked it first."""
-    # A crash between these two lines enqueues the mail twice, never not at all: but under one task id, which was
-    # committed before the first, and a worker acks a task unrun whose outcome is recorded. Marking first would lose
-    # the mail instead. No transaction is open meanwhile: SQLite's write lock would wait for the broker.
-    _enqueue(message, delivery.address, task_id=str(delivery.task_id))
-    return delivery.mark_enqueued()
+    # The mail's task and its mark are in one database and commit together. Two at once enqueue one task: the id,
+    # committed before, is the same.
+    with transaction.atomic():
+        _enqueue(message, delivery.address, task_id=str(delivery.task_id))
+        return delivery.mark_enqueued()
 
 
 def _enqueue(message: Mapping[str, str], address: str, *, task_id: str) -> None:

@@ -66,14 +66,6 @@ def _limits() -> Iterator[CheckMessage]:
                 hint="Lower prefetch, time_limit or retry.max_delay in project/domains.py.",
                 id="routing.W001",
             )
-        if (longest := domain.retry.longest_delay) > settings.TASKYARD_LONGEST_DELAY:
-            yield Error(
-                f"Domain {domain.name!r} may wait {longest} for a retry, but a task can be delayed by "
-                f"{settings.TASKYARD_LONGEST_DELAY} at most: RabbitMQ takes a message back after {timeout} "
-                "(consumer_timeout).",
-                hint="Lower retry.max_delay in project/domains.py.",
-                id="routing.E005",
-            )
 
 
 def _limits_of_tasks() -> Iterator[CheckMessage]:

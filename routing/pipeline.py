@@ -1,32 +1,35 @@
-"""The Celery application class: Celery's, with delays and enqueue times handled our way."""
+"""The Celery application class: Celery's, which enqueues into the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
 from celery import Celery
 from celery.exceptions import QueueNotFound
 from celery.result import AsyncResult
-from django.conf import settings
+from celery.utils import uuid
 from django.utils import timezone
 
+from routing import options as known_options
+from routing.broker.sending import PRODUCER, Producer, Timing, sending_together
+from routing.ledger import database, unique
+from routing.refusals import NaiveTime, UniqueInCanvas, UnusableId
+from routing.worker import steps
 
-class DelayTooLong(ValueError):
-    """A delay that RabbitMQ would cut short by closing the worker's channel."""
-
-    def __init__(self, delay: timedelta, limit: timedelta) -> None:
-        super().__init__(
-            f"A task can be delayed by {limit} at most, not by {delay}: until it is due, a worker holds its message, "
-            "and RabbitMQ takes back what is held longer than its consumer_timeout. Put long delays into the beat "
-            "schedule, or raise consumer_timeout on the broker and BROKER_CONSUMER_TIMEOUT here."
-        )
+HELD = "taskyard_unique"
 
 
 class Pipeline(Celery):
-    """Celery without its native delayed delivery, and with a result row from the moment of enqueueing."""
+    """Celery whose tasks are enqueued in the caller's transaction; a relay publishes them."""
 
     amqp_cls = "routing.broker.sending:Sending"
     task_cls = "routing.worker.task:Task"
+    control_cls = "routing.worker.control:Control"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        steps.install(self)
 
     def send_task(  # type: ignore[override]
         self,
@@ -36,18 +39,74 @@ class Pipeline(Celery):
         countdown: float | None = None,
         eta: datetime | str | None = None,
         task_id: str | None = None,
+        producer: Any = None,
+        unique_key: str | None = None,
+        unique_for: float | timedelta | None = None,
         **options: Any,
     ) -> AsyncResult[Any]:
-        """As ``Celery.send_task``. Raises DelayTooLong, NoDomain, and QueueNotFound for an undeclared queue.
+        """As ``Celery.send_task``; see routing/options.py for what is honoured. Nothing here speaks to the broker.
 
-        Celery would send a countdown or eta through 28 exchanges of its own, and would put a time-to-live on a message
-        that expires, so that RabbitMQ dead-letters it and nobody learns its outcome. Both travel as headers instead:
-        the worker holds the task until it is due and revokes what has expired.
+        Raises UnusableOption, NaiveTime, UnusableId, PayloadTooLarge, NotSerialisable, NoDomain, and QueueNotFound for
+        an undeclared queue, all before the database is touched.
         """
-        self._require_queue(options.get("queue"))
+        options = self._checked(options, producer)
+        _require_text("task id", task_id)
         expires = options.pop("expires", None) if "expires" in options else self._expiry_of(name)
-        options["headers"] = {**(options.get("headers") or {}), **_timing(countdown, eta, expires)}
-        return super().send_task(name, args, kwargs, task_id=task_id, expires=None, **options)
+        options["ledger"] = Timing(due=_moment(eta) if eta else countdown, expires=_moment(expires))
+        # Celery would send a delay through 28 exchanges of its own, and would give an expiring message a time-to-live,
+        # so that RabbitMQ drops it and nobody learns its outcome. It sees neither.
+        options |= {"expires": None, "producer": producer if isinstance(producer, Producer) else PRODUCER}
+        if unique_key is None:
+            return super().send_task(name, args, kwargs, task_id=task_id, **options)
+        if task_id is not None:
+            raise UniqueInCanvas(name)
+        _require_text("unique key", unique_key)
+        return self._send_unique(f"{name}:{unique_key}", unique_for, name, args, kwargs, **options)
+
+    def enqueue_many(
+        self, name: str, calls: Iterable[Sequence[Any] | Mapping[str, Any]], **options: Any
+    ) -> list[AsyncResult[Any]]:
+        """Enqueue a task once for each of ``calls``, in one transaction, many rows a statement.
+
+        Each call is the positional arguments, as a sequence, or the named ones, as a mapping.
+        """
+        with self.producer_or_acquire() as producer:
+            return [self.send_task(name, *_arguments(call), producer=producer, **options) for call in calls]
+
+    def producer_or_acquire(self, producer: Any = None) -> AbstractContextManager[Any]:  # type: ignore[override]
+        """Celery sends all tasks of a group within this one block: they go into the ledger in one transaction."""
+        if producer is not None or self.conf.task_always_eager:
+            return nullcontext(producer or PRODUCER)
+        return sending_together(self)
+
+    def _send_unique(
+        self,
+        key: str,
+        period: float | timedelta | None,
+        name: str,
+        args: Sequence[Any] | None,
+        kwargs: dict[str, Any] | None,
+        **options: Any,
+    ) -> AsyncResult[Any]:
+        seconds = period.total_seconds() if isinstance(period, timedelta) else period
+        task_id = uuid()
+        with database.atomic():
+            holder = unique.acquire(key, task_id, seconds=seconds)
+            if holder != task_id:
+                return self.AsyncResult(holder)
+            return super().send_task(name, args, kwargs, task_id=task_id, **options)
+
+    def _checked(self, options: dict[str, Any], producer: Any) -> dict[str, Any]:
+        """Without what asks for nothing. Raises UnusableOption and QueueNotFound."""
+        if options.get("queue") is None and options.get("routing_key") in self.amqp.queues:
+            # What arrived over the exchange and is retried names its queue like this.
+            options["queue"] = options["routing_key"]
+        if options.get("queue") is not None and options.get("routing_key") in (options["queue"], None):
+            options = {k: v for k, v in options.items() if k not in ("exchange", "routing_key", "exchange_type")}
+        options.pop("redelivered", None)
+        known_options.check(options | {"producer": None if isinstance(producer, Producer) else producer})
+        self._require_queue(options.get("queue"))
+        return {name: value for name, value in options.items() if name not in known_options.REFUSED}
 
     def _expiry_of(self, name: str) -> float | datetime | None:
         """What the task's own declaration says."""
@@ -64,26 +123,21 @@ class Pipeline(Celery):
             )
 
 
-def _timing(
-    countdown: float | None, eta: datetime | str | None, expires: datetime | str | float | None
-) -> dict[str, str | None]:
-    """The message headers that the worker reads these from."""
-    wanted = eta or countdown
-    due_at = _moment(wanted) if wanted else None
-    if due_at and (delay := due_at - timezone.now()) > settings.TASKYARD_LONGEST_DELAY:
-        raise DelayTooLong(delay, settings.TASKYARD_LONGEST_DELAY)
-    return {
-        "eta": due_at.isoformat() if due_at else None,
-        "expires": _moment(expires).isoformat() if expires is not None else None,
-    }
-
-
-def _moment(when: datetime | str | float) -> datetime:
-    if isinstance(when, int | float):
-        return timezone.now() + timedelta(seconds=when)
+def _moment(when: datetime | str | float | None) -> datetime | float | None:
+    if when is None or isinstance(when, int | float):
+        return when
     moment = datetime.fromisoformat(when) if isinstance(when, str) else when
     if timezone.is_naive(moment):
-        raise ValueError(
-            f"{when!r} has no time zone. Use django.utils.timezone.now() + timedelta(…), or an aware datetime."
-        )
+        raise NaiveTime(when)
     return moment
+
+
+def _require_text(what: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str) or "\0" in value or not 0 < len(value.encode(errors="surrogatepass")) <= 255:
+        raise UnusableId(what, value)
+
+
+def _arguments(call: Sequence[Any] | Mapping[str, Any]) -> tuple[Sequence[Any] | None, dict[str, Any] | None]:
+    return (None, dict(call)) if isinstance(call, Mapping) else (call, None)

@@ -5,9 +5,9 @@ from django.db import connections
 
 from tests import services
 from tests.chromium import chromium
-from tests.workers import clean_broker, start_worker
+from tests.workers import clean_broker, start_relay, start_worker
 
-__all__ = ["chromium", "clean_broker", "start_worker"]
+__all__ = ["chromium", "clean_broker", "start_relay", "start_worker"]
 
 
 @pytest.fixture(scope="session")

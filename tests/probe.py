@@ -3,11 +3,15 @@
 import os
 import signal
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from celery import shared_task
+from celery.exceptions import Ignore, Reject
+from django.contrib.auth.models import Group
+from django.db import DatabaseError, connection
 
 from routing.errors import PermanentError, TransientError
 
@@ -53,6 +57,90 @@ def hurry(journal: str) -> int:
 @shared_task(name="reporting.probe_add")
 def add(first: int, second: int) -> int:
     return first + second
+
+
+@shared_task(name="reporting.probe_rebuild", unique_by=("what",))  # type: ignore[call-overload]
+def rebuild(what: str, note: str = "") -> str:
+    return f"{what} {note}"
+
+
+@shared_task(name="reporting.probe_once", acks_late=False)
+def start_once(journal: str) -> None:
+    note(journal, "run")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@shared_task(name="reporting.probe_effect", atomic=True)  # type: ignore[call-overload]
+def take_effect(journal: str, name: str) -> str:
+    """Leaves a row and a further task behind, once whatever happens."""
+    note(journal, name)
+    Group.objects.create(name=name)
+    add.delay(1, 1)
+    return name
+
+
+@shared_task(name="reporting.probe_effect_then_retry", atomic=True, bind=True)  # type: ignore[call-overload]
+def take_effect_at_third_run(self: Any, name: str) -> int:
+    Group.objects.create(name=f"{name} {self.request.retries}")
+    if self.request.retries < 2:
+        raise TransientError("not yet", retry_after=SHORTLY)
+    return int(self.request.retries)
+
+
+@shared_task(name="reporting.probe_cut", bind=True)
+def cut_its_connection(self: Any, journal: str) -> int:
+    """Has the database server end this process's connection, the first time."""
+    runs = note(journal, "run")
+    if runs == 1:
+        with suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    return runs
+
+
+@shared_task(name="reporting.probe_atomic_cut", atomic=True)  # type: ignore[call-overload]
+def cut_its_connection_atomically(journal: str) -> int:
+    runs = note(journal, "run")
+    Group.objects.create(name="cut")
+    if runs == 1:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    return runs
+
+
+@shared_task(name="reporting.probe_ignore")
+def ignore() -> None:
+    raise Ignore
+
+
+@shared_task(name="reporting.probe_reject", bind=True)
+def reject(self: Any, journal: str, *, requeue: bool) -> int:
+    runs = note(journal, "run")
+    if runs == 1:
+        raise Reject("not now", requeue=requeue)
+    return runs
+
+
+@shared_task(name="reporting.probe_progress", bind=True)
+def show_progress(self: Any, release: str) -> None:
+    self.update_state(state="PROGRESS", meta={"done": 1})
+    pause = threading.Event()
+    while not Path(release).exists():
+        pause.wait(0.05)
+
+
+@shared_task(name="reporting.probe_replace_by_chain", bind=True)
+def become_a_chain(self: Any) -> None:
+    raise self.replace(add.s(1, 2) | add.s(10))
+
+
+@shared_task(name="reporting.probe_retry_on_value_error", autoretry_for=(ValueError,), retry_kwargs={"countdown": 0.1})
+def fail_in_two_ways(journal: str) -> int:
+    runs = note(journal, "run")
+    if runs == 1:
+        raise ValueError
+    if runs == 2:
+        raise TransientError("not yet", retry_after=SHORTLY)
+    return runs
 
 
 @shared_task(name="reporting.probe_sum")

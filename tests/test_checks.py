@@ -1,7 +1,6 @@
 """System checks: what does not fit together is found before anything starts."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from routing import domains
 from routing.checks import check_domains
-from routing.domains import Domain, Lane, RetryPolicy
+from routing.domains import Domain, Lane
 
 autodiscover_modules("tasks")
 MINE = Domain(name="reporting", tasks=("*",))
@@ -66,18 +65,6 @@ def test_a_tasks_own_hard_limit_at_the_consumer_timeout_is_an_error(monkeypatch:
     monkeypatch.setattr(current_app.tasks["reporting.weekly"], "time_limit", 7200)
 
     assert "'reporting.weekly'" in found()["routing.E004"]
-
-
-def test_a_retry_held_beyond_the_consumer_timeout_is_an_error(declare: Any) -> None:
-    declare(
-        Domain(
-            name="reporting",
-            tasks=("*",),
-            retry=RetryPolicy(first_delay=timedelta(hours=1), max_delay=timedelta(hours=1)),
-        )
-    )
-
-    assert "retry.max_delay" in found()["routing.E005"]
 
 
 def test_messages_held_too_long_behind_others_are_warned_of(declare: Any) -> None:

@@ -18,9 +18,10 @@ from django.utils import timezone
 from django_celery_results.models import ChordCounter, GroupResult, TaskResult
 
 from routing.domains import Domain, Registry, Retention
-from routing.ledger import retention
+from routing.ledger import retention, tally
+from routing.ledger.tables import DeadLetter, UniqueKey
 from routing.tasks import cleanup
-from tests.stored_results import store
+from tests.stored_results import in_flight, store
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +48,7 @@ def domains(monkeypatch: pytest.MonkeyPatch) -> None:
         ("billing.charge", states.SUCCESS, 2 * DAY),
         ("billing.charge", states.FAILURE, 5 * DAY),
         ("billing.charge", states.REVOKED, 5 * DAY),
+        ("billing.charge", states.IGNORED, 2 * DAY),
         ("shipping.pack", states.SUCCESS, 10 * DAY),
         ("shipping.pack", states.FAILURE, 20 * DAY),
         ("nobodys.task", states.SUCCESS, 30 * DAY),
@@ -82,6 +84,39 @@ def test_it_tells_what_went_by_kind() -> None:
     went = {kind: count for kind, count in pruned.removed.items() if count}
     assert went == {"billing successes": 3, "shipping failures": 1}
     assert pruned.complete
+
+
+def test_what_goes_is_counted_in_the_books_of_its_domain() -> None:
+    for _ in range(3):
+        store("billing.charge", done_at=NOW - 3 * DAY, domain="billing")
+    store("billing.charge", done_at=NOW - 3 * DAY, domain="moved since")
+    store("billing.charge", done_at=NOW - 3 * DAY)
+
+    retention.prune(now=NOW, batch=2)
+
+    assert {domain: books.pruned for domain, books in tally.books().items()} == {"billing": 3, "moved since": 1}
+
+
+@pytest.mark.parametrize(("domain", "kept_for"), [("billing", 5 * DAY), ("shipping", 20 * DAY), ("gone", 90 * DAY)])
+def test_a_dead_letter_is_kept_as_long_as_its_domains_failures(domain: str, kept_for: timedelta) -> None:
+    for name, age in (("kept", kept_for - MOMENT), ("old", kept_for + MOMENT)):
+        DeadLetter.objects.create(
+            task_id=name, task="any", domain=domain, queue="q", headers="", body="", reason="failed", dead_at=NOW - age
+        )
+
+    retention.prune(now=NOW)
+
+    assert [letter.task_id for letter in DeadLetter.objects.all()] == ["kept"]
+
+
+def test_a_unique_key_goes_when_its_period_and_its_task_are_over() -> None:
+    UniqueKey.objects.create(key="over", task_id="gone", expires_at=NOW - DAY)
+    UniqueKey.objects.create(key="in its period", task_id="gone", expires_at=NOW + DAY)
+    UniqueKey.objects.create(key="in flight", task_id=in_flight().pk, expires_at=NOW - DAY)
+
+    retention.prune(now=NOW)
+
+    assert set(UniqueKey.objects.values_list("key", flat=True)) == {"in its period", "in flight"}
 
 
 def test_a_second_run_finds_nothing_left() -> None:
@@ -172,6 +207,16 @@ def test_a_chord_with_an_unfinished_member_stays() -> None:
         store("shipping.pack", done_at=NOW - 9 * DAY),
         store("shipping.pack", done_at=NOW - 9 * DAY, status=states.PENDING),
     )
+
+    retention.prune(now=NOW)
+
+    assert list(ChordCounter.objects.all()) == [kept]
+
+
+def test_a_chord_with_a_member_in_flight_stays() -> None:
+    ended, waiting = store("shipping.pack", done_at=NOW - 9 * DAY), in_flight("shipping.pack")
+    parts = [[[task_id, None], None] for task_id in (ended.task_id, waiting.pk)]
+    kept = ChordCounter.objects.create(group_id="waits", sub_tasks=json.dumps(parts), count=1)
 
     retention.prune(now=NOW)
 

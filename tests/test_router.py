@@ -8,7 +8,6 @@ from celery.exceptions import QueueNotFound
 from django.utils.module_loading import autodiscover_modules
 
 from routing.domains import registry
-from routing.pipeline import DelayTooLong
 from routing.router import NoDomain, route
 
 autodiscover_modules("tasks")
@@ -47,11 +46,6 @@ def test_a_built_in_that_contains_nothing_is_housekeeping() -> None:
 def test_an_undeclared_queue_is_refused_at_the_call() -> None:
     with pytest.raises(QueueNotFound, match=r"Use one of notifications, .*project/domains\.py"):
         current_app.send_task("reporting.weekly", queue="reportng")
-
-
-def test_a_delay_that_the_broker_would_cut_short_is_refused() -> None:
-    with pytest.raises(DelayTooLong, match="consumer_timeout"):
-        current_app.send_task("reporting.weekly", countdown=3600)
 
 
 def test_an_eta_without_time_zone_is_refused() -> None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,12 @@ from kombu import Connection
 
 from routing.broker import topology
 from routing.domains import registry
+from routing.ledger import tables
+from routing.worker import pools
 from tests.waiting import until
+
+StartWorker = Callable[..., "Process"]
+StartRelay = Callable[..., "Process"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,12 +27,20 @@ ROOT = Path(__file__).resolve().parent.parent
 class Process:
     """A process of the project, with its log, stopped when the test ends."""
 
-    def __init__(self, command: list[str], log: Path) -> None:
+    def __init__(self, command: list[str], log: Path, *, fault: str = "", **variables: str) -> None:
+        """With ``fault``, it dies at that point of routing.faults, or with ``fault:N`` at its N-th pass."""
         self.log = log
+        if fault:
+            variables["TASKYARD_FAULT"] = fault
         with log.open("ab") as output:
             self.popen = subprocess.Popen(
-                command, cwd=ROOT, env=environment(), stdout=output, stderr=output, start_new_session=True
+                command, cwd=ROOT, env=environment() | variables, stdout=output, stderr=output, start_new_session=True
             )
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its main process has ended; children may live on."""
+        return self.popen.poll() is not None
 
     def kill(self) -> None:
         """End it and its children at once, as a power cut would."""
@@ -39,6 +52,19 @@ class Process:
         """Ask it to finish what it runs, and wait."""
         self.popen.terminate()
         return self.popen.wait(30)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It and its children stand still meanwhile, as under a debugger or in a machine that is suspended."""
+        os.killpg(self.popen.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self.popen.pid, signal.SIGCONT)
+
+    def until_it_says(self, words: str) -> None:
+        until(lambda: self.says(words) or self.is_dead, what=f"{words!r} in {self.log}")
+        assert self.says(words), f"It ended and never said {words!r}:\n{self.log.read_text(errors='replace')[-3000:]}"
 
     def says(self, words: str) -> bool:
         return words in self.log.read_text(errors="replace")
@@ -63,22 +89,63 @@ def clean_broker(broker_url: str) -> Iterator[Connection]:
 
 def _purge(broker_url: str) -> None:
     with Connection(broker_url) as broker, broker.channel() as channel:
-        for queue in topology.declare(broker, registry()):
+        for queue in topology.create(broker, registry()):
             channel.queue_purge(queue.name)  # type: ignore[attr-defined]
 
 
 @pytest.fixture
-def start_worker(transactional_db: None, clean_broker: Connection, tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Start ``manage.py pool QUEUE`` with the probe tasks, wait until it consumes, and stop it in the end."""
+def start_relay(transactional_db: None, clean_broker: Connection, tmp_path: Path) -> Iterator[StartRelay]:
+    """Start ``manage.py relay``, wait until the database shows that it beats, and kill it in the end.
+
+    ``wait=False`` returns at once, for a relay that a fault kills before it beats.
+    """
+    started: list[Process] = []
+
+    def start(*options: str, wait: bool = True, **variables: str) -> Process:
+        # One marker for all tests: its queue stays, and its absence would tell of a loss that never was.
+        tables.BrokerMarker.objects.get_or_create(pk=1, defaults={"marker": "tests"})
+        command = [sys.executable, "manage.py", "relay", *options]
+        relay = Process(command, tmp_path / f"relay.{len(started)}.log", **variables)
+        started.append(relay)
+        if wait:
+            until_it_beats(relay)
+        return relay
+
+    yield start
+    for relay in started:
+        relay.kill()
+
+
+def until_it_beats(process: Process) -> None:
+    """Return once the ledger knows a relay, beat or worker as living."""
+    known = tables.Process.objects.filter(pid=process.popen.pid, dead_at=None)
+    until(lambda: known.exists() or process.is_dead, what=f"a beat of the process; its log is {process.log}")
+    assert not process.is_dead, f"It ended before it beat:\n{process.log.read_text(errors='replace')[-3000:]}"
+
+
+@pytest.fixture
+def start_worker(start_relay: StartRelay, tmp_path: Path) -> Iterator[StartWorker]:
+    """Start the pool of a queue with the probe tasks, wait until it consumes, and kill it in the end.
+
+    The test's first pool brings a relay with it, unless told ``relay=False``.
+    """
     import tests.probe  # noqa: F401  (registers the probes with this process, too)
 
     started: list[Process] = []
+    relays: list[Process] = []
 
-    def start(queue: str, *options: str) -> Process:
-        command = [sys.executable, "manage.py", "pool", queue, "--", "--include=tests.probe", *options]
-        worker = Process(command, tmp_path / f"{queue}.{len(started)}.log")
+    def start(queue: str, *options: str, relay: bool = True, **variables: str) -> Process:
+        # Both at once: most of a start is imports.
+        if relay and not relays:
+            relays.append(start_relay(wait=False))
+        command = pools.command(pools.get(queue), ["--include=tests.probe", *options])
+        # As under ``make up``: what manage.py pool becomes, without Django's checks and the second it takes.
+        variables = {"CELERY_SKIP_CHECKS": "1", **variables}
+        worker = Process(command, tmp_path / f"{queue}.{len(started)}.log", **variables)
         started.append(worker)
-        until(lambda: worker.says(" ready."), what=f"the pool {queue}; its log is {worker.log}")
+        worker.until_it_says(" ready.")
+        if relay:
+            until_it_beats(relays[0])
         return worker
 
     yield start

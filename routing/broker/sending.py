@@ -1,44 +1,200 @@
-"""The one place that every message of the application passes on its way to the broker."""
+"""The one place that every task passes when it is sent: from here it goes into the ledger, not to the broker."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-from amqp.exceptions import MessageNacked
+from celery import signals
 from celery.app.amqp import AMQP
-from django.utils import timezone
-from kombu.exceptions import OperationalError
+from django.conf import settings
+from django.db import connections, transaction
+from kombu.exceptions import EncodeError
+from kombu.serialization import dumps
 
-if TYPE_CHECKING:
-    from routing.worker.backend import ResultBackend
+from routing.domains import registry
+from routing.ledger import continuation, database, wake
+from routing.ledger.completion import insert
+from routing.ledger.continuation import Continuation
+from routing.ledger.enqueue import Envelope, enqueue
+from routing.options import PROPERTIES
+from routing.refusals import NotSerialisable, PayloadTooLarge, TaskOutsideTransaction, UnusableId
+
+EPOCH_HEADER = "taskyard_epoch"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a task is due, and until when it may start: seconds from now, or points in time."""
+
+    due: float | datetime | None = None
+    expires: float | datetime | None = None
+
+
+class Producer:
+    """Stands where Celery expects a kombu producer. It has no connection, and needs none."""
+
+    serializer = None
+
+    @property
+    def connection(self) -> "Producer":
+        return self
+
+    def _reraise_as_library_errors(self) -> Any:
+        return nullcontext()
+
+
+PRODUCER = Producer()
 
 
 class Sending(AMQP):
-    """Writes a task's PENDING row just before its message is published, and takes it back if it was not."""
+    """Celery's AMQP, whose ``send_task_message`` writes the ledger."""
 
     @cached_property
     def send_task_message(self) -> Callable[..., Any]:
-        """Raises Django's error where the row cannot be written, kombu's OperationalError where the broker refuses."""
-        publish = super().send_task_message
-
-        def send(producer: Any, name: str, message: Any, **options: Any) -> Any:
-            headers = {**message.headers, **(options.get("headers") or {})}
-            queue = str(getattr(options.get("queue"), "name", options.get("queue")) or options.get("routing_key"))
-            rows, began = cast("ResultBackend", self.app.backend), timezone.now()
-            rows.record_enqueued(name=name, headers=headers, body=message.body, queue=queue)
-            try:
-                return publish(producer, name, message, **options)
-            except Exception as error:
-                # No row may promise that it will run. A process that dies right here leaves a PENDING row whose message
-                # may or may not exist.
-                if not headers.get("retries"):
-                    rows.withdraw(headers["id"], since=began)
-                if isinstance(error, MessageNacked) or isinstance(error.__cause__, MessageNacked):
-                    # Bare, or as an error without a word, by whether Celery tried again.
-                    raise OperationalError(
-                        f"RabbitMQ refused the message of {name}: its queue is full, or a node is missing. "
-                        "Try again when there is room; the broker's log says more."
-                    ) from error
-                raise
+        def send(
+            _producer: Any, name: str, message: Any, *, queue: Any, ledger: Timing = Timing(), **options: Any
+        ) -> None:
+            headers, properties, body, _sent_event = message
+            headers.update(options.get("headers") or {})
+            headers.pop(EPOCH_HEADER, None)
+            properties.update({key: options[key] for key in PROPERTIES if options.get(key) is not None})
+            queue_name = str(getattr(queue, "name", queue))
+            # Receivers may change the headers; tracing tools live on that.
+            signals.before_task_publish.send(
+                sender=name,
+                body=body,
+                exchange="",
+                routing_key=queue_name,
+                declare=[],
+                headers=headers,
+                properties=properties,
+                retry_policy={},
+            )
+            self._hand_over(_envelope(name, headers, properties, body, queue_name, ledger, self._at_most_once(name)))
+            signals.after_task_publish.send(
+                sender=name, body=body, headers=headers, exchange="", routing_key=queue_name
+            )
 
         return send
+
+    def _at_most_once(self, name: str) -> bool:
+        return bool(getattr(self.app.tasks.get(name), "at_most_once", False))
+
+    def _hand_over(self, envelope: Envelope) -> None:
+        """To the run that sends its own task again, to whatever takes in this thread's sends, or into the ledger."""
+        parent = self.app.current_worker_task
+        run = getattr(parent.request, "ledger_run", None) if parent else None
+        if run is not None and run.task_id == envelope.id:
+            run.again(envelope)
+        elif (current := continuation.collecting()) is not None:
+            current.envelopes.append(envelope)
+        else:
+            write(Continuation([envelope], continuation.announced()))
+
+
+@contextmanager
+def sending_together(_app: Any) -> Iterator[Producer]:
+    """All that is sent within goes into the ledger in one transaction, or none of it."""
+    outer = continuation.collecting()
+    with continuation.collect() as together:
+        if outer is None:
+            together.counters += continuation.announced()
+        yield PRODUCER
+    if outer is None:
+        write(together)
+
+
+def write(sent: Continuation) -> None:
+    """Into the ledger, in the caller's transaction, and wake a relay when that commits."""
+    if not sent.envelopes:
+        return
+    _warn_of_other_transactions()
+    if len(sent.envelopes) == 1 and not sent.counters:
+        enqueue(sent.envelopes)
+    else:
+        with database.atomic():
+            for counter in sent.counters:
+                insert(counter)
+            enqueue(sent.envelopes)
+    ids = frozenset(envelope.id for envelope in sent.envelopes)
+    transaction.on_commit(Announcement(ids), using=database.using())
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What is left to do at commit. Until then it tells which tasks nobody can see yet."""
+
+    task_ids: frozenset[str]
+
+    def __call__(self) -> None:
+        wake.wake()
+
+
+def is_uncommitted(task_id: str) -> bool:
+    """Whether the task was enqueued in the transaction that is open in this thread."""
+    hooks = [entry[1] for entry in database.connection().run_on_commit]
+    return any(isinstance(hook, Announcement) and task_id in hook.task_ids for hook in hooks)
+
+
+def _envelope(
+    name: str,
+    headers: Mapping[str, Any],
+    properties: Mapping[str, Any],
+    body: Sequence[Any],
+    queue: str,
+    timing: Timing,
+    at_most_once: bool,
+) -> Envelope:
+    """Raises NotSerialisable, PayloadTooLarge, UnusableId."""
+    if len(name) > 255 or "\0" in name:
+        raise UnusableId("task name", name)
+    domain = registry().of_queue(queue)
+    return Envelope(
+        id=headers["id"],
+        task=name,
+        domain=domain.name if domain else queue,
+        queue=queue,
+        headers=_json(name, headers),
+        properties=_json(name, properties),
+        body=_within_limit(name, _json(name, body)),
+        attempt=(headers.get("retries") or 0) + 1,
+        at_most_once=at_most_once,
+        due=timing.due,
+        expires=timing.expires,
+        root_id=headers.get("root_id"),
+        parent_id=headers.get("parent_id"),
+    )
+
+
+def _json(task: str, value: object) -> str:
+    try:
+        _, _, text = dumps(value, serializer="json")
+    except EncodeError as error:
+        raise NotSerialisable(task, error) from error
+    return str(text)
+
+
+def _within_limit(task: str, body: str) -> str:
+    limit = settings.TASKYARD_MAX_PAYLOAD
+    # JSON escapes what is not ASCII, so that characters are bytes.
+    if len(body) > limit:
+        raise PayloadTooLarge(task, len(body), limit)
+    return body
+
+
+def _warn_of_other_transactions() -> None:
+    if len(connections.databases) < 2 or database.connection().in_atomic_block:
+        return
+    others = [one.alias for one in connections.all(initialized_only=True) if one.in_atomic_block]
+    if others:
+        warnings.warn(
+            f"A task is enqueued while a transaction is open on {', '.join(others)}, but the ledger is in "
+            f"{database.using()!r}: the task is kept even if that transaction rolls back. Enqueue it after the "
+            "transaction, or open one on the ledger's database as well.",
+            TaskOutsideTransaction,
+            stacklevel=2,
+        )

@@ -7,6 +7,8 @@ domain, so that changing a domain never meets a queue declared otherwise.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from amqp.exceptions import NotFound
+from django.db import DatabaseError, InterfaceError
 from kombu import Connection, Exchange, Queue
 
 from routing.domains import Domain
@@ -50,16 +52,60 @@ def dead_letter_queues(domains: Iterable[Domain]) -> list[Queue]:
 
 
 def declare(connection: Connection, domains: Iterable[Domain]) -> list[Queue]:
-    """Declare all of it, dead-letter side first, so that no queue ever lacks its dead-letter target.
+    """Declare all of it, and have the ledger publish again what was in lanes that are gone. Safe to call again.
 
-    Safe to call again. Returns the queues in the order of declaration.
+    Returns the queues in the order of declaration. Raises ConnectionError where the database is away.
     """
+    # Django's settings import this module before there are models.
+    from routing.ledger import redrive
+
     domains = tuple(domains)
-    queues = [UNROUTED_QUEUE, *dead_letter_queues(domains), *task_queues(domains)]
+    try:
+        # First the ledger: once a queue is declared, nothing tells any more that it had been lost.
+        redrive.after_loss(missing(connection, task_queues(domains)))
+    except (DatabaseError, InterfaceError) as error:
+        # For whoever connects it is one thing: not now, and try again.
+        raise ConnectionError(f"The ledger's database is away, so no queue is declared: {error}") from error
+    return create(connection, domains)
+
+
+def create(connection: Connection, domains: Iterable[Domain]) -> list[Queue]:
+    """Declare all of it. For a broker that holds none of the ledger's messages; otherwise ``declare``."""
+    declared = queues(domains)
     with connection.channel() as channel:
-        for queue in queues:
+        for queue in declared:
             queue(channel).declare()
-    return queues
+    return declared
+
+
+def queues(domains: Iterable[Domain]) -> list[Queue]:
+    """Dead-letter side first, so that no queue ever lacks its dead-letter target."""
+    domains = tuple(domains)
+    return [UNROUTED_QUEUE, *dead_letter_queues(domains), *task_queues(domains)]
+
+
+def missing(connection: Connection, queues: Iterable[Queue]) -> list[str]:
+    """The names of those that do not exist."""
+    return [queue.name for queue in queues if message_count(connection, queue.name) is None]
+
+
+def message_count(connection: Connection, queue: str) -> int | None:
+    """How many messages are ready there; None if there is no such queue.
+
+    Raises the connection's channel errors for a queue that exists and cannot be reached: it has lost nothing yet.
+    """
+    with connection.channel() as channel:
+        try:
+            return int(channel.queue_declare(queue, passive=True).message_count)  # type: ignore[attr-defined]
+        except NotFound as error:
+            if not is_missing(error):
+                raise
+            return None
+
+
+def is_missing(error: NotFound) -> bool:
+    """Whether there is no such queue, rather than one whose node or majority is away for now."""
+    return "no queue" in str(error.reply_text)
 
 
 def depths(connection: Connection, names: Iterable[str]) -> dict[str, QueueDepth | None]:

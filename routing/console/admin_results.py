@@ -11,13 +11,14 @@ from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django_celery_results.models import GroupResult, TaskResult
-from unfold.admin import ModelAdmin
-from unfold.views import ChangeList
 
 from routing.console import html
+from routing.console.page_parts import message_url
+from routing.console.read_only import ReadOnlyAdmin
 from routing.console.result_filters import DayFilter, DomainFilter, StateFilter, TaskFilter
 from routing.console.result_page import result_page
 from routing.console.result_rows import ResultRow
+from routing.ledger import lookup
 
 SEARCHED = 20_000
 """Arguments are searched in so many of the newest rows (of those that the filters leave): no index helps there."""
@@ -29,42 +30,17 @@ admin.site.unregister(TaskResult)
 admin.site.unregister(GroupResult)
 
 
-class ResultList(ChangeList):
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        if not self.has_active_filters and not self.query:
-            # Nothing was narrowed, so the one count that was made is of all rows.
-            self.full_result_count = self.result_count
-
-
 @admin.register(TaskResult)
-class ResultAdmin(ModelAdmin):
+class ResultAdmin(ReadOnlyAdmin):
     list_display = ("task", "domain", "queue", "state", "enqueued", "waited", "ran", "worker_name")
     list_filter = (DomainFilter, StateFilter, TaskFilter, DayFilter)
     search_fields = ("task_id",)
     search_help_text = _("Task id, or text from the arguments")
     ordering = ("-date_created",)
-    list_per_page = 50
-    show_full_result_count = False
     # Each choice of each filter would be counted by itself.
     show_facets = admin.ShowFacets.NEVER
-    list_fullwidth = True
-    actions = None
     list_before_template = "console/result_list_head.html"
     change_form_template = "console/result.html"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: TaskResult | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: TaskResult | None = None) -> bool:
-        """Results go by their domain's retention, and by nobody's hand."""
-        return False
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ResultList]:
-        return ResultList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TaskResult]:
         rows: QuerySet[TaskResult] = super().get_queryset(request)
@@ -89,7 +65,10 @@ class ResultAdmin(ModelAdmin):
         return queryset.filter(found, pk__in=newest), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        context = {"title": _("Results"), "searched": f"{SEARCHED:,}", **(extra_context or {})}
+        term = request.GET.get("q", "").strip()
+        in_flight = lookup.in_flight(term) if term else None
+        elsewhere = message_url(in_flight.pk) if in_flight else ""
+        context = {"title": _("Results"), "elsewhere": elsewhere, "searched": f"{SEARCHED:,}", **(extra_context or {})}
         page: TemplateResponse = super().changelist_view(request, context)
         return page
 

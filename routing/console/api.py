@@ -14,8 +14,11 @@ from ninja.errors import AuthenticationError
 from ninja.security import HttpBearer
 
 from routing.console import problems, tokens
+from routing.console.message_rows import MessageRow, error_of, worker_of
+from routing.console.page_parts import parsed
 from routing.console.result_rows import ResultRow, Span
 from routing.console.tokens import ApiToken
+from routing.ledger import lookup
 
 router = Router(tags=["Tasks"])
 
@@ -57,7 +60,8 @@ class TaskError(Schema):
 class TaskState(Schema):
     id: str
     state: str = Field(
-        description="PENDING (waits), STARTED (runs), RETRY (runs again later), SUCCESS, FAILURE or REVOKED."
+        description="PENDING (waits), STARTED (runs), RETRY (runs again later), SUCCESS, FAILURE, REVOKED or IGNORED; "
+        "while it runs, also any state of its own that it reports."
     )
     task: str | None = Field(examples=["notifications.send_email"])
     queue: str | None = Field(examples=["notifications.bulk"])
@@ -67,6 +71,10 @@ class TaskState(Schema):
     waited_seconds: float | None = Field(description="From enqueueing to the latest start; until now while it waits.")
     ran_seconds: float | None = Field(description="How long its latest run took; until now while it runs.")
     attempts: int = Field(description="Runs begun, each retry counting as one.")
+    due_at: datetime | None = Field(None, description="When it may run, or run again; null once it has finished.")
+    expires_at: datetime | None = Field(None, description="When it is revoked unless it has started.")
+    worker: str | None = Field(None, description="Who runs it, or ran it last.")
+    progress: Any = Field(None, description="What the running task last reported of itself.")
     result: Any = Field(None, description="What the task returned; null until it succeeded.")
     error: TaskError | None = Field(None, description="Why it failed, was revoked, or will be tried again.")
 
@@ -89,12 +97,39 @@ def task_state(
 ) -> TaskState | HttpResponse:
     """A task is known from the moment it is enqueued until its result is pruned."""
     # PostgreSQL takes no NUL, not even to look for.
+    # In flight first: a task that settles between the two looks is then found by the second.
+    message = lookup.in_flight(task_id)
+    if message is not None:
+        return _state_in_flight(MessageRow(message, worker=worker_of(message)))
     row = TaskResult.objects.filter(task_id=task_id.replace("\0", "")).first()
     if row is None:
         return problems.response(
             404, f"No task {task_id!r} is known. Check the id; results are kept for a limited time."
         )
     return _state(row)
+
+
+def _state_in_flight(seen: MessageRow) -> TaskState:
+    row = seen.row
+    return TaskState(
+        id=row.pk,
+        state=row.state,
+        task=row.task,
+        queue=row.queue or None,
+        enqueued_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=None,
+        waited_seconds=_seconds(seen.waited),
+        ran_seconds=_seconds(seen.ran),
+        # The attempt that waits for its first run has not begun.
+        attempts=row.attempt if row.runs or seen.running else row.attempt - 1,
+        due_at=row.due_at,
+        expires_at=row.expires_at,
+        worker=seen.worker_name or None,
+        progress=parsed(row.progress),
+        result=None,
+        error=TaskError(**error_of(row)) if row.error else None,
+    )
 
 
 def _state(row: TaskResult) -> TaskState:
@@ -110,6 +145,10 @@ def _state(row: TaskResult) -> TaskState:
         waited_seconds=_seconds(seen.waited),
         ran_seconds=_seconds(seen.ran),
         attempts=seen.meta.get("attempt", 0),
+        due_at=None,
+        expires_at=None,
+        worker=row.worker,
+        progress=None,
         result=_decoded(row) if row.status == states.SUCCESS else None,
         error=_error(row) if row.status in _FAILED else None,
     )

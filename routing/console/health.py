@@ -18,7 +18,7 @@ def live(_request: HttpRequest) -> JsonResponse:
 @require_safe
 @cache_control(no_store=True)
 def ready(_request: HttpRequest) -> JsonResponse:
-    """200 where database, broker, every lane's consumer and beat are there, else 503; within three seconds."""
+    """200 where database, broker, every lane's consumer, relay and beat are there, else 503; within three seconds."""
     findings = survey.take().findings
     well = all(finding.mark is Mark.WELL for finding in findings)
     checks = {

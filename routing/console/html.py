@@ -31,13 +31,13 @@ def ago(moment: datetime | None) -> SafeString | str:
 
 def clock(moment: datetime) -> SafeString:
     """Day and time, with the microseconds when pointed at."""
-    local = timezone.localtime(moment)
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        moment.isoformat(),
-        exact_time(moment),
-        date_format(local, "j M Y, H:i:s"),
+        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact_time(moment), plain_clock(moment)
     )
+
+
+def plain_clock(moment: datetime) -> str:
+    return date_format(timezone.localtime(moment), "j M Y, H:i:s")
 
 
 def length(span: Span | None) -> SafeString | str:
@@ -54,6 +54,17 @@ def worker(name: str | None, *, queue: str) -> SafeString | str | None:
     if host and pool == queue:
         return format_html('<span title="{}">{}</span>', name, host)
     return name
+
+
+def running(span: Span | None, name: str, *, queue: str) -> SafeString | str:
+    """“12 s so far” and the worker."""
+    if span is None:
+        return NOTHING
+    return format_html("<span>{}, {}</span>", length(span), worker(name, queue=queue) or NOTHING)
+
+
+def shortened(text: str, *, whole: str) -> SafeString:
+    return format_html('<span title="{}">{}</span>', whole, text)
 
 
 def exact_time(moment: datetime) -> str:

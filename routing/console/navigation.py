@@ -11,16 +11,27 @@ from django.utils.translation import gettext as _
 ICONS = {"TaskResult": "task_alt", "ApiToken": "key", "User": "person", "Group": "group"}
 OTHER_ICON = "list_alt"
 RESULTS, PEOPLE = "django_celery_results", "auth"
+PIPELINE, TASKS = "routing", ("Message", "DeadLetter")
+"""Pages that belong beside the results."""
 
 
 def groups(request: HttpRequest) -> list[dict[str, Any]]:
     """For ``UNFOLD["SIDEBAR"]["navigation"]``. A page may bring its icon: ``icon`` of its ModelAdmin."""
     start = {"title": _("Overview"), "icon": "monitor_heart", "link": reverse("admin:index")}
     apps = {app["app_label"]: app for app in admin.site.get_app_list(request)}
-    results, people = apps.pop(RESULTS, None), apps.pop(PEOPLE, None)
+    results, people = apps.pop(RESULTS, {"models": []}), apps.pop(PEOPLE, None)
+    tasks = {model["object_name"]: model for model in apps.get(PIPELINE, {"models": []})["models"]}
+    own = [tasks[name] for name in TASKS if name in tasks]
+    if PIPELINE in apps:
+        apps[PIPELINE] = {**apps[PIPELINE], "models": [each for each in tasks.values() if each not in own]}
+    first = {"models": [*own[:1], *results["models"], *own[1:]]}
     return [
-        {"items": [start, *(_pages(results) if results else [])]},
-        *({"title": app["name"], "separator": True, "items": _pages(app)} for app in (*apps.values(), people) if app),
+        {"items": [start, *_pages(first)]},
+        *(
+            {"title": app["name"], "separator": True, "items": _pages(app)}
+            for app in (*apps.values(), people)
+            if app and app["models"]
+        ),
     ]
 
 

@@ -16,8 +16,9 @@ from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 from django_celery_results.models import TaskResult
 
-from routing.console.result_rows import STATES
+from routing.console.result_rows import STATES, state_word
 from routing.domains import Domain, registry
+from routing.ledger.enqueue import OUTCOMES
 from routing.router import BUILT_IN
 
 NO_DOMAIN = "-"
@@ -43,7 +44,10 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(state.value, state.word) for state in STATES.values()]
+        outcomes = [state for state in STATES.values() if state.value in OUTCOMES]
+        # Rows without an outcome are those of an older release; tasks in flight have a page of their own.
+        others = TaskResult.objects.exclude(status__in=OUTCOMES).order_by("status").values_list("status", flat=True)
+        return [(state.value, state.word) for state in (*outcomes, *map(state_word, others.distinct()))]
 
     def queryset(self, request: HttpRequest, queryset: Results) -> Results:
         return queryset.filter(status=self.value()) if self.value() else queryset

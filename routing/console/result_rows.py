@@ -13,6 +13,7 @@ from django_celery_results.models import TaskResult
 
 from routing.domains import Domain, registry
 from routing.ledger import results
+from routing.ledger.enqueue import OUTCOMES
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,14 @@ STATES = {
         StateWord(states.SUCCESS, _("success"), "success"),
         StateWord(states.FAILURE, _("failure"), "danger"),
         StateWord(states.REVOKED, _("revoked"), "warning"),
+        StateWord(states.IGNORED, _("ignored")),
     )
 }
+
+
+def state_word(value: str) -> StateWord:
+    """Celery lets a task make up states of its own; those are shown as they are."""
+    return STATES.get(value) or StateWord(value, value.lower())
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,7 @@ class ResultRow:
 
     @property
     def state(self) -> StateWord:
-        """Celery lets a task make up states of its own; those are shown as they are."""
-        return STATES.get(self.row.status) or StateWord(self.row.status, self.row.status.lower())
+        return state_word(self.row.status)
 
     @property
     def queue(self) -> str:
@@ -72,7 +78,7 @@ class ResultRow:
 
     @property
     def recorded(self) -> bool:
-        return self.row.status in results.RECORDED
+        return self.row.status in OUTCOMES
 
     @property
     def done_at(self) -> datetime | None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from celery import states
-from django.db.models import Count
+from django.db.models import Count, Model
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -19,8 +19,13 @@ from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
 from routing.console import survey
 from routing.console.survey import Beat, Survey
 from routing.domains import Domain, Pool, registry
+from routing.ledger import lookup
+from routing.ledger.enqueue import REPLACED
+from routing.ledger.tables import DeadLetter, Message
 
 RECENT = timedelta(hours=24)
+_DEAD = "dead letter"
+_COUNTED = (states.PENDING, states.RETRY, REPLACED, states.FAILURE, _DEAD)
 
 
 @dataclass(frozen=True)
@@ -45,10 +50,13 @@ class DomainView:
     lanes: list[LaneView]
     waiting: int
     running: int
+    to_retry: int
     failed: int
-    dead: int | None
+    dead: int
     results_url: str
     failures_url: str
+    dead_url: str
+    in_flight_url: str
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,11 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def overview(seen: Survey) -> Overview:
-    open_rows = _by_domain(TaskResult.objects.filter(status__in=(states.PENDING, states.STARTED, states.RETRY)))
-    failures = _by_domain(TaskResult.objects.filter(status=states.FAILURE, date_done__gte=timezone.now() - RECENT))
+    failures = TaskResult.objects.filter(status=states.FAILURE, date_done__gte=timezone.now() - RECENT)
+    counts = _in_flight() + _by_domain(failures) + _dead_letters()
     return Overview(
         verdict=_verdict(seen),
-        domains=[_domain(domain, seen, open_rows, failures) for domain in registry()],
+        domains=[_domain(domain, seen, counts) for domain in registry()],
         beat=seen.beat,
         unrouted=_ready(seen, UNROUTED_QUEUE.name),
         broker_answers=seen.broker.error is None,
@@ -101,18 +109,21 @@ def _sentences(seen: Survey) -> list[str]:
     return [_("No worker runs, so no task does. Start all of it: make up. Or one: manage.py pool NAME"), *others]
 
 
-def _domain(
-    domain: Domain, seen: Survey, open_rows: Counter[tuple[str, str]], failures: Counter[tuple[str, str]]
-) -> DomainView:
+def _domain(domain: Domain, seen: Survey, counts: Counter[tuple[str, str]]) -> DomainView:
+    running = [counts[name, state] for name, state in counts if name == domain.name and state not in _COUNTED]
     return DomainView(
         domain=domain,
         lanes=[_lane(registry().pools[name], seen) for name in domain.queues],
-        waiting=open_rows[domain.name, states.PENDING] + open_rows[domain.name, states.RETRY],
-        running=open_rows[domain.name, states.STARTED],
-        failed=failures[domain.name, states.FAILURE],
-        dead=_ready(seen, domain.dead_letter_queue),
-        results_url=_results(domain=domain.name),
-        failures_url=_results(domain=domain.name, state=states.FAILURE),
+        waiting=counts[domain.name, states.PENDING] + counts[domain.name, REPLACED],
+        # A task may make up states of its own while it runs.
+        running=sum(running),
+        to_retry=counts[domain.name, states.RETRY],
+        failed=counts[domain.name, states.FAILURE],
+        dead=counts[domain.name, _DEAD],
+        results_url=_list(TaskResult, domain=domain.name),
+        failures_url=_list(TaskResult, domain=domain.name, state=states.FAILURE),
+        dead_url=_list(DeadLetter, domain=domain.name),
+        in_flight_url=_list(Message, domain=domain.name),
     )
 
 
@@ -130,10 +141,20 @@ def _by_domain(rows: Any) -> Counter[tuple[str, str]]:
     return counts
 
 
+def _in_flight() -> Counter[tuple[str, str]]:
+    rows = lookup.messages().order_by().values_list("domain", "state").annotate(Count("pk"))
+    return Counter({(domain, state): count for domain, state, count in rows})
+
+
+def _dead_letters() -> Counter[tuple[str, str]]:
+    rows = DeadLetter.objects.order_by().values_list("domain").annotate(Count("pk"))
+    return Counter({(domain, _DEAD): count for domain, count in rows})
+
+
 def _ready(seen: Survey, name: str) -> int | None:
     depth = seen.queues.get(name)
     return depth.ready if depth else None
 
 
-def _results(**filters: str) -> str:
-    return f"{reverse('admin:django_celery_results_taskresult_changelist')}?{urlencode(filters)}"
+def _list(model: type[Model], **filters: str) -> str:
+    return f"{reverse(f'admin:{model._meta.app_label}_{model._meta.model_name}_changelist')}?{urlencode(filters)}"

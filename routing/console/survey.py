@@ -4,20 +4,20 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import Enum
 from functools import cached_property
 
 from django.db import OperationalError, ProgrammingError
-from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from routing.broker.inspection import BrokerUnavailable, inspect
 from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
+from routing.console import lives
+from routing.console.lives import Beat, Lives
 from routing.console.questions import Answer, Question, answer_by
-from routing.console.time_words import short
 from routing.domains import Pool, registry
-from routing.ledger.tables import Process
+
+__all__ = ["Beat", "Survey", "take"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,19 +27,6 @@ PATIENCE = 2.0
 """Seconds for all of a survey."""
 _BROKER_PATIENCE = 1.5
 """Seconds for each answer of the broker: less, so that a silent one is named before the survey ends."""
-
-
-@dataclass(frozen=True)
-class Beat:
-    """The scheduler process that showed itself last, and how long ago, both by the database's clock."""
-
-    process: str
-    beat_at: datetime
-    age: timedelta
-
-    @property
-    def late(self) -> bool:
-        return self.age > Process.LATE_AFTER
 
 
 class Mark(Enum):
@@ -63,7 +50,7 @@ class Finding:
 @dataclass(frozen=True)
 class Survey:
     broker: Answer[Queues]
-    database: Answer[Beat | None]
+    database: Answer[Lives]
 
     @property
     def queues(self) -> Queues:
@@ -71,8 +58,13 @@ class Survey:
         return self.broker.value or {}
 
     @property
+    def lives(self) -> Lives:
+        """Empty where the database gave no answer."""
+        return self.database.value or Lives()
+
+    @property
     def beat(self) -> Beat | None:
-        return self.database.value
+        return self.lives.beat
 
     @cached_property
     def findings(self) -> list[Finding]:
@@ -95,11 +87,22 @@ class Survey:
         seconds = self.database.seconds
         if error := self.database.error:
             yield Finding("database", Mark.UNREACHABLE, _database_sentence(error), seconds)
-            yield Finding("beat", Mark.UNKNOWN, "Not known: the database gave no answer.", seconds)
+            for subject in ("beat", "relay"):
+                yield Finding(subject, Mark.UNKNOWN, "Not known: the database gave no answer.", seconds)
             return
         yield Finding("database", Mark.WELL, seconds=seconds)
-        sentence = _beat_sentence(self.beat)
-        yield Finding("beat", Mark.WRONG if sentence else Mark.WELL, sentence, seconds)
+        yield _finding("beat", lives.beat_sentence(self.beat), seconds)
+        yield from self._relay(seconds)
+        # Where RabbitMQ is away, nobody takes messages.
+        for worker in () if self.broker.error else self.lives.idle_workers:
+            yield _finding(f"worker {worker.name}", lives.worker_sentence(worker), seconds)
+
+    def _relay(self, seconds: float) -> Iterator[Finding]:
+        relay = self.lives.relay
+        if self.broker.error and relay and relay.trouble and not relay.late:
+            yield Finding("relay", Mark.UNKNOWN, "Not known: RabbitMQ gave no answer.", seconds)
+        else:
+            yield _finding("relay", lives.relay_sentence(relay), seconds)
 
     def _broker(self) -> Iterator[Finding]:
         seconds, error = self.broker.seconds, self.broker.error
@@ -113,8 +116,7 @@ class Survey:
             if error:
                 yield Finding(subject, Mark.UNKNOWN, "Not known: RabbitMQ gave no answer.", seconds)
                 continue
-            sentence = _lane_sentence(pool, self.queues.get(pool.name))
-            yield Finding(subject, Mark.WRONG if sentence else Mark.WELL, sentence, seconds)
+            yield _finding(subject, _lane_sentence(pool, self.queues.get(pool.name)), seconds)
 
 
 def take(*, seconds: float = PATIENCE) -> Survey:
@@ -135,14 +137,12 @@ def ask_queues() -> Queues:
     return inspect(registry(), seconds=_BROKER_PATIENCE)
 
 
-def last_beat() -> Beat | None:
-    """None if no scheduler ever ran."""
-    latest = Process.objects.filter(role=Process.Role.BEAT).annotate(now=Now()).order_by("-beat_at").first()
-    return Beat(str(latest), latest.beat_at, latest.now - latest.beat_at) if latest else None
-
-
 BROKER = Question(ask_queues, name="ask-broker")
-DATABASE = Question(last_beat, name="ask-database")
+DATABASE = Question(lives.look, name="ask-database")
+
+
+def _finding(subject: str, sentence: str, seconds: float) -> Finding:
+    return Finding(subject, Mark.WRONG if sentence else Mark.WELL, sentence, seconds)
 
 
 def _lane_sentence(pool: Pool, depth: QueueDepth | None) -> str:
@@ -150,17 +150,6 @@ def _lane_sentence(pool: Pool, depth: QueueDepth | None) -> str:
         return f"The queue {pool.name} does not exist yet. Its workers declare it: manage.py pool {pool.name}"
     if depth.consumers == 0:
         return f"No worker serves {pool.name}. Start one: manage.py pool {pool.name}"
-    return ""
-
-
-def _beat_sentence(beat: Beat | None) -> str:
-    if beat is None:
-        return "No beat runs, so nothing runs by schedule. Start it: celery -A project beat"
-    if beat.late:
-        return (
-            f"Beat gave its last sign of life {short(beat.age)} ago, so nothing runs by schedule. "
-            "Start it: celery -A project beat"
-        )
     return ""
 
 

@@ -1,13 +1,14 @@
 """Pruning: what is past its retention goes, in short transactions that neither block workers nor fill memory.
 
-Never a task's row without an outcome, however old: its message may wait in the queue of a pool that has been down for
-weeks, and where it does not, the row is all that tells of a lost task. The weekly report names such rows.
+Never a task without an outcome, however old: it may wait for a pool that has been down for weeks. The weekly report
+names such tasks. What goes is counted in the books by the transaction that removes it.
 
 Rows go by primary key and past Django's collector: a ``post_delete`` receiver anywhere would make it load every row.
 """
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,11 +20,14 @@ from django.conf import settings
 from django.core.cache import caches
 from django.core.cache.backends.db import DatabaseCache
 from django.db import connections, router, transaction
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django_celery_results.models import ChordCounter, GroupResult, TaskResult
 
 from routing.domains import Retention, registry
+from routing.ledger import tally
 from routing.ledger.chords import lost_chords
+from routing.ledger.results import read_meta
+from routing.ledger.tables import DeadLetter, Message, UniqueKey
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +62,7 @@ class Expired(Protocol):
 def prune(*, now: datetime, batch: int = BATCH, budget: timedelta = BUDGET) -> Pruned:
     """Remove everything that is past its retention. Safe to call again, also twice at once."""
     deadline = time.monotonic() + budget.total_seconds()
+    tally.roll_up()
     removed: dict[str, int] = {}
     for expired in everything_expired(now):
         removed[expired.kind] = 0
@@ -77,6 +82,8 @@ def everything_expired(now: datetime) -> Iterator[Expired]:
     # Chords first: what became of one is read from its members' results, which may be next to go.
     yield Rows("lost chords", ChordCounter.objects.filter(pk__in=lost_chords(now)), by="pk")
     yield from _results(now)
+    yield from _dead_letters(now)
+    yield Rows("unique keys", _ended_keys(now), by="pk")
     yield Rows("groups", GroupResult.objects.filter(date_done__lt=now - _longest_retention()), by="date_done")
     if apps.is_installed("django.contrib.sessions"):
         sessions = apps.get_model("sessions", "Session")
@@ -112,7 +119,23 @@ class Rows:
             if not found:
                 return 0
             self._reached = found[-1][1]
-            return _delete(self.rows.model, [key for key, _ in found], using=using)
+            return self._delete([key for key, _ in found], using=using)
+
+    def _delete(self, keys: list[Any], *, using: str) -> int:
+        return _delete(self.rows.model, keys, using=using)
+
+
+class ResultRows(Rows):
+    """Results, which the books hear of: those that were settled from the ledger say for which domain."""
+
+    def _delete(self, keys: list[Any], *, using: str) -> int:
+        rows = TaskResult.objects.using(using).filter(pk__in=keys).only("meta")
+        domains = Counter(read_meta(row).get("domain") for row in rows.iterator())
+        # No other clean-up removes them meanwhile: the transaction holds them.
+        for domain, count in domains.items():
+            if isinstance(domain, str):
+                tally.pruned(domain, count)
+        return super()._delete(keys, using=using)
 
 
 class CacheRows:
@@ -127,17 +150,17 @@ class CacheRows:
 
     def count(self) -> int:
         with self._connection.cursor() as cursor:
-            cursor.execute(f"SELECT COUNT(*) FROM {self._table} WHERE {self._expires} < %s", [self._now])  # noqa: S608
+            cursor.execute(f"SELECT COUNT(*) FROM {self._table} WHERE {self._expires} < %s", [self._now])
             return int(cursor.fetchone()[0])
 
     def remove(self, limit: int) -> int:
         locking = "FOR UPDATE SKIP LOCKED" if self._connection.features.has_select_for_update_skip_locked else ""
         expired = (
-            f"SELECT {self._key} FROM {self._table} WHERE {self._expires} < %s "  # noqa: S608
+            f"SELECT {self._key} FROM {self._table} WHERE {self._expires} < %s "
             f"ORDER BY {self._expires} LIMIT %s {locking}"
         )
         with self._connection.cursor() as cursor:
-            cursor.execute(f"DELETE FROM {self._table} WHERE {self._key} IN ({expired})", [self._now, limit])  # noqa: S608
+            cursor.execute(f"DELETE FROM {self._table} WHERE {self._key} IN ({expired})", [self._now, limit])
             return int(cursor.rowcount)
 
 
@@ -162,6 +185,23 @@ def _delete(model: type[Model], keys: list[Any], *, using: str) -> int:
     return int(model._base_manager.filter(pk__in=keys)._raw_delete(using) or 0)
 
 
+def _dead_letters(now: datetime) -> Iterator[Rows]:
+    """Dead letters by their domain's retention of failures; those of a domain that is gone by the default one."""
+    kept = {domain.name: domain.retention.failure for domain in registry()}
+    for domain, age in kept.items():
+        letters = DeadLetter.objects.filter(domain=domain, dead_at__lt=now - age)
+        yield Rows(f"{domain} dead letters", letters, by="dead_at")
+    others = DeadLetter.objects.exclude(domain__in=kept).filter(dead_at__lt=now - Retention().failure)
+    yield Rows("other dead letters", others, by="dead_at")
+
+
+def _ended_keys(now: datetime) -> QuerySet[UniqueKey]:
+    """Keys whose period is over, and whose task is too."""
+    # An enqueuing that takes the key over sets another period in the row, and who waits for it looks again.
+    in_flight = Exists(Message.objects.filter(pk=OuterRef("task_id")))
+    return UniqueKey.objects.filter(~in_flight, expires_at__lt=now)
+
+
 def _results(now: datetime) -> Iterator[Rows]:
     """Results by the retention of the domain that claims the task; those that none claims by the default one."""
     claimed: set[str] = set()
@@ -181,10 +221,11 @@ def _task_names() -> set[str]:
 
 def _outcomes(domain: str, tasks: Q, retention: Retention, now: datetime) -> Iterator[Rows]:
     """What a worker recorded as REVOKED counts as a failure: somebody may still ask why it did not run."""
-    success, failure = Q(status=states.SUCCESS), Q(status__in=(states.FAILURE, states.REVOKED))
+    success = Q(status__in=(states.SUCCESS, states.IGNORED))
+    failure = Q(status__in=(states.FAILURE, states.REVOKED))
     for outcome, status, age in (("successes", success, retention.success), ("failures", failure, retention.failure)):
         rows = TaskResult.objects.filter(tasks, status, date_done__lt=now - age)
-        yield Rows(f"{domain} {outcome}", rows, by="date_done")
+        yield ResultRows(f"{domain} {outcome}", rows, by="date_done")
 
 
 def _longest_retention() -> timedelta:

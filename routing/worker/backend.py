@@ -1,114 +1,299 @@
-"""The result backend: django-celery-results' tables, with one row from enqueueing to the outcome.
+"""The result backend: outcomes go from the ledger into django-celery-results' table; what is in flight is read, too."""
 
-Compared with its parent it writes arguments as real JSON, keeps the true start, and never changes a recorded outcome.
-"""
-
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from functools import partial
+import json
+import time
+from collections.abc import Mapping
 from typing import Any
 
+from celery import states
+from celery.app.task import Context, get_actual_ignore_result  # type: ignore[attr-defined]
+from celery.exceptions import TaskRevokedError
+from celery.exceptions import TimeoutError as CeleryTimeoutError
 from django_celery_results.backends.database import DatabaseBackend
+from django_celery_results.models import TaskResult
 
-from routing.ledger import results
+from routing.broker.sending import is_uncommitted
+from routing.domains import registry
+from routing.ledger import continuation, database, lookup, tally
+from routing.ledger.completion import write
+from routing.ledger.continuation import Continuation, Counter, Part, StoredResult
+from routing.ledger.enqueue import OUTCOMES, REPLACED
 from routing.ledger.patience import until_reachable
+from routing.ledger.settle import Fence, Outcome
+from routing.ledger.tables import Message
+from routing.refusals import NotCommitted
+from routing.worker.chords import finish_chord
+from routing.worker.running import Run, run_of, storable
+
+FAILURES = (states.FAILURE, states.REVOKED)
 
 
 class ResultBackend(DatabaseBackend):
-    def record_enqueued(self, *, name: str, headers: Mapping[str, Any], body: Any, queue: str) -> None:
-        """Write the PENDING row of a task that is about to be published. Safe to call again."""
-        wants_none = headers.get("ignore_result")
-        if wants_none is None and (task := self.app.tasks.get(name)):
-            # Sent by name, the task's own declaration counts.
-            wants_none = task.ignore_result
-        if wants_none:
-            return
-        args, kwargs, _ = body
-        content_type, content_encoding, _ = self.encode_content(None)
-        results.record_enqueued(
-            headers["id"],
-            task_name=name,
-            meta={"queue": queue, "root_id": headers.get("root_id"), "parent_id": headers.get("parent_id")},
-            periodic_task_name=headers.get("periodic_task_name"),
-            content_type=content_type,
-            content_encoding=content_encoding,
-            **self._arguments(args, kwargs),
-        )
+    # --- Settling ---------------------------------------------------------------------------------------------------
 
-    def withdraw(self, task_id: str, *, since: datetime) -> None:
-        """Take back the PENDING row, written since then, of a task that could not be published."""
-        results.withdraw(task_id, since=since)
+    def mark_as_done(
+        self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = states.SUCCESS
+    ) -> None:
+        run = run_of(request)
+        if run is None or not run.closed:
+            super().mark_as_done(task_id, result, request, store_result, state)
 
-    def claim(self, request: Any, *, seconds: float) -> results.Claim | None:
-        """Mark a task as started by this worker. None if its outcome is recorded already.
-
-        Waits ``seconds`` for a database that is away, then raises its error.
-        """
-        content_type, content_encoding, _ = self.encode_content(None)
-        claim = partial(
-            results.claim,
-            request.id,
-            task_name=request.task,
-            worker=request.hostname,
-            meta=_meta(request),
-            content_type=content_type,
-            content_encoding=content_encoding,
-            **self._arguments(request.args, request.kwargs),
-        )
-        return until_reachable(claim, seconds=seconds)
-
-    def _store_result(
+    def mark_as_failure(
         self,
         task_id: str,
-        result: Any,
-        status: str,
-        traceback: str | None = None,
-        request: Any | None = None,
-        using: str | None = None,
-    ) -> Any:
-        content_type, content_encoding, encoded = self.encode_content(result)
-        fields = _known_of(request)
-        if request is not None and getattr(request, "args", None) is not None:
-            fields |= self._arguments(request.args, request.kwargs)
-        store = partial(
-            results.store,
-            task_id,
-            status=status,
-            result=encoded,
-            # A traceback may hold a NUL, which PostgreSQL cannot store.
-            traceback=traceback.replace("\0", "\\0") if traceback else traceback,
-            meta={
-                **(_meta(request) if hasattr(request, "delivery_info") else {}),
-                "children": self.current_task_children(request),
-            },
-            content_type=content_type,
-            content_encoding=content_encoding,
-            **fields,
+        exc: Any,
+        traceback: Any = None,
+        request: Any = None,
+        store_result: bool = True,
+        call_errbacks: bool = True,
+        state: str = states.FAILURE,
+    ) -> None:
+        """Settle, with chord part, failed chain and errbacks; fenced by the request's run, and once for each."""
+        options = {"store_result": store_result, "call_errbacks": call_errbacks, "state": state}
+        run = run_of(request)
+        if run is None:
+            super().mark_as_failure(task_id, exc, traceback, request, **options)
+        elif not run.closed:
+            # Errbacks of the newer kind run here and now, so they come before the transaction, which may be repeated.
+            with continuation.apart() as sent:
+                super().mark_as_failure(task_id, exc, traceback, request, **options)
+            run.complete(self.outcome(request, state, exc, traceback, dead_letter=run.dead_letter), sent)
+
+    def mark_as_revoked(
+        self,
+        task_id: str,
+        reason: str = "",
+        request: Any = None,
+        store_result: bool = True,
+        state: str = states.REVOKED,
+    ) -> None:
+        run = run_of(request)
+        if run is None:
+            super().mark_as_revoked(task_id, reason, request, store_result, state)
+        elif not run.closed:
+            with continuation.apart() as sent:
+                super().mark_as_revoked(task_id, reason, request, store_result, state)
+            run.complete(self.outcome(request, state, TaskRevokedError(reason), reason=reason), sent)
+
+    def mark_as_retry(self, task_id: str, exc: Any, traceback: Any = None, request: Any = None, **options: Any) -> None:
+        """Nothing: the run has rescheduled the task, whether it wants a result or not."""
+
+    def settle_unrun(
+        self, message: Message, *, status: str, reason: str, error: str, dead_letter: str | None = None
+    ) -> bool:
+        """Settle a task that will not run, with what hangs on it. False if its row has changed since it was read."""
+        request = request_of(message)
+        run = request.ledger_run = Run(
+            Fence(task_id=message.id, epoch=message.epoch, owner=message.owner), runs=message.runs
         )
-        until_reachable(store)
-        return encoded
+        run.reason = reason
+        if status == states.REVOKED:
+            self.mark_as_revoked(message.id, reason, request=request)
+        else:
+            run.dead_letter = dead_letter or "failed"
+            self.mark_as_failure(message.id, NotRun(error), request=request)
+        return run.won
 
-    def _arguments(self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> dict[str, str]:
-        _, _, task_args = self.encode_content(list(args or ()))
-        _, _, task_kwargs = self.encode_content(dict(kwargs or {}))
-        return {"task_args": task_args, "task_kwargs": task_kwargs}
+    def outcome(
+        self,
+        request: Any,
+        status: str,
+        result: Any,
+        traceback: Any = None,
+        *,
+        dead_letter: str | None = None,
+        reason: str | None = None,
+    ) -> Outcome:
+        """What is recorded of a request, as text that every database can store."""
+        run = run_of(request)
+        task = self.app.tasks.get(request.task)
+        wants_none = task is not None and get_actual_ignore_result(task, request)
+        is_error = isinstance(result, BaseException)
+        _, _, args = self.encode_content(list(request.args or ()))
+        _, _, kwargs = self.encode_content(dict(request.kwargs or {}))
+        return Outcome(
+            status=status,
+            result=None if wants_none and not is_error else self._encoded(result, status),
+            traceback=storable(str(traceback)) if traceback else None,
+            meta=json.dumps(self._meta(request, reason or (run.reason if run else None))),
+            args=args,
+            kwargs=kwargs,
+            worker=request.hostname,
+            periodic_task_name=getattr(request, "periodic_task_name", None),
+            dead_letter=dead_letter,
+            error=storable(f"{type(result).__name__}: {result}") if is_error else None,
+        )
+
+    # --- Writing states ---------------------------------------------------------------------------------------------
+
+    def store_result(
+        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **_: Any
+    ) -> Any:
+        """Progress of what is in flight, or a result for an id that has no message.
+
+        A run's own outcome is not stored here but settled; where its body declares one, it counts once the body ends.
+        """
+        if getattr(request, "is_eager", False) and not self.app.conf.task_store_eager_result:
+            return result
+        run = run_of(request)
+        is_own = run is not None and run.task_id == task_id
+        if state not in OUTCOMES:
+            owner = run.fence.owner if run is not None and is_own else None
+            lookup.report(task_id, state=state, progress=self._encoded(result, state), owner=owner)
+        elif run is not None and is_own:
+            run.declared = (state, result)
+        else:
+            self._store_aside(task_id, result, state, traceback, request)
+        return result
+
+    def _store_aside(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> None:
+        name = getattr(request, "task", None)
+        stored = StoredResult(task_id, name, self._outcome_of_id(task_id, result, state, traceback))
+        if (current := continuation.collecting()) is not None:
+            current.results.append(stored)
+        else:
+            self._write(Continuation(results=[stored]))
+
+    def _outcome_of_id(self, task_id: str, result: Any, state: str, traceback: Any) -> Outcome:
+        # A task that was replaced by a chain has kept its row, for the end of the chain; here is the end.
+        message = lookup.in_flight(task_id)
+        known = _meta_of(message) if message and message.state == REPLACED else {}
+        return Outcome(
+            status=state,
+            result=self._encoded(result, state),
+            traceback=storable(str(traceback)) if traceback else None,
+            meta=json.dumps({**known, "children": []}),
+            args="[]",
+            kwargs="{}",
+            worker=None,
+            periodic_task_name=None,
+            error=storable(f"{type(result).__name__}: {result}") if isinstance(result, BaseException) else None,
+        )
+
+    def _encoded(self, result: Any, state: str) -> str:
+        _, _, encoded = self.encode_content(self.encode_result(result, state))
+        return str(encoded)
+
+    def _meta(self, request: Any, reason: str | None) -> dict[str, Any]:
+        delivery, run = request.delivery_info or {}, run_of(request)
+        queue = delivery.get("routing_key") or ""
+        domain = registry().of_queue(queue)
+        meta = {
+            "domain": delivery.get("domain") or (domain.name if domain else queue),
+            "queue": queue,
+            "attempt": (request.retries or 0) + 1,
+            "runs": run.runs if run else 0,
+            "root_id": request.root_id,
+            "parent_id": request.parent_id,
+            "children": self.current_task_children(request) or [],
+        }
+        return {**meta, "reason": reason} if reason else meta
+
+    # --- Chords -----------------------------------------------------------------------------------------------------
+
+    def apply_chord(self, header_result_args: Any, body: Any, **_: Any) -> None:
+        """The counter is written together with the header, which Celery sends next."""
+        header = self.app.GroupResult(*header_result_args)
+        tuples = [result.as_tuple() for result in header]
+        count = body.get("chord_size") or len(tuples)
+        continuation.announce(Counter(header.id, count, json.dumps(tuples)))
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **_: Any) -> None:
+        if not request.group or not request.id:
+            return
+        part = Part(request.id, request.group, request.chord)
+        if (current := continuation.collecting()) is not None:
+            current.parts.append(part)
+        else:
+            self._write(Continuation(parts=[part]))
+
+    def _write(self, sent: Continuation) -> None:
+        def in_one() -> None:
+            with database.atomic():
+                write(sent, finish_chord=finish_chord)
+
+        until_reachable(in_one)
+
+    # --- Reading ----------------------------------------------------------------------------------------------------
+
+    def wait_for(
+        self,
+        task_id: str,
+        timeout: float | None = None,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        on_interval: Any = None,
+    ) -> Any:
+        """Raises NotCommitted at once where the outcome could never come, and Celery's TimeoutError."""
+        if is_uncommitted(task_id):
+            raise NotCommitted(task_id)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (meta := self.get_task_meta(task_id))["status"] not in OUTCOMES:
+            if on_interval:
+                on_interval()
+            left = interval if deadline is None else min(interval, deadline - time.monotonic())
+            if left <= 0:
+                raise CeleryTimeoutError("The operation timed out.")
+            time.sleep(left)
+        return meta
+
+    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+        # First what is in flight: a task that settles between the two looks is found by the second.
+        message = lookup.in_flight(task_id)
+        if message is not None:
+            return self._meta_in_flight(message)
+        row = TaskResult.objects.using(database.using()).filter(task_id=task_id.replace("\0", "")).first()
+        return self._meta_finished(row or TaskResult(task_id=task_id))
+
+    def _meta_in_flight(self, message: Message) -> dict[str, Any]:
+        result: Any = json.loads(message.progress) if message.progress else None
+        if message.state == states.RETRY:
+            result = Exception(message.error)
+        state = states.PENDING if message.state == REPLACED else message.state
+        found = {"task_id": message.id, "status": state, "result": result, "traceback": None, "date_done": None}
+        return {**found, "children": [], "name": message.task, "queue": message.queue, "retries": message.attempt - 1}
+
+    def _meta_finished(self, row: TaskResult) -> dict[str, Any]:
+        found = row.as_dict()
+        meta = self.decode_content(row, found.pop("meta", None)) or {}
+        args, kwargs = (self.decode_content(row, found[name]) for name in ("task_args", "task_kwargs"))
+        found |= {**meta, "result": self.decode_content(row, row.result)}
+        found |= {"task_args": args, "task_kwargs": kwargs, "args": args, "kwargs": kwargs}
+        decoded: dict[str, Any] = self.meta_from_decoded(found)
+        return decoded
+
+    def _forget(self, task_id: str) -> None:
+        """The books go on counting what is forgotten."""
+        with database.atomic():
+            for row in TaskResult.objects.using(database.using()).filter(task_id=task_id):
+                domain = (self.decode_content(row, row.meta) or {}).get("domain")
+                if row.delete()[0] and domain:
+                    tally.pruned(domain, 1)
 
 
-def _meta(request: Any) -> dict[str, Any]:
-    delivery = request.delivery_info or {}
-    return {
-        "queue": delivery.get("routing_key"),
-        "attempt": (request.retries or 0) + 1,
-        "replaced": request.replaced_task_nesting or 0,
-        "root_id": request.root_id,
-        "parent_id": request.parent_id,
-    }
+class NotRun(Exception):
+    """Why a task that was in flight will not be run."""
 
 
-def _known_of(request: Any) -> dict[str, Any]:
-    """Task and worker, where the request tells: Celery passes a thinner one for what it revokes or cannot run."""
-    known = {
-        "task_name": getattr(request, "task", None) or getattr(request, "name", None),
-        "worker": getattr(request, "hostname", None),
-    }
-    return {name: value for name, value in known.items() if value is not None}
+def request_of(message: Message) -> Any:
+    """A request as a worker would have it, from the row of a task that is in no worker's hands."""
+    args, kwargs, embed = json.loads(message.body)
+    headers: Mapping[str, Any] = json.loads(message.headers)
+    return Context(
+        {
+            **headers,
+            **(embed or {}),
+            "args": args,
+            "kwargs": kwargs,
+            "task": message.task,
+            "retries": message.attempt - 1,
+            "hostname": None,
+            "delivery_info": {"routing_key": message.queue, "domain": message.domain},
+            "called_directly": False,
+        }
+    )
+
+
+def _meta_of(message: Message) -> dict[str, Any]:
+    names = ("domain", "queue", "attempt", "runs", "root_id", "parent_id")
+    return {name: getattr(message, name) for name in names}

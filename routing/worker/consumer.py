@@ -1,19 +1,35 @@
 """Celery's consumer, which declares the topology first and never destroys a message it cannot read."""
 
+import logging
+import time
+import warnings
 from typing import Any
 
+from celery.exceptions import CPendingDeprecationWarning
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
-from django.db import DatabaseError, InterfaceError
+from celery.worker.state import maybe_shutdown
 from kombu import Connection, Message
 
 from routing.broker import topology
+from routing.broker.sending import EPOCH_HEADER
 from routing.domains import registry
+from routing.worker.request import SETTLEMENTS, Job
+from routing.worker.unreadable import give_back
 
 logger = get_logger(__name__)
 
+TICK = 1.0
+LONGEST_PAUSE = 10.0
+RESOURCE_LOCKED = 405
+
 
 class Consumer(CeleryConsumer):
+    task_consumer: Any
+    channel_errors: Any
+    consumed_at: float | None = None
+    """When its event loop last found it consuming, by the monotonic clock."""
+
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc, valid-type]
         default_steps = [
             step for step in CeleryConsumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")
@@ -23,12 +39,53 @@ class Consumer(CeleryConsumer):
         # Workers have nothing to tell one another: results and (soon) revocations live in the database.
         kwargs |= {"without_gossip": True, "without_mingle": True}
         super().__init__(*args, **kwargs)
+        self._refusals = 0
+        # What it advises at every lost connection, to end what runs, would make a second run of it.
+        warnings.filterwarnings("ignore", "\nIn Celery 5.1 we", CPendingDeprecationWarning)
+        logging.getLogger("celery.worker.request").addFilter(_without_alarm)
+        SETTLEMENTS.call_soon = self.call_soon
 
     def connect(self) -> Connection:
         """Connect, and declare the topology each time: a broker that was wiped gets all of it back."""
         connection = super().connect()
         topology.declare(connection, registry())
         return connection
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        super().register_with_event_loop(hub)
+        # Celery cancels it together with the connection it belongs to.
+        hub.timer.call_repeatedly(TICK, self.tick)
+
+    def tick(self) -> None:
+        """Note that it consumes; connect again where RabbitMQ has taken a queue from it and nobody noticed.
+
+        Celery swallows such a notice that arrives just as it starts to consume.
+        """
+        wanted = [queue for queue in self.task_consumer.queues if self.task_consumer.consuming_from(queue)]
+        if len(self.task_consumer.channel.callbacks) < len(wanted):
+            raise ConnectionResetError(f"RabbitMQ no longer gives messages of {', '.join(q.name for q in wanted)}")
+        if wanted:
+            self.consumed_at = time.monotonic()
+            self._refusals = 0
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        super().on_connection_error_after_connected(exc)
+        if isinstance(exc, self.channel_errors):
+            if getattr(exc, "code", None) == RESOURCE_LOCKED:
+                logger.error(
+                    "Another worker is called %s, or RabbitMQ has not noticed yet that its connection is gone. "
+                    "This one waits. To run both, name this one otherwise: --hostname=NAME@%%h",
+                    self.hostname,
+                )
+            self._pause()
+
+    def _pause(self) -> None:
+        """What RabbitMQ refuses on a connection that works, it mostly refuses again at once."""
+        until = time.monotonic() + min(0.5 * 2**self._refusals, LONGEST_PAUSE)
+        self._refusals += 1
+        while time.monotonic() < until:
+            maybe_shutdown()
+            time.sleep(0.1)
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:
         """Dead-letter what cannot be decoded; Celery would ack it, and it would be gone."""
@@ -39,12 +96,30 @@ class Consumer(CeleryConsumer):
             exc,
         )
         message.reject(requeue=False)
-        if task_id := (message.headers or {}).get("id"):
-            self._record_unreadable(str(task_id), exc)
+        headers: dict[str, Any] = message.headers or {}
+        if headers.get("id") is None:
+            return
+        task_id, epoch = str(headers["id"]), headers.get(EPOCH_HEADER)
+        if epoch is None:
+            SETTLEMENTS.put(Job(task_id, lambda: self.app.backend.mark_as_failure(task_id, exc)))
+        else:
+            SETTLEMENTS.put(Job(task_id, lambda: give_back(task_id, epoch, f"It arrived unreadable: {exc}")))
 
-    def _record_unreadable(self, task_id: str, error: Exception) -> None:
-        """The message is kept already; a database that is away must not end the worker over it."""
-        try:
-            self.app.backend.mark_as_failure(task_id, error)
-        except (DatabaseError, InterfaceError):
-            logger.exception("Cannot record that %s is unreadable; its row stays as it is", task_id)
+    def on_unknown_task(self, body: Any, message: Message, exc: Exception) -> None:
+        """A task of the ledger's goes back there, for a worker that knows it; a foreign one is dead-lettered."""
+        headers: dict[str, Any] = message.headers or {}
+        epoch, task_id, name = headers.get(EPOCH_HEADER), headers.get("id"), headers.get("task")
+        if epoch is None or task_id is None:
+            super().on_unknown_task(body, message, exc)
+            return
+        error = f"No worker of its queue knows the task {name}. Deploy the code that has it, or correct its name."
+        logger.error("%s[%s]: %s", name, task_id, error)
+        SETTLEMENTS.put(Job(task_id, lambda: give_back(task_id, epoch, error), then=message.ack))
+
+
+def _without_alarm(record: logging.LogRecord) -> bool:
+    """An ack over a connection that is gone is no more than news: the message comes again, and is acked unrun."""
+    if str(record.msg).startswith("Couldn't ack"):
+        record.levelno, record.levelname, record.exc_info = logging.INFO, "INFO", None
+        record.msg += " RabbitMQ will deliver it again; the ledger knows what became of it."
+    return True

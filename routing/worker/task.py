@@ -1,36 +1,20 @@
-"""The base of every task: limits and retries from its domain, a claim before its body."""
+"""The base of every task: limits and retries from its domain, a claim before its body, its outcome after it."""
 
 import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from inspect import signature
 from typing import Any
 
 import celery
-from celery.app.task import get_actual_ignore_result  # type: ignore[attr-defined]
-from celery.exceptions import Ignore, Reject
-from celery.utils.log import get_task_logger
-from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from celery.exceptions import Ignore
+from celery.result import AsyncResult
 
 from routing.domains import Domain, registry
 from routing.errors import TransientError
-from routing.ledger.results import Claim
-
-logger = get_task_logger(__name__)
-
-CLAIM_WITHIN = 60.0
-"""Seconds that a claim waits for a database that is away, if the task's own limits leave it so many."""
-
-
-class Poison(Reject):
-    """A task that keeps killing the worker that runs it.
-
-    As with any ``Reject``, the worker records the failure and then lets the broker keep the message among the domain's
-    dead letters. A crash between the two redelivers the message; the claim then finds the outcome and acks it unrun.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason, requeue=False)
-        # The result tells an error's arguments, and the second one is no news.
-        self.args = (reason,)
+from routing.ledger import continuation
+from routing.worker.admission import admit
+from routing.worker.running import run_of
 
 
 class Task(celery.Task):  # type: ignore[type-arg]
@@ -39,11 +23,23 @@ class Task(celery.Task):  # type: ignore[type-arg]
     Time limits and retry figures given to the decorator go before the domain's.
     """
 
+    Request = "routing.worker.request:Request"
     autoretry_for = (TransientError,)
+    atomic = False
+    """Its database effects, the tasks it enqueues, its continuation and its outcome are one transaction."""
+    at_most_once = False
+    """Set by ``acks_late=False``: it never starts twice; a crash after its start is a FAILURE with a dead letter."""
+    unique_by: Sequence[str] | Callable[..., str] | None = None
+    """Names of arguments, or a function of them, that make its unique key: one in flight for each."""
+    unique_for: float | timedelta | None = None
 
     @classmethod
     def on_bound(cls, app: celery.Celery) -> None:
         super().on_bound(app)
+        if not cls.acks_late:
+            # The broker still learns last: the ledger is what keeps it from starting twice. A message acked before its
+            # claim would be lost with its worker.
+            cls.at_most_once, cls.acks_late = True, True
         domain = cls.domain()
         if domain is None:
             return
@@ -61,17 +57,36 @@ class Task(celery.Task):  # type: ignore[type-arg]
     def domain(cls) -> Domain | None:
         return registry().of_task(cls.name) if cls.name else None
 
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:  # type: ignore[override]
+        """As ``celery.Task.apply_async``; routing/options.py tells what is honoured."""
+        if self.unique_by is not None and options.get("task_id") is None and options.get("unique_key") is None:
+            options["unique_key"] = self._unique_key(args or (), kwargs or {})
+            options.setdefault("unique_for", self.unique_for)
+        return super().apply_async(args, kwargs, **options)
+
+    def delay_on_commit(self, *args: Any, **kwargs: Any) -> Any:
+        """A plain ``delay``: that is written in the caller's transaction as it is, and has an id at once."""
+        return self.delay(*args, **kwargs)
+
+    def apply_async_on_commit(self, *args: Any, **kwargs: Any) -> Any:
+        return self.apply_async(*args, **kwargs)
+
+    def enqueue_many(
+        self, calls: Iterable[Sequence[Any] | Mapping[str, Any]], **options: Any
+    ) -> list[AsyncResult[Any]]:
+        """Enqueue it once for each of ``calls``, in one transaction; each is positional or named arguments."""
+        found: list[AsyncResult[Any]] = self.app.enqueue_many(self.name, calls, task_type=self, **options)  # type: ignore[attr-defined]
+        return found
+
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        # Who wants no result has no row either: nothing would ever record an outcome in it.
-        if self.request.is_eager or get_actual_ignore_result(self, self.request):
-            return
-        claim = self._claim()
-        if claim is None:
-            logger.info("%s[%s] was delivered again after its outcome was recorded; not run", self.name, task_id)
-            raise Ignore
-        domain = self.domain()
-        if domain and claim.runs > domain.run_limit:
-            raise self._poison(task_id, claim.runs - 1)
+        if not self.request.is_eager:
+            admit(self)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        run = run_of(self.request)
+        if run is None or run.entered:
+            return super().__call__(*args, **kwargs)
+        return run.execute(self, lambda: self.run(*args, **kwargs))
 
     def retry(  # type: ignore[override]
         self, args: Any = None, kwargs: Any = None, exc: Any = None, **options: Any
@@ -82,24 +97,20 @@ class Task(celery.Task):  # type: ignore[type-arg]
             delay = exc.retry_after if isinstance(exc, TransientError) else None
             if delay is None:
                 delay = domain.retry.delay(self.request.retries, random.random())  # noqa: S311
-            options["countdown"] = min(delay, settings.TASKYARD_LONGEST_DELAY).total_seconds()
+            options["countdown"] = delay.total_seconds()
         return super().retry(args, kwargs, exc=exc, **options)
 
-    def _claim(self) -> Claim | None:
-        """Where the database stays away, give the message back: a task must not fail before its body began."""
-        hard, soft = self.request.timelimit or (None, None)
-        limits = filter(None, (hard, soft, self.time_limit, self.soft_time_limit))
-        patience = min([CLAIM_WITHIN, *(limit / 2 for limit in limits)])
-        try:
-            claim: Claim | None = self.backend.claim(self.request, seconds=patience)  # type: ignore[attr-defined]
-        except (OperationalError, InterfaceError) as error:
-            raise Reject(f"the database cannot be reached: {error}", requeue=True) from error
-        return claim
+    def on_replace(self, sig: Any) -> Any:
+        run = run_of(self.request)
+        if run is None:
+            return super().on_replace(sig)
+        with continuation.apart() as run.replacement:
+            sig.delay()
+        raise Ignore("Replaced by new task")
 
-    def _poison(self, task_id: str, runs: int) -> Poison:
-        poison = Poison(
-            f"{self.name} was started {runs} times and each time its worker died before it finished, so it is set "
-            "aside. Look for what kills it (memory, a native library, a signal) in the pool's log."
-        )
-        logger.error("%s[%s]: %s", self.name, task_id, poison)
-        return poison
+    def _unique_key(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        if callable(self.unique_by):
+            return str(self.unique_by(*args, **kwargs))
+        bound = signature(self.run).bind(*args, **kwargs)
+        bound.apply_defaults()
+        return ",".join(f"{name}={bound.arguments[name]!r}" for name in self.unique_by or ())

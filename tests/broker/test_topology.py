@@ -15,7 +15,7 @@ pytestmark = pytest.mark.broker
 @pytest.fixture
 def connection(broker_url: str) -> Iterator[Connection]:
     with Connection(broker_url) as connection:
-        topology.declare(connection, DOMAINS)
+        topology.create(connection, DOMAINS)
         yield connection
 
 
@@ -34,6 +34,7 @@ def test_every_lane_and_domain_has_its_queue(connection: Connection) -> None:
     assert all(depth is not None and depth.ready == 0 for depth in depths.values())
 
 
+@pytest.mark.django_db
 def test_declaring_again_changes_nothing(connection: Connection) -> None:
     first = topology.declare(connection, DOMAINS)
 

@@ -5,10 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.contrib.admin.utils import quote
 from django.contrib.auth.models import User
 from django_celery_results.models import TaskResult
 from playwright.sync_api import Page, expect
 
+from routing.ledger.tables import Message
 from tests.browser.conftest import PASSWORD, OpenPage
 from tests.console import specimens
 from tests.console.conftest import Serve, serve
@@ -23,6 +25,7 @@ pytestmark = [
 ]
 
 RESULTS = "/admin/django_celery_results/taskresult/"
+IN_FLIGHT = "/admin/routing/message/"
 LOOKS = [(1280, False), (1280, True), (360, False), (360, True)]
 
 
@@ -30,7 +33,15 @@ LOOKS = [(1280, False), (1280, True), (360, False), (360, True)]
 def busy_day(serve: Serve) -> dict[str, TaskResult]:
     serve()
     specimens.beat()
-    return specimens.a_busy_day()
+    specimens.relay()
+    day = specimens.a_busy_day()
+    specimens.dead_letter(day["refused"])
+    return day
+
+
+@pytest.fixture
+def busy_hour(busy_day: object) -> dict[str, Message]:
+    return specimens.a_busy_hour()
 
 
 def sign_in(page: Page) -> None:
@@ -56,6 +67,7 @@ def test_every_page_fits_its_window(
     open_page: OpenPage,
     administrator: User,
     busy_day: dict[str, TaskResult],
+    busy_hour: dict[str, Message],
     tmp_path: Path,
     width: int,
     dark: bool,
@@ -63,8 +75,10 @@ def test_every_page_fits_its_window(
     page = open_page(width=width, dark=dark)
     sign_in(page)
 
-    details = {name: f"{RESULTS}{busy_day[name].pk}/change/" for name in ("refused", "report", "running")}
-    for name, url in {"start": "/admin/", "list": RESULTS, **details}.items():
+    details = {name: f"{RESULTS}{busy_day[name].pk}/change/" for name in ("refused", "report")}
+    details |= {f"in-flight-{name}": f"{IN_FLIGHT}{quote(row.pk)}/change/" for name, row in busy_hour.items()}
+    lists = {"start": "/admin/", "list": RESULTS, "in-flight": IN_FLIGHT, "dead-letters": "/admin/routing/deadletter/"}
+    for name, url in {**lists, **details}.items():
         page.goto(url)
         page.wait_for_load_state("networkidle")
         assert_nothing_sticks_out(page)
@@ -87,7 +101,7 @@ def test_from_the_start_page_to_a_failure_and_its_traceback(
     page = open_page()
     sign_in(page)
 
-    page.get_by_label("Notifications", exact=True).get_by_role("link", name="1", exact=True).click()
+    page.locator("section", has_text="Notifications").locator(".console-bad a").click()
     page.get_by_role("link", name="notifications.send_email").click()
 
     expect(page.get_by_role("heading", name="routing.errors.PermanentError")).to_be_visible()
@@ -101,11 +115,24 @@ def test_results_are_narrowed_by_the_filters(open_page: OpenPage, administrator:
     page.goto(RESULTS)
     open_filters(page)
     page.get_by_role("link", name="Reporting", exact=True).click()
-    expect(page.locator("#result_list tr.data-row")).to_have_count(2)
-
-    open_filters(page)
-    page.get_by_role("link", name="running", exact=True).click()
     expect(page.locator("#result_list tr.data-row")).to_have_count(1)
+
+    page.goto(RESULTS)
+    open_filters(page)
+    page.get_by_role("link", name="failure", exact=True).click()
+    expect(page.locator("#result_list tr.data-row")).to_have_count(1)
+
+
+def test_from_the_start_page_to_a_running_task_and_its_worker(
+    open_page: OpenPage, administrator: User, busy_hour: object
+) -> None:
+    page = open_page()
+    sign_in(page)
+
+    page.get_by_label("Reporting", exact=True).get_by_role("link", name="1", exact=True).click()
+    page.get_by_role("link", name="reporting.weekly").click()
+
+    expect(page.get_by_text("It runs on reporting@app-1, process 983.")).to_be_visible()
 
 
 def test_another_day_is_chosen_by_its_date(open_page: OpenPage, administrator: User, busy_day: object) -> None:

@@ -9,7 +9,8 @@ from celery import states
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from routing.ledger.tables import Process
+from routing.ledger.tables import DeadLetter, Message, Outbox, Process
+from tests import stored_results
 
 BULK, URGENT, DEFAULT = "notifications.bulk", "notifications.urgent", "notifications"
 
@@ -79,8 +80,22 @@ def beat(*, seconds_ago: float = 2, pid: int = 412) -> Process:
     return Process.objects.create(role=Process.Role.BEAT, host="app-1", pid=pid, beat_at=seen)
 
 
+def relay(*, seconds_ago: float = 2, trouble: str = "") -> Process:
+    seen = timezone.now() - timedelta(seconds=seconds_ago)
+    return Process.objects.create(role=Process.Role.RELAY, host="app-1", pid=401, beat_at=seen, trouble=trouble)
+
+
+def in_flight(name: str = "notifications.send_email", *, enqueued: timedelta = timedelta(0), **fields: Any) -> Message:
+    """A task without an outcome yet, enqueued so long ago."""
+    return stored_results.in_flight(name, created_at=timezone.now() - enqueued, **fields)
+
+
+def worker(name: str = "reporting@app-1") -> Process:
+    return Process.objects.create(role=Process.Role.WORKER, host="app-1", pid=977, name=name)
+
+
 def a_busy_day() -> dict[str, TaskResult]:
-    """A few dozen rows, of every state; those that are worth a closer look by name."""
+    """A few dozen results, of every state; those that are worth a closer look by name."""
     _newsletter()
     root = str(uuid.uuid4())
     return {
@@ -88,9 +103,17 @@ def a_busy_day() -> dict[str, TaskResult]:
         "report": _report(root),
         "refused": _refused(),
         "revoked": _revoked(),
+    }
+
+
+def a_busy_hour() -> dict[str, Message]:
+    """Tasks in flight, in every place where one can be."""
+    return {
         "retrying": _retrying(),
         "running": _running(),
         "waiting": _waiting(),
+        "unpublished": _unpublished(),
+        "scheduled": _scheduled(),
     }
 
 
@@ -177,34 +200,69 @@ def _revoked() -> TaskResult:
     )
 
 
-def _retrying() -> TaskResult:
-    return result(
-        status=states.RETRY,
+def _retrying() -> Message:
+    due_at = timezone.now() + timedelta(seconds=40)
+    row = in_flight(
         enqueued=timedelta(seconds=95),
-        outcome=BUSY,
-        traceback=TRACEBACK,
+        state=states.RETRY,
+        attempt=2,
+        epoch=2,
+        due_at=due_at,
+        error=f"TransientError: {BUSY['exc_message'][0]}",
         kwargs=_mail("linus@example.org", "Your invoice"),
-        meta={"attempt": 2, "runs": 1},
     )
+    Outbox.objects.create(message_id=row.pk, epoch=2, queue=row.queue, due_at=due_at)
+    return row
 
 
-def _running() -> TaskResult:
-    return result(
+def _running() -> Message:
+    return in_flight(
         "reporting.weekly",
-        status=states.STARTED,
-        queue="reporting",
         enqueued=timedelta(seconds=14),
+        state=states.STARTED,
+        owner=worker().pk,
+        pid=983,
+        runs=1,
+        started_at=timezone.now() - timedelta(seconds=13.9),
         kwargs={"week": "2026-W45"},
-        meta={"attempt": 1, "runs": 1},
     )
 
 
-def _waiting() -> TaskResult:
+def _waiting() -> Message:
     for age in (9, 7, 6):
-        result(status=states.PENDING, queue=BULK, enqueued=timedelta(seconds=age), kwargs=_mail("a@example.org", "…"))
-    return result(
-        status=states.PENDING,
+        in_flight(queue=BULK, enqueued=timedelta(seconds=age), kwargs=_mail("a@example.org", "…"))
+    return in_flight(queue=BULK, enqueued=timedelta(seconds=4), kwargs=_mail("radia@example.org", "News of November"))
+
+
+def _unpublished() -> Message:
+    row = in_flight(queue=URGENT, enqueued=timedelta(seconds=31), kwargs=_mail("anita@example.org", "Your password"))
+    Outbox.objects.create(
+        message_id=row.pk,
+        epoch=1,
+        queue=URGENT,
+        due_at=timezone.now() + timedelta(seconds=4),
+        failures=3,
+        reason="RabbitMQ refused it: the queue is full",
+    )
+    return row
+
+
+def _scheduled() -> Message:
+    due_at = timezone.now() + timedelta(hours=9)
+    row = in_flight(enqueued=timedelta(minutes=2), due_at=due_at, kwargs=_mail("ken@example.org", "Reminder"))
+    Outbox.objects.create(message_id=row.pk, epoch=1, queue=row.queue, due_at=due_at)
+    return row
+
+
+def dead_letter(row: TaskResult) -> DeadLetter:
+    return DeadLetter.objects.create(
+        task_id=row.task_id,
+        task=row.task_name,
+        domain="notifications",
         queue=BULK,
-        enqueued=timedelta(seconds=4),
-        kwargs=_mail("radia@example.org", "News of November"),
+        headers="{}",
+        body="[[], {}, {}]",
+        reason=DeadLetter.Reason.FAILED,
+        error=f"PermanentError: {REFUSED['exc_message'][0]}",
+        traceback=TRACEBACK,
     )

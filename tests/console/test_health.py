@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.db.models.functions import Now
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from routing.console import survey
+from routing.ledger.tables import Process
 from tests.console import specimens
 from tests.console.conftest import Serve
 from tests.services import DATABASE, free_port
@@ -60,10 +62,11 @@ def test_probes_are_not_sent_to_https(client: Client, settings: Settings) -> Non
 def test_ready_when_all_is_there(client: Client, serve: Serve) -> None:
     serve()
     specimens.beat()
+    specimens.relay()
 
     found = checks(client, 200)
 
-    assert {"database", "broker", "beat", "lane notifications.bulk"} <= found.keys()
+    assert {"database", "broker", "beat", "relay", "lane notifications.bulk"} <= found.keys()
     assert all(check["ok"] and check["error"] is None and check["seconds"] >= 0 for check in found.values())
 
 
@@ -72,6 +75,7 @@ def test_ready_when_all_is_there(client: Client, serve: Serve) -> None:
 def test_a_lane_without_a_consumer_fails_by_name(client: Client, serve: Serve) -> None:
     serve("notifications", "notifications.urgent", "reporting", "maintenance")
     specimens.beat()
+    specimens.relay()
 
     failed = {name: check["error"] for name, check in checks(client, 503).items() if not check["ok"]}
 
@@ -98,6 +102,25 @@ def test_one_living_beat_among_dead_ones_will_do(client: Client, absent_broker: 
     specimens.beat(seconds_ago=3600, pid=99)
 
     assert checks(client, 503)["beat"]["ok"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_relay_that_never_ran_fell_silent_or_died_is_not_ready(client: Client, absent_broker: int) -> None:
+    assert "No relay runs" in checks(client, 503)["relay"]["error"]
+
+    relay = specimens.relay(seconds_ago=90)
+    assert "last sign of life 1 min 30 s ago" in checks(client, 503)["relay"]["error"]
+
+    Process.objects.filter(pk=relay.pk).update(beat_at=Now(), dead_at=Now())
+    assert "last sign of life" in checks(client, 503)["relay"]["error"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_relay_that_works_among_those_in_trouble_will_do(client: Client, absent_broker: int) -> None:
+    specimens.relay(trouble="It cannot reach RabbitMQ.")
+    specimens.relay(seconds_ago=20)
+
+    assert checks(client, 503)["relay"]["ok"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -130,7 +153,7 @@ def test_a_database_that_is_away_is_named_and_nothing_of_it(
 
     assert found["database"]["error"].startswith("The database cannot be reached. Start it, or correct")
     assert "nowhere" not in found["database"]["error"]
-    assert found["beat"]["error"] == "Not known: the database gave no answer."
+    assert found["beat"]["error"] == found["relay"]["error"] == "Not known: the database gave no answer."
 
 
 @pytest.mark.skipif(DATABASE == "sqlite", reason="SQLite is a file: nobody is there to hang")

@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import pytest
 from celery import states
+from django.contrib.admin.utils import quote
 from django.test import Client
 from django.utils.html import escape
 from django_celery_results.models import TaskResult
 from pytest_django import DjangoAssertNumQueries
 
-from routing.console import result_page
+from routing.console import page_parts
 from tests.console import specimens
 from tests.console.specimens import result
 
@@ -61,16 +62,23 @@ def test_a_failure_begins_with_its_error(viewer: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("specimen", "sentence"),
+    ("status", "sentence"),
     [
-        ("waiting", "It waits for a worker."),
-        ("running", "A worker runs it."),
-        ("retrying", "Attempt 2 failed; it waits to be tried again."),
-        ("revoked", "It was cancelled or expired before it could finish."),
+        (states.PENDING, "It waits for a worker."),
+        (states.STARTED, "A worker runs it."),
+        (states.RETRY, "Attempt 2 failed; it waits to be tried again."),
+        (states.REVOKED, "It was cancelled or expired before it could finish."),
+        (states.IGNORED, "It ran and asked for no outcome"),
     ],
 )
-def test_an_unusual_state_is_explained(viewer: Client, specimen: str, sentence: str) -> None:
-    assert sentence in words(page(viewer, specimens.a_busy_day()[specimen]))
+def test_an_unusual_state_is_explained(viewer: Client, status: str, sentence: str) -> None:
+    assert sentence in words(page(viewer, result(status=status, meta={"attempt": 2})))
+
+
+def test_what_expired_says_so(viewer: Client) -> None:
+    row = result(status=states.REVOKED, waited=None, meta={"reason": "expired"})
+
+    assert "It expired before a worker took it." in words(page(viewer, row))
 
 
 def test_celerys_own_state_is_there_to_be_read(viewer: Client) -> None:
@@ -96,6 +104,15 @@ def test_the_tasks_of_a_group_are_found_inside_it(viewer: Client) -> None:
     assert group not in html
 
 
+def test_a_relative_may_still_be_in_flight(viewer: Client) -> None:
+    child = specimens.in_flight()
+
+    html = page(viewer, result(meta={"children": [[[child.pk, None], None]]}))
+
+    assert f"/admin/routing/message/{quote(child.pk)}/change/" in html
+    assert "waiting" in words(html)
+
+
 def test_a_relative_whose_row_is_gone_is_named_by_its_id(viewer: Client) -> None:
     gone = str(uuid.uuid4())
 
@@ -107,8 +124,8 @@ def test_the_page_asks_the_database_little(
 ) -> None:
     report = specimens.a_busy_day()["report"]
 
-    # Session, user, two for permissions, the row for this page and for Django's own view of it, the relatives.
-    with django_assert_max_num_queries(8):
+    # Session, user, two for permissions, the row for this page and for Django's own view of it, the relatives twice.
+    with django_assert_max_num_queries(9):
         page(viewer, report)
 
 
@@ -121,7 +138,7 @@ def test_a_long_value_is_folded_and_whole(viewer: Client) -> None:
 
 
 def test_what_is_too_long_for_a_page_is_said(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(result_page, "SHOWN", 100)
+    monkeypatch.setattr(page_parts, "SHOWN", 100)
 
     text = words(page(viewer, result(outcome="x" * 398)))
 

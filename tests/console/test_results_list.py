@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from celery import states
+from django.contrib.admin.utils import quote
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -90,8 +91,8 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
 ) -> None:
     specimens.a_busy_day()
 
-    # Session, user, two for permissions, the count and the rows.
-    with django_assert_max_num_queries(6):
+    # Session, user, two for permissions, states of older releases, the count and the rows.
+    with django_assert_max_num_queries(7):
         viewer.get(LIST)
 
 
@@ -146,6 +147,18 @@ def test_filter_by_state_and_task(viewer: Client) -> None:
     assert rows(viewer, task="reporting.weekly") == [weekly]
 
 
+def test_only_states_that_rows_can_have_are_offered(viewer: Client) -> None:
+    def offered() -> list[str]:
+        (states_filter,) = [each for each in viewer.get(LIST).context["cl"].filter_specs if each.title == "state"]
+        return [value for value, _word in states_filter.lookup_choices]
+
+    outcomes = [states.SUCCESS, states.FAILURE, states.REVOKED, states.IGNORED]
+    assert offered() == outcomes
+
+    result(status=states.RETRY)
+    assert offered() == [*outcomes, states.RETRY]
+
+
 def test_a_task_that_the_code_no_longer_has_can_be_filtered_by_its_url(viewer: Client) -> None:
     gone = result("billing.charge")
     result()
@@ -183,6 +196,15 @@ def test_search_by_task_id(viewer: Client) -> None:
     result()
 
     assert rows(viewer, q=f" {wanted.task_id.upper()} ") == [wanted]
+
+
+def test_search_for_a_task_in_flight_leads_to_it(viewer: Client) -> None:
+    row = specimens.in_flight()
+
+    page = viewer.get(LIST, {"q": row.pk}).content.decode()
+
+    assert "This task has not finished." in page
+    assert f"/admin/routing/message/{quote(row.pk)}/change/" in page
 
 
 @pytest.mark.parametrize("text", ["zoë@example.org", 'say "hi"', "50%_off", "zoë"])

@@ -9,6 +9,7 @@ from django.core.management import call_command
 from kombu import Connection
 
 from routing.broker import topology
+from routing.ledger.tables import Process
 from tests.console import specimens
 from tests.console.conftest import Serve
 from tests.waiting import until
@@ -33,6 +34,7 @@ def document() -> tuple[int, dict[str, Any]]:
 def test_all_well_is_0(serve: Serve) -> None:
     serve()
     specimens.beat()
+    specimens.relay()
 
     code, output = status()
 
@@ -44,6 +46,7 @@ def test_all_well_is_0(serve: Serve) -> None:
 def test_messages_set_aside_are_named_and_not_called_well(serve: Serve, clean_broker: Connection) -> None:
     serve()
     specimens.beat()
+    specimens.relay()
     clean_broker.Producer().publish("dead", exchange=topology.DEAD, routing_key="reporting")
     until(lambda: "reporting.dead (1)" in status()[1], what="the dead letter")
 
@@ -58,18 +61,21 @@ def test_messages_set_aside_are_named_and_not_called_well(serve: Serve, clean_br
 def test_the_table_shows_queues_consumers_pools_and_the_last_beat(serve: Serve) -> None:
     serve()
     specimens.beat(seconds_ago=5)
+    specimens.relay(seconds_ago=3)
 
     rows = [" ".join(line.replace("│", " ").split()) for line in status()[1].splitlines()]
 
     assert "notifications.bulk 0 1 1 x 16 45 / 75" in rows
     assert "reporting.dead 0" in rows
     assert any(row.startswith("beat 5.") and row.endswith("s ago") for row in rows)
+    assert any(row.startswith("relay 3.") and row.endswith("s ago") for row in rows)
 
 
 @pytest.mark.broker
 def test_a_lane_without_a_consumer_is_1_and_named(serve: Serve) -> None:
     serve("notifications", "notifications.urgent", "reporting", "maintenance")
     specimens.beat()
+    specimens.relay()
 
     code, output = status()
 
@@ -82,12 +88,51 @@ def test_a_lane_without_a_consumer_is_1_and_named(serve: Serve) -> None:
 @pytest.mark.parametrize(("seconds_ago", "words"), [(None, "No beat runs"), (600, "sign of life 10 min ago")])
 def test_beat_absent_or_late_is_1(serve: Serve, seconds_ago: float | None, words: str) -> None:
     serve()
+    specimens.relay()
     if seconds_ago:
         specimens.beat(seconds_ago=seconds_ago)
 
     code, output = status()
 
     assert (code, words in output) == (1, True)
+
+
+@pytest.mark.broker
+def test_a_relay_absent_is_1(serve: Serve) -> None:
+    serve()
+    specimens.beat()
+
+    code, output = status()
+
+    assert code == 1
+    assert "No relay runs, so no task gets from the ledger to RabbitMQ. Start one: manage.py relay" in output
+
+
+@pytest.mark.broker
+def test_a_relay_in_trouble_says_which(serve: Serve) -> None:
+    serve()
+    specimens.beat()
+    specimens.relay(trouble="RabbitMQ raised its memory alarm. Give it more memory.")
+
+    code, output = status()
+
+    assert code == 1
+    assert "cannot do its work. RabbitMQ raised its memory alarm. Give it more memory." in output
+
+
+@pytest.mark.broker
+def test_a_worker_that_takes_no_messages_is_1_and_named(serve: Serve) -> None:
+    serve()
+    specimens.beat()
+    specimens.relay()
+    trouble = "The worker reporting@app-1 is alive but has taken no messages for 40 s."
+    Process.objects.filter(pk=specimens.worker().pk).update(consuming=False, trouble=trouble)
+
+    code, output = status()
+
+    assert code == 1
+    assert f"{trouble} Restart it: manage.py pool reporting" in output
+    assert document()[1]["workers"][0]["consuming"] is False
 
 
 def test_an_absent_broker_is_2(absent_broker: int) -> None:
@@ -108,6 +153,7 @@ def test_a_frozen_broker_is_2(frozen_broker: int) -> None:
 def test_the_document_for_programs_holds_all_of_it(serve: Serve) -> None:
     serve("reporting")
     specimens.beat()
+    specimens.relay()
 
     code, found = document()
 
@@ -118,6 +164,8 @@ def test_the_document_for_programs_holds_all_of_it(serve: Serve) -> None:
     assert (reporting["ready"], reporting["consumers"], reporting["pool"]["time_limit"]) == (0, 1, 900)
     assert found["dead_letters"] == {"notifications": 0, "reporting": 0, "maintenance": 0}
     assert found["beat"]["seconds_ago"] < 60
+    assert found["relay"]["trouble"] is None
+    assert found["workers"] == []
 
 
 def test_what_is_not_known_is_null_for_programs(absent_broker: int) -> None:

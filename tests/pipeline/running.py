@@ -2,6 +2,7 @@
 
 import os
 import pty
+import random
 import re
 import socket
 import subprocess
@@ -90,7 +91,8 @@ class RunningProject:
 
 def free_port() -> int:
     """A port nobody uses, below those that the system hands out by itself, with room for RabbitMQ's further two."""
-    for port in range(12000 + os.getpid() % 4000, 30000):
+    # Two runs at once should not try the same ones in the same order.
+    for port in random.sample(range(12000, 30000), 2000):
         if port not in _given and all(_is_free(port + distance) for distance in (0, 20_000, 20_001)):
             _given.add(port)
             return port

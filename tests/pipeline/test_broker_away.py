@@ -2,23 +2,23 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.db import transaction
-from django.db.transaction import TransactionManagementError
 from django_celery_results.models import TaskResult
 from kombu import Connection
-from kombu.exceptions import OperationalError
 
 from project.services.rabbitmq import Node
-from routing.broker import topology
 from routing.domains import registry
-from tests import probe
-from tests.dead_broker import absent_broker
+from routing.ledger import audit
+from routing.ledger.tables import Message, Outbox
+from tests import probe as typed_probe
+from tests.services import Broker
 from tests.waiting import until
 from tests.workers import Process
 
-__all__ = ["absent_broker"]
+probe: Any = typed_probe
+"""Celery's stubs know none of our options."""
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.broker]
 
@@ -69,50 +69,61 @@ def test_every_queue_is_a_quorum_queue_with_a_dead_letter_target(clean_broker: C
     assert all("\tquorum\t" in line and '"x-dead-letter-exchange","taskyard.dead"' in line for line in lanes)
 
 
-@pytest.mark.django_db
-def test_a_task_that_could_not_be_published_is_not_promised(absent_broker: None) -> None:
-    with pytest.raises(OperationalError):
-        probe.report.delay("nowhere")
+def test_a_wiped_broker_costs_no_task(start_worker: StartWorker, broker: Broker, tmp_path: Path) -> None:
+    """Some tasks run, some wait in a queue, some are held by a worker, and one has yet to fall due."""
+    journal, release = tmp_path / "journal", tmp_path / "release"
+    start_worker("reporting")
+    running = probe.wait_for_file.delay(str(tmp_path / "running"), str(release))
+    until(lambda: running.state == "STARTED", what="the run")
+    held = [probe.add.delay(n, n) for n in range(20)]
+    waiting = [probe.notify.delay(str(journal)) for _ in range(20)]
+    later = probe.add.apply_async((1, 1), countdown=5)
+    until(lambda: Outbox.objects.count() == 1, what="all but the last to be published")
 
-    assert not TaskResult.objects.exists()
+    broker.wipe()
+    broker.start()
+    release.touch()
+    start_worker("notifications")
+
+    until(lambda: not Message.objects.exists(), seconds=90, what="all outcomes")
+    outcomes = TaskResult.objects.filter(task_id__in=[one.id for one in (running, later, *held, *waiting)])
+    assert [row.status for row in outcomes] == ["SUCCESS"] * 42
+    assert (tmp_path / "running").read_text().splitlines() == ["run"]
+    assert len(journal.read_text().splitlines()) == 20
+    assert audit.audit().balances
 
 
-@pytest.mark.django_db
-def test_a_second_publication_that_fails_leaves_the_firsts_row(absent_broker: None) -> None:
-    TaskResult.objects.create(task_id="mine", status="PENDING")
+def test_a_deleted_queue_costs_no_task(start_worker: StartWorker, node: Node, tmp_path: Path) -> None:
+    start_worker("reporting")
+    waiting = [probe.notify.delay(str(tmp_path / "journal")) for _ in range(5)]
+    until(lambda: not Outbox.objects.exists(), what="all to be published")
 
-    with pytest.raises(OperationalError):
-        probe.report.apply_async(("nowhere",), task_id="mine")
+    node.control("delete_queue", "notifications")
+    start_worker("notifications")
 
-    assert TaskResult.objects.filter(task_id="mine", status="PENDING").exists()
+    until(lambda: not Message.objects.exists(), seconds=60, what="all outcomes")
+    assert {one.state for one in waiting} == {"SUCCESS"}
 
 
-def test_a_message_that_the_broker_refuses_is_not_promised(
-    clean_broker: Connection, transactional_db: None, node: Node
+def test_a_running_task_outlives_broker_restarts_and_runs_once(
+    start_worker: StartWorker, node: Node, tmp_path: Path
 ) -> None:
-    node.control("set_policy", "full", "^reporting$", '{"max-length": 1}', "--apply-to", "queues")
-    try:
-        with pytest.raises(OperationalError, match=r"RabbitMQ refused the message of reporting\.probe"):
-            _enqueue_without_end()
-    finally:
-        node.control("clear_policy", "full")
+    journal, release = tmp_path / "journal", tmp_path / "release"
+    start_worker("reporting")
+    long = probe.wait_for_file.delay(str(journal), str(release))
+    until(lambda: long.state == "STARTED", what="the run")
 
-    depth = topology.depths(clean_broker, ["reporting"])["reporting"]
-    assert depth is not None
-    assert TaskResult.objects.count() == depth.ready > 0
+    for _ in range(3):
+        node.control("stop_app")
+        node.control("start_app")
+        # The broker gives the message again, and it waits behind the run that goes on.
+        until(lambda: _consumers(node) == 1, what="the worker's return")
+    release.touch()
+
+    until(lambda: long.state == "SUCCESS", what="the outcome")
+    assert journal.read_text().splitlines() == ["run"]
 
 
-def _enqueue_without_end() -> None:
-    for _ in range(100):
-        probe.report.delay("nowhere")
-
-
-def test_a_task_whose_row_cannot_be_written_is_not_published(clean_broker: Connection, transactional_db: None) -> None:
-    with transaction.atomic():
-        transaction.set_rollback(True)
-        with pytest.raises(TransactionManagementError):
-            probe.report.delay("nowhere")
-
-    depth = topology.depths(clean_broker, ["reporting"])["reporting"]
-    assert depth is not None
-    assert depth.ready == 0
+def _consumers(node: Node) -> int:
+    listed = node.control("list_queues", "name", "consumers", "--quiet").splitlines()
+    return int(dict(line.split("\t") for line in listed).get("reporting", 0))

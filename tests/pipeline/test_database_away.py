@@ -2,15 +2,23 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import connection
-from django_celery_results.models import TaskResult
+from kombu import Connection
 
-from tests import probe
+from project import celery_app
+from routing.broker import topology
+from routing.ledger import audit
+from tests import probe as typed_probe
 from tests.services import Postgresql
 from tests.waiting import until
 from tests.workers import Process
+
+probe: Any = typed_probe
+"""Celery's stubs know none of our options."""
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.broker]
 
@@ -23,12 +31,12 @@ def test_an_outcome_waits_for_the_database(
     worker = start_worker("reporting")
     release = tmp_path / "release"
     result = probe.wait_for_file.delay(str(tmp_path / "journal"), str(release))
-    until(lambda: TaskResult.objects.filter(task_id=result.id, status="STARTED").exists(), what="the run")
+    until(lambda: result.state == "STARTED", what="the run")
 
     database_server.stop()
     connection.close()
     release.touch()
-    until(lambda: worker.says("The database cannot be reached"), what="the worker to notice")
+    until(lambda: worker.says("The database cannot be used"), what="the worker to notice")
     database_server.start()
 
     until(lambda: result.state == "SUCCESS", what="the outcome")
@@ -36,17 +44,61 @@ def test_an_outcome_waits_for_the_database(
 
 
 def test_a_task_whose_claim_meets_no_database_for_long_is_given_back(
-    start_worker: Callable[..., Process], database_server: Postgresql | None, tmp_path: Path
+    start_worker: Callable[..., Process],
+    clean_broker: Connection,
+    database_server: Postgresql | None,
+    tmp_path: Path,
 ) -> None:
     if database_server is None:
         pytest.skip("SQLite has no server that could be away")
-    result = probe.hurry.delay(str(tmp_path / "journal"))
-
+    worker = start_worker("reporting")
     database_server.stop()
     connection.close()
-    worker = start_worker("reporting")
+
+    # From a program that knows nothing of the ledger: the relay publishes nothing just now.
+    clean_broker.Producer().publish(
+        [[str(tmp_path / "journal")], {}, {}],
+        exchange=topology.TASKS,
+        routing_key="reporting",
+        serializer="json",
+        headers={"id": "foreign", "task": "reporting.probe_hurry", "lang": "py"},
+    )
     until(lambda: worker.says("requeue=True"), what="the worker to give it back")
     database_server.start()
 
-    until(lambda: result.state == "SUCCESS", what="the outcome")
-    assert result.get() == 1
+    until(lambda: celery_app.AsyncResult("foreign").state == "SUCCESS", what="the outcome")
+    assert celery_app.AsyncResult("foreign").get() == 1
+    assert audit.audit().balances
+
+
+def test_a_connection_that_is_cut_costs_neither_outcome_nor_effect(
+    start_worker: Callable[..., Process], database_server: Postgresql | None, tmp_path: Path
+) -> None:
+    """Before the outcome is stored, and inside the transaction of an atomic task, which is then run again."""
+    if database_server is None:
+        pytest.skip("SQLite has no connections to cut")
+    start_worker("reporting")
+
+    plain = probe.cut_its_connection.delay(str(tmp_path / "plain"))
+    atomic = probe.cut_its_connection_atomically.delay(str(tmp_path / "atomic"))
+
+    until(lambda: {plain.state, atomic.state} == {"SUCCESS"}, what="both outcomes")
+    assert (plain.get(), atomic.get()) == (1, 2)
+    assert Group.objects.count() == 1
+
+
+def test_claims_survive_idle_connections_that_are_cut(
+    start_worker: Callable[..., Process], database_server: Postgresql | None, tmp_path: Path
+) -> None:
+    if database_server is None:
+        pytest.skip("SQLite has no connections to cut")
+    worker = start_worker("reporting")
+    first = probe.add.delay(1, 1)
+    until(lambda: first.state == "SUCCESS", what="the first outcome")
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    second = probe.add.delay(1, 2)
+
+    until(lambda: second.state == "SUCCESS", what="the second outcome")
+    assert not worker.is_dead

@@ -20,7 +20,7 @@ from tests.pipeline.running import ROOT, RunningProject
 from tests.services import PRIVATE_BROKER
 from tests.waiting import until
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.any_database]
 
 
 def test_ready_tells_where_everything_is(running_project: RunningProject) -> None:
@@ -41,7 +41,7 @@ def test_first_start_sends_a_sample_through_every_queue(running_project: Running
 def test_every_program_has_a_log_of_its_own(running_project: RunningProject) -> None:
     logs = {path.stem for path in (running_project.var / "log").glob("*.log")}
 
-    assert logs >= {"web", "beat", *registry().pools}
+    assert logs >= {"web", "beat", "relay", *registry().pools}
     assert "\x1b" not in (running_project.var / "log" / "web.log").read_text()
 
 

@@ -4,21 +4,29 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from datetime import datetime
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import chord, current_app
 from celery.result import AsyncResult
+from django.contrib.auth.models import Group
+from django.utils import timezone
 from django_celery_results.models import TaskResult
 from kombu import Connection
 
 from routing.broker import topology
+from routing.broker.sending import EPOCH_HEADER
 from routing.domains import registry
 from routing.ledger import results
-from tests import probe
+from routing.ledger.tables import DeadLetter, Message, Outbox
+from tests import probe as typed_probe
 from tests.waiting import until
 from tests.workers import Process
+
+probe: Any = typed_probe
+"""Celery's stubs know none of our options."""
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.broker]
 
@@ -31,7 +39,7 @@ def journal(tmp_path: Path) -> str:
 
 
 def state_of(result: AsyncResult[object]) -> str:
-    return str(TaskResult.objects.get(task_id=result.id).status)
+    return str(result.state)
 
 
 def finished(result: AsyncResult[object]) -> TaskResult:
@@ -98,15 +106,10 @@ def test_the_policys_first_retry_comes_after_a_minute(start_worker: StartWorker)
     result = probe.fail_for_a_passing_reason.delay()
 
     until(lambda: state_of(result) == "RETRY", what="the retry")
-    due_at = datetime.fromisoformat(until(_held_until, what="the worker to hold it"))
-    retried_at = TaskResult.objects.get(task_id=result.id).date_done
-    assert 50 < (due_at - retried_at).total_seconds() < 70
-
-
-def _held_until() -> str | None:
-    """When the only task that a worker holds is due."""
-    replies = current_app.control.inspect().scheduled() or {}
-    return next((task["eta"] for held in replies.values() for task in held or ()), None)
+    message = Message.objects.get(pk=result.id)
+    assert message.error == "TransientError: the other side is busy"
+    assert message.started_at is not None
+    assert 50 < (message.due_at - message.started_at).total_seconds() < 70
 
 
 def test_any_other_error_is_final_and_kept_readable(start_worker: StartWorker) -> None:
@@ -138,8 +141,9 @@ def test_a_task_that_kills_its_workers_is_set_aside(
     limit = registry().pools["reporting"].domain.run_limit
     assert json.loads(row.result)["exc_type"] == "Poison"
     assert len(Path(journal).read_text().splitlines()) == limit
-    until(lambda: dead_letters(clean_broker, "reporting") == 1, what="the dead letter")
-    assert TaskResult.objects.filter(task_name="reporting.probe_sum").count() == 1
+    letter = DeadLetter.objects.get(task_id=row.task_id)
+    assert (letter.reason, json.loads(letter.body)[0]) == ("poison", [journal])
+    until(lambda: TaskResult.objects.filter(task_name="reporting.probe_sum").count() == 1, what="the errback")
 
 
 def test_a_task_may_replace_itself_beyond_the_run_limit(start_worker: StartWorker) -> None:
@@ -151,7 +155,9 @@ def test_a_task_may_replace_itself_beyond_the_run_limit(start_worker: StartWorke
     assert (row.status, row.result) == ("SUCCESS", "0")
 
 
-def test_a_task_that_wants_no_result_has_no_row(start_worker: StartWorker, journal: str) -> None:
+def test_a_task_that_wants_no_result_has_its_outcome_recorded_without_one(
+    start_worker: StartWorker, journal: str
+) -> None:
     start_worker("reporting")
 
     sent = [
@@ -160,8 +166,34 @@ def test_a_task_that_wants_no_result_has_no_row(start_worker: StartWorker, journ
         current_app.send_task("reporting.probe_silent", (journal,)),
     ]
 
-    assert finished(probe.report.delay(journal)).result == "4"
-    assert not TaskResult.objects.filter(task_id__in=[result.id for result in sent]).exists()
+    assert [(row.status, row.result) for row in map(finished, sent)] == [("SUCCESS", None)] * 3
+
+
+def test_what_a_body_asks_for_is_done(start_worker: StartWorker, journal: str, tmp_path: Path) -> None:
+    start_worker("reporting")
+
+    assert finished(probe.ignore.delay()).status == "IGNORED"
+    refused = finished(probe.reject.delay(f"{journal}.1", requeue=False))
+    assert (refused.status, DeadLetter.objects.get().task_id) == ("FAILURE", refused.task_id)
+    again = probe.reject.delay(f"{journal}.2", requeue=True)
+    until(lambda: Message.objects.filter(pk=again.id, epoch=2, owner=None).exists(), what="a later run")
+    assert finished(probe.become_a_chain.delay()).result == "13"
+    assert finished(probe.fail_in_two_ways.delay(f"{journal}.3")).result == "3"
+
+    running = probe.show_progress.delay(str(tmp_path / "release"))
+    until(lambda: running.state == "PROGRESS", what="its progress")
+    assert running.result == {"done": 1}
+    (tmp_path / "release").touch()
+    assert finished(running).status == "SUCCESS"
+
+
+def test_an_atomic_tasks_retries_leave_nothing_of_the_runs_that_failed(start_worker: StartWorker) -> None:
+    start_worker("reporting")
+
+    row = finished(probe.take_effect_at_third_run.delay("effect"))
+
+    assert (row.status, row.result) == ("SUCCESS", "2")
+    assert list(Group.objects.values_list("name", flat=True)) == ["effect 2"]
 
 
 def test_a_task_survives_the_death_of_its_whole_pool(start_worker: StartWorker, journal: str, tmp_path: Path) -> None:
@@ -200,7 +232,6 @@ def test_a_pool_told_to_hurry_gives_back_what_it_runs(start_worker: StartWorker,
     worker.popen.send_signal(signal.SIGQUIT)
     worker.popen.wait(20)
 
-    assert state_of(result) == "STARTED"
     release.touch()
     start_worker("reporting")
     assert finished(result).result == "2"
@@ -209,13 +240,20 @@ def test_a_pool_told_to_hurry_gives_back_what_it_runs(start_worker: StartWorker,
 def test_a_message_delivered_again_after_its_outcome_is_not_run(
     start_worker: StartWorker, clean_broker: Connection, journal: str
 ) -> None:
-    worker = start_worker("reporting")
     result = probe.report.delay(journal)
+    message = Message.objects.get(pk=result.id)
+    worker = start_worker("reporting")
     finished(result)
 
-    probe.report.apply_async((journal,), task_id=result.id)
+    clean_broker.Producer().publish(
+        message.body,
+        routing_key="reporting",
+        content_type="application/json",
+        content_encoding="utf-8",
+        headers={**json.loads(message.headers), EPOCH_HEADER: message.epoch},
+    )
 
-    until(lambda: worker.says("delivered again"), what="the second delivery")
+    worker.until_it_says("is not run: its outcome is recorded")
     assert finished(probe.report.delay(journal)).result == "2"
 
 
@@ -236,15 +274,18 @@ def test_what_cannot_be_decoded_is_kept_as_a_dead_letter(start_worker: StartWork
     assert TaskResult.objects.get(task_id="unreadable").status == "FAILURE"
 
 
-def test_a_task_unknown_to_its_worker_is_kept_as_a_dead_letter(
-    start_worker: StartWorker, clean_broker: Connection
-) -> None:
+def test_a_task_unknown_to_its_worker_waits_for_one_that_knows_it(start_worker: StartWorker) -> None:
     start_worker("reporting")
+    unknown = current_app.send_task("reporting.no_such_task")
+    waiting = Message.objects.filter(pk=unknown.id, epoch=2)
+    until(waiting.exists, what="its return to the ledger")
+    assert "Deploy the code that has it" in str(waiting.get().error)
 
-    row = finished(current_app.send_task("reporting.no_such_task"))
+    waiting.update(created_at=timezone.now() - timedelta(minutes=16))
+    Outbox.objects.update(due_at=timezone.now())
 
-    assert json.loads(row.result)["exc_type"] == "NotRegistered"
-    until(lambda: dead_letters(clean_broker, "reporting") == 1, what="the dead letter")
+    assert finished(unknown).status == "FAILURE"
+    assert DeadLetter.objects.get().task_id == unknown.id
 
 
 def test_a_chord_collects_its_parts(start_worker: StartWorker) -> None:

@@ -1,12 +1,14 @@
 """The admin pages of the weekly report."""
 
+from uuid import uuid4
+
 import pytest
 from django.test import Client
 
 from reporting import weekly
 from reporting.models import Recipient, ReportDelivery, ReportRun
 from reporting.weeks import Week
-from tests.stored_results import store
+from tests.stored_results import in_flight, store
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +56,17 @@ def test_a_run_shows_its_verdict_deliveries_and_mail(admin_client: Client, run: 
     assert "The one task of the week finished; it failed, in notifications." in page
     assert "ann@example.com (not enqueued yet)" in page
     assert "sandbox srcdoc=" in page
+
+
+def test_a_delivery_has_its_tasks_state_wherever_that_is(admin_client: Client, run: ReportRun) -> None:
+    waiting, sent = in_flight(id=str(uuid4())), store(done_at=WEEK.ends_at)
+    for task_id, address in ((waiting.pk, "ben@example.com"), (sent.task_id, "cat@example.com")):
+        ReportDelivery.objects.create(run=run, address=address, task_id=task_id, enqueued_at=WEEK.ends_at)
+
+    page = admin_client.get(f"{RUNS}{run.pk}/change/").content.decode()
+
+    assert "ben@example.com (PENDING)" in page
+    assert "cat@example.com (SUCCESS)" in page
 
 
 @pytest.mark.parametrize("page", ["add/", "{pk}/delete/"])

@@ -11,7 +11,7 @@ from celery import states
 
 from reporting.figures import Figures, Line, Tally, compute
 from reporting.weeks import NoSuchWeek, Week
-from tests.stored_results import store
+from tests.stored_results import in_flight, store
 
 pytestmark = pytest.mark.django_db
 
@@ -141,6 +141,20 @@ def test_unfinished_tasks_from_before_the_weeks_end_are_told_apart() -> None:
     (unfinished,) = result.unfinished
     assert (unfinished.name, unfinished.count, unfinished.since) == ("notifications.a", 2, MONDAY - timedelta(days=30))
     assert result.finished == 0
+
+
+def test_tasks_in_flight_are_unfinished_unless_they_are_scheduled_for_later() -> None:
+    since = MONDAY + timedelta(days=2)
+    in_flight("notifications.a", created_at=since)
+    in_flight("notifications.a", created_at=since + timedelta(hours=1), state=states.RETRY)
+    in_flight("notifications.a", created_at=since, due_at=WEEK.ends_at)
+    in_flight("notifications.a", created_at=WEEK.ends_at)
+    in_flight("reporting.b", created_at=since, state="COUNTING")
+    store("reporting.b", status=states.STARTED, done_at=AFTER, created_at=MONDAY)
+
+    unfinished = [(item.name, item.domain, item.count, item.since) for item in figures().unfinished]
+
+    assert unfinished == [("notifications.a", "notifications", 2, since), ("reporting.b", "reporting", 2, MONDAY)]
 
 
 def test_the_worst_comes_first() -> None:

@@ -10,7 +10,9 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django.utils import timezone
+from pytest_django import Settings
 
+from routing import alive
 from routing.ledger.tables import Process
 from routing.schedule import last_beat
 from routing.schedule.presence import Presence
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def presence(monkeypatch: pytest.MonkeyPatch) -> Presence:
-    monkeypatch.setattr("routing.schedule.presence.EVERY", 0)
+    monkeypatch.setattr("routing.ledger.processes.BEAT_EVERY", 0)
     return Presence()
 
 
@@ -68,13 +70,24 @@ def test_beats_are_throttled() -> None:
     assert Process.objects.get().beat_at == before.beat_at
 
 
-def test_a_process_of_the_same_number_takes_the_row_over(presence: Presence) -> None:
+def test_a_process_of_the_same_number_is_a_new_incarnation_and_takes_the_place_of_the_old(presence: Presence) -> None:
     presence.beat()
-    Process.objects.update(started_at=Now() - timedelta(days=3), beat_at=Now() - timedelta(days=3))
+    before = aged(days=3)
 
     Presence().beat()
 
-    assert timezone.now() - Process.objects.get().started_at < timedelta(minutes=1)
+    after = Process.objects.get()
+    assert after.pk != before.pk
+    assert timezone.now() - after.started_at < timedelta(minutes=1)
+
+
+def test_one_that_was_declared_dead_registers_anew(presence: Presence) -> None:
+    presence.beat()
+    Process.objects.update(dead_at=Now())
+
+    presence.beat()
+
+    assert Process.objects.filter(dead_at=None).count() == 1
 
 
 def test_a_row_that_was_pruned_comes_back(presence: Presence) -> None:
@@ -102,6 +115,14 @@ def test_arriving_forgets_a_late_beat_of_this_host_whose_place_it_takes(presence
     presence.beat()
 
     assert set(Process.objects.values_list("pid", flat=True)) == {os.getpid()}
+
+
+def test_the_probe_of_supervisors_finds_it_until_it_leaves(presence: Presence, settings: Settings) -> None:
+    presence.beat()
+    assert alive.complaint(settings.VAR / "alive", "beat") == ""
+
+    presence.leave()
+    assert "has run here" in alive.complaint(settings.VAR / "alive", "beat")
 
 
 def test_leaving_removes_the_own_row_only(presence: Presence) -> None:

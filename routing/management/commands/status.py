@@ -1,4 +1,4 @@
-"""``manage.py status``: queues, consumers, pools and the last beat in one table, and an exit status for scripts."""
+"""``manage.py status``: queues, consumers, pools, relay and beat in one table, and an exit status for scripts."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from rich.table import Table
 
 from routing.broker.topology import UNROUTED_QUEUE
 from routing.console import survey
+from routing.console.lives import Life
 from routing.console.survey import Mark, Survey
 from routing.console.time_words import short
 from routing.domains import Pool, registry
@@ -20,8 +21,8 @@ PATIENCE = 5.0
 
 class Command(BaseCommand):
     help = (
-        "Show queues, consumers, worker pools and the last beat. Exit status: 0 all well, 1 a lane has no worker or "
-        "beat is missing, 2 broker or database cannot be reached."
+        "Show queues, consumers, worker pools, relay and beat. Exit status: 0 all well, 1 a lane has no worker, a "
+        "worker takes no messages, or relay or beat is missing, 2 broker or database cannot be reached."
     )
     # It is called when something is wrong; a failing check must not hide what.
     requires_system_checks = ()
@@ -69,7 +70,9 @@ def _table(seen: Survey) -> Table:
         table.add_section()
     _add_kept(table, seen, UNROUTED_QUEUE.name)
     table.add_section()
-    table.add_row("beat", _beat(seen), style="red" if seen.beat is None or seen.beat.late else None)
+    for name, life in (("relay", seen.lives.relay), ("beat", seen.beat)):
+        is_bad = life is None or life.late or life.trouble
+        table.add_row(name, _last_seen(seen, life), style="red" if is_bad else None)
     return table
 
 
@@ -91,10 +94,10 @@ def _add_kept(table: Table, seen: Survey, name: str) -> None:
     table.add_row(name, str(depth.ready) if depth else "-", style="yellow" if depth and depth.ready else "dim")
 
 
-def _beat(seen: Survey) -> str:
+def _last_seen(seen: Survey, life: Life | None) -> str:
     if seen.database.error:
         return "?"
-    return f"{short(seen.beat.age)} ago" if seen.beat else "never"
+    return f"{short(life.age)} ago" if life else "never"
 
 
 def _document(seen: Survey) -> dict[str, Any]:
@@ -104,12 +107,23 @@ def _document(seen: Survey) -> dict[str, Any]:
         "queues": [_queue(seen, pool) for pool in registry().pools.values()],
         "dead_letters": {domain.name: _ready(seen, domain.dead_letter_queue) for domain in registry()},
         "unrouted": _ready(seen, UNROUTED_QUEUE.name),
-        "beat": seen.beat
-        and {
-            "process": seen.beat.process,
-            "last_seen_at": seen.beat.beat_at.isoformat(),
-            "seconds_ago": round(seen.beat.age.total_seconds(), 3),
-        },
+        "relay": _life(seen.lives.relay),
+        "beat": _life(seen.beat),
+        "workers": [
+            {**(_life(worker) or {}), "name": worker.name, "queues": worker.queues, "consuming": worker.consuming}
+            for worker in seen.lives.workers
+        ],
+    }
+
+
+def _life(life: Life | None) -> dict[str, Any] | None:
+    if life is None:
+        return None
+    return {
+        "process": life.process,
+        "last_seen_at": life.beat_at.isoformat(),
+        "seconds_ago": round(life.age.total_seconds(), 3),
+        "trouble": life.trouble or None,
     }
 
 

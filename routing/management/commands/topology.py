@@ -5,8 +5,9 @@ from typing import Any
 
 from celery import current_app
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, InterfaceError
 
-from routing.broker import topology, topology_table
+from routing.broker import evidence, topology, topology_table
 from routing.broker.inspection import cure
 from routing.domains import registry
 
@@ -25,7 +26,13 @@ class Command(BaseCommand):
             return
         with current_app.connection_for_write(connect_timeout=5) as connection:
             try:
-                queues = topology.declare(connection, registry())
+                evidence.examine(connection, registry())
+                queues = topology.create(connection, registry())
+            except (DatabaseError, InterfaceError) as error:
+                raise CommandError(
+                    "The database cannot be used, and what a missing queue has held could not be published again: "
+                    f"{error}. Correct DATABASE_URL, or run manage.py migrate first."
+                ) from None
             except connection.connection_errors as error:
                 raise CommandError(cure(error, connection)) from None
             except connection.channel_errors as error:

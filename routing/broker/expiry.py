@@ -1,0 +1,53 @@
+"""Expiry: tasks that were not started in time are recorded as REVOKED, reason ``expired``."""
+
+import logging
+import time
+from typing import Any
+
+from celery import current_app, states
+from django.db import DatabaseError, InterfaceError
+
+from routing.ledger import database
+from routing.ledger.enqueue import REPLACED
+from routing.ledger.tables import Message
+
+logger = logging.getLogger(__name__)
+
+BATCH = 50
+SECONDS = 0.5
+"""How long one sweep goes on; what is left then waits for the next."""
+ERROR = "It was not started by the time it expires."
+
+
+def sweep() -> int:
+    """Settle what nobody has claimed and is past its time. Returns how many. Safe to call again."""
+    count, until, failed = 0, time.monotonic() + SECONDS, set[str]()
+    while (ids := _expired(failed)) and time.monotonic() < until:
+        for message in Message.objects.using(database.using()).filter(pk__in=ids, owner=None):
+            count += _settle(message)
+        failed.update(ids)
+    if count:
+        logger.info("%d tasks have expired", count)
+    return count
+
+
+def _expired(seen: set[str]) -> list[str]:
+    now = "statement_timestamp()" if database.on_postgresql() else database.now_sql()
+    found = database.rows(
+        "SELECT id FROM routing_message WHERE expires_at IS NOT NULL "  # noqa: S608  (no value comes from outside)
+        f"AND expires_at <= {now} AND owner IS NULL AND state <> '{REPLACED}' "
+        f"ORDER BY expires_at LIMIT {BATCH + len(seen)}"
+    )
+    return [row["id"] for row in found if row["id"] not in seen]
+
+
+def _settle(message: Message) -> bool:
+    try:
+        backend: Any = current_app.backend
+        return bool(backend.settle_unrun(message, status=states.REVOKED, reason="expired", error=ERROR))
+    except (DatabaseError, InterfaceError):
+        raise
+    except Exception:
+        # Whatever is wrong with one task: the others are not to wait for it.
+        logger.exception("Cannot record that %s has expired; it stays as it is", message)
+        return False

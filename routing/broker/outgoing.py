@@ -1,0 +1,80 @@
+"""A publication as it goes out to RabbitMQ, or why it cannot."""
+
+import json
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import amqp
+
+from routing.broker.sending import EPOCH_HEADER
+from routing.ledger.outbox import Publication
+
+_UNSERIALISABLE = (
+    amqp.AMQPError,
+    struct.error,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+
+
+def prepare(
+    publications: Sequence[Publication], largest_frame: int
+) -> "tuple[dict[int, str], dict[Publication, Prepared]]":
+    """What cannot be sent, by id and with its reason, and the others."""
+    refused, good = {}, {}
+    for publication in publications:
+        try:
+            message = Prepared(publication)
+        except _UNSERIALISABLE as error:
+            refused[publication.id] = f"Its headers cannot be sent: {sentence(error)}"
+            continue
+        if len(message.serialised) > largest_frame:
+            # RabbitMQ would close the connection.
+            refused[publication.id] = (
+                f"Its headers take {len(message.serialised):,} bytes, but RabbitMQ takes {largest_frame:,} at most"
+            )
+        else:
+            good[publication] = message
+    return refused, good
+
+
+class Prepared(amqp.Message):
+    """A message whose properties are serialised before any byte of it is sent, so that a bad one harms no other."""
+
+    def __init__(self, publication: Publication) -> None:
+        own = json.loads(publication.properties)
+        super().__init__(
+            publication.body.encode(),
+            **own
+            | {
+                "content_type": "application/json",
+                "content_encoding": "utf-8",
+                "delivery_mode": 2,
+                "application_headers": headers(publication),
+            },
+        )
+        self.serialised: bytes = super()._serialize_properties()  # type: ignore[misc]
+
+    def _serialize_properties(self) -> bytes:
+        return self.serialised
+
+
+def headers(publication: Publication) -> dict[str, Any]:
+    """As enqueued, but for what differs from one publication of the message to the next."""
+    enqueued: dict[str, Any] = json.loads(publication.headers)
+    return enqueued | {
+        "id": publication.message_id,
+        EPOCH_HEADER: publication.epoch,
+        "retries": publication.attempt - 1,
+        # The ledger keeps these: a worker that saw them would hold the message back, or drop it unrecorded.
+        "eta": None,
+        "expires": None,
+    }
+
+
+def sentence(error: BaseException) -> str:
+    return str(getattr(error, "reply_text", None) or error or type(error).__name__)

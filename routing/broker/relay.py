@@ -1,0 +1,210 @@
+"""Relay: publishes what is due, queue by queue in turn, and waits for more. Any number may run at once."""
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, InterfaceError
+
+from routing.broker import evidence
+from routing.broker.keeper import Keeper
+from routing.broker.publisher import BrokerTrouble, Publisher
+from routing.broker.windows import LOOK_AGAIN_AFTER, Windows
+from routing.domains import registry
+from routing.ledger import database, outbox
+from routing.ledger.marker import Overtaken
+from routing.ledger.wake import Waiter
+
+logger = logging.getLogger(__name__)
+
+EXAMINE_EVERY = 10.0
+LOOK_FOR_QUEUES_EVERY = 5.0
+TICK = 1.0
+TAKEN_BY_OTHERS = 0.02
+"""Seconds to wait where all that is due is in another relay's batch."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """``window``: messages ready in a queue. ``batch``: publications of one queue, of ``max_bytes`` together."""
+
+    window: int
+    batch: int
+    max_bytes: int = 8 * 1024 * 1024
+    confirm_timeout: timedelta = timedelta(seconds=15)
+
+    def __post_init__(self) -> None:
+        for name in ("window", "batch", "max_bytes"):
+            if getattr(self, name) < 1:
+                raise ImproperlyConfigured(f"A relay's {name} must be at least 1, not {getattr(self, name)}.")
+        if self.confirm_timeout <= timedelta():
+            raise ImproperlyConfigured("TASKYARD_RELAY_CONFIRM_TIMEOUT must be above zero.")
+
+    @classmethod
+    def from_settings(cls, *, window: int | None = None, batch: int | None = None) -> "Config":
+        return cls(
+            window=settings.TASKYARD_RELAY_WINDOW if window is None else window,
+            batch=settings.TASKYARD_RELAY_BATCH if batch is None else batch,
+            confirm_timeout=settings.TASKYARD_RELAY_CONFIRM_TIMEOUT,
+        )
+
+
+class Pause:
+    """Doubles with each failure, up to LONGEST_PAUSE."""
+
+    def __init__(self) -> None:
+        self._next = FIRST_PAUSE
+        self._until = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """What is left of it."""
+        return max(self._until - time.monotonic(), 0.0)
+
+    def failed(self) -> None:
+        self._until = time.monotonic() + self._next
+        self._next = min(self._next * 2, LONGEST_PAUSE)
+
+    def succeeded(self) -> None:
+        self._next, self._until = FIRST_PAUSE, 0.0
+
+
+class Relay:
+    def __init__(self, config: Config, *, stop: threading.Event, keeper: Keeper | None = None) -> None:
+        self._config = config
+        self._stop = stop
+        self._keeper = keeper
+        self._publisher = Publisher(confirm_timeout=config.confirm_timeout)
+        self._windows = Windows(self._publisher, config.window)
+        self._turns: deque[str] = deque(registry().pools)
+        self._queues_looked_for_at = self._examined_at = float("-inf")
+        self._broker_pause, self._database_pause = Pause(), Pause()
+        self._trouble = ""
+
+    def run(self) -> None:
+        """Until told to stop; then the batch at hand is finished."""
+        waiter = Waiter(self._stop)
+        try:
+            while not self._stop.is_set():
+                self._turn(waiter)
+        finally:
+            waiter.close()
+            self._publisher.close()
+            database.connection().close()
+
+    def run_once(self) -> tuple[int, float]:
+        """One batch from each queue that has room. How many publications that were, and seconds until there are more.
+
+        Raises BrokerTrouble.
+        """
+        self._secure()
+        due = outbox.due_queues(self._in_turn())
+        soonest = min([TICK, *(seconds for seconds in due.values() if seconds > 0)])
+        waiting = [queue for queue in self._turns if due.get(queue, 1.0) <= 0]
+        count, rooms = 0, Counter[str]()
+        for queue in waiting:
+            if self._stop.is_set():
+                break
+            rooms[queue] = self._room(queue)
+            if rooms[queue]:
+                count += self._relay(queue, rooms[queue])
+        if count or not waiting:
+            return count, 0.0 if count else soonest
+        return 0, min(soonest, TAKEN_BY_OTHERS if any(rooms.values()) else LOOK_AGAIN_AFTER)
+
+    def close(self) -> None:
+        """After ``run_once``."""
+        self._publisher.close()
+
+    def _turn(self, waiter: Waiter) -> None:
+        """One round, and then a wait if there is nothing more to do."""
+        if self._keeper is not None and self._keeper.stands_by:
+            self._stop.wait(TICK)
+            return
+        self._stop.wait(max(self._broker_pause.seconds, self._database_pause.seconds))
+        try:
+            count, seconds = self.run_once()
+            self._recover()
+            if count:
+                waiter.busy()
+            else:
+                waiter.wait(seconds)
+        except BrokerTrouble as error:
+            logger.debug("Dropping the connection", exc_info=error)
+            self._lose_broker(str(error))
+        except (DatabaseError, InterfaceError) as error:
+            self._lose_database(error)
+
+    def _secure(self) -> None:
+        """Be connected, to a broker that still has what it confirmed and all its queues."""
+        is_new = self._publisher.connection is None
+        if is_new:
+            self._windows.forget()
+        self._publisher.tick()
+        if is_new or time.monotonic() - self._examined_at > EXAMINE_EVERY:
+            if self._publisher.examine(lambda connection: evidence.examine(connection, registry())):
+                self._windows.forget()
+            self._examined_at = time.monotonic()
+
+    def _in_turn(self) -> Iterable[str]:
+        """All queues, those of domains that were removed as well. Each time another one comes first."""
+        if time.monotonic() - self._queues_looked_for_at > LOOK_FOR_QUEUES_EVERY:
+            self._queues_looked_for_at = time.monotonic()
+            self._turns.extend(queue for queue in outbox.queues() if queue not in self._turns)
+        self._turns.rotate(-1)
+        return self._turns
+
+    def _room(self, queue: str) -> int:
+        room = self._windows.room(queue)
+        if room is not None:
+            # What troubled the broker may have been a message of ours: one first, to see.
+            return min(room, 1) if self._trouble else room
+        if queue not in registry().pools:
+            # Nobody will declare it. Published, it comes back, and goes out of the way with its reason.
+            return self._config.batch
+        self._examined_at = float("-inf")
+        return 0
+
+    def _relay(self, queue: str, room: int) -> int:
+        try:
+            with outbox.batch(queue, limit=min(self._config.batch, room), max_bytes=self._config.max_bytes) as batch:
+                if batch.publications:
+                    batch.refuse(self._publisher.publish(batch.publications))
+        except Overtaken:
+            logger.warning("RabbitMQ lost messages while a batch for %s was published; it goes out again", queue)
+            return 0
+        self._windows.fill(queue, len(batch.publications) - len(batch.refused))
+        for reason, count in Counter(batch.refused.values()).items():
+            logger.warning("%d of %d for %s go back: %s", count, len(batch.publications), queue, reason)
+        return len(batch)
+
+    def _lose_broker(self, trouble: str) -> None:
+        self._publisher.drop()
+        self._broker_pause.failed()
+        self._tell(trouble)
+
+    def _lose_database(self, error: Exception) -> None:
+        database.connection().close()
+        self._database_pause.failed()
+        self._tell(f"The database cannot be used: {error}".strip())
+
+    def _recover(self) -> None:
+        self._broker_pause.succeeded()
+        self._database_pause.succeeded()
+        if self._trouble:
+            logger.info("Publishing again")
+        self._tell("")
+
+    def _tell(self, trouble: str) -> None:
+        if trouble and trouble != self._trouble:
+            logger.warning("Nothing is published: %s", trouble)
+        self._trouble = trouble
+        if self._keeper is not None:
+            self._keeper.report(trouble)

@@ -1,0 +1,158 @@
+"""Tasks in flight in the admin: where each of them is, and what it waits for."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
+from django_celery_results.models import TaskResult
+
+from routing.console import html
+from routing.console.message_page import message_page
+from routing.console.message_rows import MessageRow, workers_of
+from routing.console.page_parts import result_url
+from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
+from routing.console.result_rows import STATES
+from routing.domains import registry
+from routing.ledger import lookup
+from routing.ledger.enqueue import OUTCOMES
+from routing.ledger.tables import Message
+
+
+class MessageDomainFilter(admin.SimpleListFilter):
+    title = _("domain")
+    parameter_name = "domain"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(domain.name, domain.title) for domain in registry()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(domain=self.value()) if self.value() else queryset
+
+
+class QueueFilter(admin.SimpleListFilter):
+    """Offers the queues that domains declare; any other can be given in the URL."""
+
+    title = _("queue")
+    parameter_name = "queue"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        asked = request.GET.get(self.parameter_name)
+        names = dict.fromkeys([*registry().pools, *filter(None, [asked])])
+        return [(name, name) for name in names]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(queue=self.value()) if self.value() else queryset
+
+
+class MessageStateFilter(admin.SimpleListFilter):
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(state.value, state.word) for state in STATES.values() if state.value not in OUTCOMES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(state=self.value()) if self.value() else queryset
+
+
+class MessageList(ReadOnlyList):
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        workers = workers_of(self.result_list)
+        for row in self.result_list:
+            row.seen = MessageRow(row, worker=workers.get(row.owner))
+
+
+@admin.register(Message)
+class MessageAdmin(ReadOnlyAdmin):
+    icon = "pending_actions"
+    # No column for the domain: its name is what the queue begins with, and the window is narrow.
+    list_display = ("name", "queue", "state_label", "attempt", "enqueued", "due", "running", "last_error")
+    list_filter = (MessageDomainFilter, QueueFilter, MessageStateFilter)
+    search_fields = ("id",)
+    search_help_text = _("Task id")
+    ordering = ("-created_at",)
+    show_facets = admin.ShowFacets.NEVER
+    list_before_template = "console/message_list_head.html"
+    change_form_template = "console/result.html"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[MessageList]:
+        return MessageList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        rows = lookup.messages()
+        match = request.resolver_match
+        # A list of fifty must not load fifty bodies, which may be long.
+        if match is not None and match.url_name == "routing_message_changelist":
+            return rows.defer("body", "headers", "properties", "progress")
+        return rows
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Message], search_term: str
+    ) -> tuple[QuerySet[Message], bool]:
+        """By the exact task id; nothing else has an index, or is worth one."""
+        term = search_term.strip().replace("\0", "")
+        return (queryset.filter(pk__in=[term, term.lower()]) if term else queryset), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        term = request.GET.get("q", "").strip()
+        context = {"title": _("Tasks in flight"), "elsewhere": result_of(term), **(extra_context or {})}
+        page: TemplateResponse = super().changelist_view(request, context)
+        return page
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, unquote(object_id))
+        may_see = self.has_view_permission(request, row)
+        if may_see and row is None and (elsewhere := result_of(unquote(object_id))):
+            # It has finished since the link was made.
+            return HttpResponseRedirect(elsewhere)
+        if may_see and row is not None:
+            extra_context = {
+                "page": message_page(row),
+                "title": row.task,
+                "subtitle": row.pk,
+                "original": row.pk,
+                **(extra_context or {}),
+            }
+        page: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+        return page
+
+    @admin.display(description=_("task"), ordering="task")
+    def name(self, row: Message) -> str:
+        return row.task
+
+    @admin.display(description=_("state"), ordering="state")
+    def state_label(self, row: Any) -> SafeString:
+        return html.state_label(row.seen.state)
+
+    @admin.display(description=_("enqueued"), ordering="created_at")
+    def enqueued(self, row: Message) -> SafeString | str:
+        return html.ago(row.created_at)
+
+    @admin.display(description=_("due"), ordering="due_at")
+    def due(self, row: Any) -> SafeString | str:
+        return html.ago(row.due_at) if row.seen.due_later else html.NOTHING
+
+    @admin.display(description=_("running"), ordering="started_at")
+    def running(self, row: Any) -> SafeString | str:
+        return html.running(row.seen.ran, row.seen.worker_name, queue=row.queue)
+
+    @admin.display(description=_("last error"), empty_value=html.NOTHING)
+    def last_error(self, row: Message) -> SafeString | None:
+        return html.shortened(Truncator(row.error).chars(60), whole=row.error) if row.error else None
+
+
+def result_of(task_id: str) -> str:
+    """Where the result of this task is; empty if there is none."""
+    if not task_id:
+        return ""
+    found = TaskResult.objects.filter(task_id=task_id.replace("\0", "")).values_list("pk", flat=True).first()
+    return result_url(found) if found else ""

@@ -1,0 +1,53 @@
+"""Messages that the ledger did not publish, or no longer knows."""
+
+from typing import Any
+
+from routing.ledger import database
+from routing.ledger.enqueue import OUTCOMES, Envelope
+
+EPOCH = 0
+"""Of a message that came without one. The ledger's own begin with 1."""
+
+
+def adopt(envelope: Envelope) -> bool:
+    """Insert a foreign message and count it accepted; from here it is like any other. Safe to call again."""
+    now = database.now_sql()
+    values: list[Any] = [
+        *(envelope.id, envelope.task, envelope.domain, envelope.queue, envelope.headers, envelope.properties),
+        *(envelope.body, envelope.attempt, envelope.root_id, envelope.parent_id, envelope.id),
+    ]
+    with database.atomic():
+        added = database.execute(
+            f"""
+            INSERT INTO routing_message (id, task, domain, queue, headers, properties, body, attempt, root_id,
+                parent_id, state, epoch, runs, at_most_once, due_at, created_at)
+            SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'PENDING', {EPOCH}, 0, FALSE, {now}, {now}
+            WHERE NOT EXISTS (
+                SELECT 1 FROM django_celery_results_taskresult WHERE task_id = %s AND status IN {OUTCOMES}
+            )
+            ON CONFLICT (id) DO NOTHING
+            """,
+            values,
+        )
+        if added:
+            database.execute(
+                "INSERT INTO routing_tally (domain, accepted, finished, pruned) VALUES (%s, 1, 0, 0)",
+                [envelope.domain],
+            )
+    return bool(added)
+
+
+def keep_unknown(envelope: Envelope) -> None:
+    """Keep a ledger message whose row and result are both gone, as after restoring an older backup: a dead letter."""
+    database.execute(
+        f"""
+        INSERT INTO routing_deadletter (task_id, task, domain, queue, headers, properties, body, reason, error,
+            attempt, runs, dead_at)
+        SELECT %s, %s, %s, %s, %s, %s, %s, 'lost', %s, %s, 0, {database.now_sql()}
+        WHERE NOT EXISTS (SELECT 1 FROM routing_deadletter WHERE task_id = %s AND reason = 'lost')
+        """,
+        [
+            *(envelope.id, envelope.task, envelope.domain, envelope.queue, envelope.headers, envelope.properties),
+            *(envelope.body, "The ledger has neither this task nor its result.", envelope.attempt, envelope.id),
+        ],
+    )

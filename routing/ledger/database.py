@@ -1,0 +1,78 @@
+"""The database the ledger lives in, and what its two dialects say differently.
+
+Everything here goes to the alias that is written: a replica may lag, and a decision on what it tells would be wrong.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import make_aware
+
+Row = dict[str, Any]
+
+
+def using() -> str:
+    """The alias that the ledger is written to, and read from."""
+    # Not at the top: the Celery application is made before Django has its models.
+    from routing.ledger.tables import Message
+
+    return router.db_for_write(Message)
+
+
+def connection() -> BaseDatabaseWrapper:
+    return connections[using()]
+
+
+def on_postgresql() -> bool:
+    return connection().vendor == "postgresql"
+
+
+def atomic() -> AbstractContextManager[None]:
+    return transaction.atomic(using=using())
+
+
+def now_sql() -> str:
+    """The database's clock, as it reads when the row is written: ``now()`` would be the transaction's start."""
+    return "clock_timestamp()" if on_postgresql() else "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+
+
+def later_sql() -> str:
+    """The database's clock plus a parameter in seconds."""
+    if on_postgresql():
+        return "clock_timestamp() + make_interval(secs => %s)"
+    return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s || ' seconds')"
+
+
+def rows(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
+    """Execute, and return what it answers, by column name. Times come as the driver has them."""
+    with connection().cursor() as cursor:
+        cursor.execute(sql, parameters)
+        if cursor.description is None:
+            return []
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def execute(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> int:
+    """Execute, and return how many rows it changed."""
+    with connection().cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return int(cursor.rowcount)
+
+
+def moment(value: str | datetime | None) -> datetime | None:
+    """A time as ``rows`` returns it; SQLite keeps text, in UTC."""
+    if not isinstance(value, str):
+        return value
+    parsed = parse_datetime(value)
+    return make_aware(parsed, UTC) if parsed and parsed.tzinfo is None else parsed
+
+
+def parameter(value: datetime | None) -> Any:
+    """A time as a parameter of raw SQL."""
+    return connection().ops.adapt_datetimefield_value(value) if value is not None else None

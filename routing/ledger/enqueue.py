@@ -1,0 +1,176 @@
+"""Enqueue: the rows that promise a task, in the caller's transaction."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from celery import states
+from django.db import transaction
+
+from routing.ledger import database
+
+BATCH = 500
+OUTCOMES = (states.SUCCESS, states.FAILURE, states.REVOKED, states.IGNORED)
+"""What a task can come to; once recorded, none of them changes."""
+REPLACED = "REPLACED"
+"""In flight, but not to be run: the last task of the chain that replaced it will come under its id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A task as it goes into the ledger. ``headers``, ``properties`` and ``body`` are JSON, exactly as published.
+
+    ``due`` and ``expires`` are a number of seconds from now, by the database's clock, or a point in time.
+    """
+
+    id: str
+    task: str
+    domain: str
+    queue: str
+    headers: str
+    properties: str
+    body: str
+    attempt: int = 1
+    at_most_once: bool = False
+    due: float | datetime | None = None
+    expires: float | datetime | None = None
+    root_id: str | None = None
+    parent_id: str | None = None
+
+
+def enqueue(envelopes: Sequence[Envelope]) -> set[str]:
+    """Insert messages, publications and the tally. Returns the ids that were new. Safe to call again.
+
+    An id that is in flight, or whose outcome is recorded, is left alone. An outcome that is just being recorded escapes
+    this look; the claim looks again. An id whose task was replaced by a chain gets the task that ends the chain.
+    """
+    new: set[str] = set()
+    for start in range(0, len(envelopes), BATCH):
+        batch = envelopes[start : start + BATCH]
+        new |= _on_postgresql(batch) if database.on_postgresql() else _on_sqlite(batch)
+    return new
+
+
+def _on_postgresql(batch: Sequence[Envelope]) -> set[str]:
+    sql = f"WITH {POSTGRESQL_ROWS}, {postgresql_inserts('TRUE')} SELECT id FROM added"
+    return {row["id"] for row in database.rows(sql, parameters(batch))}
+
+
+POSTGRESQL_ROWS = """new AS (
+    SELECT * FROM unnest(
+        %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::bool[],
+        %s::float8[], %s::timestamptz[], %s::float8[], %s::timestamptz[], %s::text[], %s::text[]
+    ) WITH ORDINALITY AS v(
+        id, task, domain, queue, headers, properties, body, attempt, at_most_once,
+        due_in, due_at, expires_in, expires_at, root_id, parent_id, position
+    )
+)"""
+
+
+def postgresql_inserts(condition: str) -> str:
+    """The rest of the one statement that enqueues the rows ``new``, if the condition holds."""
+    return f"""added AS (
+    INSERT INTO routing_message (id, task, domain, queue, headers, properties, body, state, epoch, attempt, runs,
+        at_most_once, due_at, expires_at, root_id, parent_id, created_at)
+    SELECT id, task, domain, queue, headers, properties, body, 'PENDING', 1, attempt, 0, at_most_once,
+        coalesce(due_at, clock_timestamp() + make_interval(secs => coalesce(due_in, 0))),
+        coalesce(expires_at, clock_timestamp() + make_interval(secs => expires_in)),
+        root_id, parent_id, clock_timestamp()
+    FROM new
+    WHERE {condition} AND NOT EXISTS (
+        SELECT 1 FROM django_celery_results_taskresult AS result
+        WHERE result.task_id = new.id AND result.status IN {OUTCOMES}
+    )
+    ORDER BY position
+    ON CONFLICT (id) DO UPDATE SET
+        task = excluded.task, domain = excluded.domain, queue = excluded.queue, headers = excluded.headers,
+        properties = excluded.properties, body = excluded.body, state = 'PENDING', attempt = excluded.attempt,
+        runs = 0, at_most_once = excluded.at_most_once, due_at = excluded.due_at, expires_at = excluded.expires_at,
+        epoch = routing_message.epoch + 1
+        WHERE routing_message.state = '{REPLACED}'
+    RETURNING id, domain, queue, epoch, due_at
+), published AS (
+    INSERT INTO routing_outbox (message_id, epoch, queue, due_at, failures)
+    SELECT id, epoch, queue, due_at, 0 FROM added
+), accepted AS (
+    INSERT INTO routing_tally (domain, accepted, finished, pruned)
+    SELECT domain, count(*), 0, 0 FROM added WHERE epoch = 1 GROUP BY domain
+)"""
+
+
+def parameters(batch: Iterable[Envelope]) -> list[list[Any]]:
+    """One array for each column of the rows ``new``."""
+    columns = zip(*(_values(envelope) for envelope in batch), strict=True)
+    return [list(column) for column in columns]
+
+
+def _values(one: Envelope) -> tuple[Any, ...]:
+    return (
+        one.id,
+        one.task,
+        one.domain,
+        one.queue,
+        one.headers,
+        one.properties,
+        one.body,
+        one.attempt,
+        one.at_most_once,
+        *_seconds_or_moment(one.due),
+        *_seconds_or_moment(one.expires),
+        one.root_id,
+        one.parent_id,
+    )
+
+
+def _seconds_or_moment(when: float | datetime | None) -> tuple[float | None, datetime | None]:
+    return (None, when) if isinstance(when, datetime) else (when, None)
+
+
+def _on_sqlite(batch: Sequence[Envelope]) -> set[str]:
+    added: list[database.Row] = []
+    with transaction.atomic(using=database.using(), savepoint=False):
+        for envelope in batch:
+            added += _insert_on_sqlite(envelope)
+        for domain, count in Counter(row["domain"] for row in added if row["epoch"] == 1).items():
+            database.execute(
+                "INSERT INTO routing_tally (domain, accepted, finished, pruned) VALUES (%s, %s, 0, 0)", [domain, count]
+            )
+    return {row["id"] for row in added}
+
+
+def _insert_on_sqlite(envelope: Envelope) -> list[database.Row]:
+    now = database.now_sql()
+    *columns, due_in, due_at, expires_in, expires_at, root_id, parent_id = _values(envelope)
+    moments = [database.parameter(due_at), due_in or 0, database.parameter(expires_at), expires_in]
+    added = database.rows(
+        f"""
+        INSERT INTO routing_message (id, task, domain, queue, headers, properties, body, attempt, at_most_once,
+            due_at, expires_at, root_id, parent_id, state, epoch, runs, created_at)
+        SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, coalesce(%s, {database.later_sql()}),
+            coalesce(%s, {database.later_sql()}), %s, %s, 'PENDING', 1, 0, {now}
+        WHERE NOT EXISTS (
+            SELECT 1 FROM django_celery_results_taskresult WHERE task_id = %s AND status IN {OUTCOMES}
+        )
+        ON CONFLICT (id) DO UPDATE SET
+            task = excluded.task, domain = excluded.domain, queue = excluded.queue, headers = excluded.headers,
+            properties = excluded.properties, body = excluded.body, state = 'PENDING', attempt = excluded.attempt,
+            runs = 0, at_most_once = excluded.at_most_once, due_at = excluded.due_at,
+            expires_at = excluded.expires_at, epoch = epoch + 1
+            WHERE state = '{REPLACED}'
+        RETURNING id, domain, queue, epoch, due_at
+        """,
+        [*columns, *moments, root_id, parent_id, envelope.id],
+    )
+    for row in added:
+        publish(row)
+    return added
+
+
+def publish(row: database.Row) -> None:
+    """Insert the publication of a message: its ``id``, ``epoch``, ``queue`` and ``due_at``."""
+    database.execute(
+        "INSERT INTO routing_outbox (message_id, epoch, queue, due_at, failures) VALUES (%s, %s, %s, %s, 0)",
+        [row["id"], row["epoch"], row["queue"], row["due_at"]],
+    )

@@ -1,0 +1,210 @@
+"""Outbox: what is due to be published, a batch at a time, each batch taken by one relay only.
+
+PostgreSQL deletes a batch's rows in the transaction that ends when the broker has confirmed. SQLite has one lock for
+all writers, so there a relay reads, publishes with no transaction open, and then deletes; it has to be the only relay.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from routing import faults
+from routing.ledger import database, marker
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds before a publication that failed is tried again; doubled each time."""
+ABANDONED_AFTER = 60
+"""Seconds after which PostgreSQL ends a batch that does not get on: far more than one waits for confirmation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Publication:
+    """One copy of a message to publish. ``headers``, ``properties`` and ``body`` are JSON, as they were enqueued."""
+
+    id: int
+    message_id: str
+    epoch: int
+    queue: str
+    failures: int
+    attempt: int
+    headers: str
+    properties: str
+    body: str
+
+
+@dataclass
+class Batch:
+    """``publications`` of one queue. ``seen`` counts those as well whose message is over or has a newer epoch."""
+
+    queue: str
+    publications: list[Publication]
+    seen: list[database.Row]
+    refused: dict[int, str] = field(default_factory=dict)
+
+    def refuse(self, reasons: Mapping[int, str]) -> None:
+        """By publication id, why it could not be published. It goes back, to be tried again later."""
+        self.refused.update(reasons)
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+
+def due_queues(known: Iterable[str]) -> dict[str, float]:
+    """Seconds until the first publication of each of these queues is due, negative if it is; no entry if none waits."""
+    names = list(known)
+    if not names:
+        return {}
+    values = ", ".join(["(%s)"] * len(names))
+    # One probe of the index for each queue: min() over all rows would read a million of them.
+    found = database.rows(
+        f"""
+        WITH known(queue) AS (VALUES {values}),
+        first AS (
+            SELECT queue, (
+                SELECT due_at FROM routing_outbox WHERE queue = known.queue ORDER BY due_at LIMIT 1
+            ) AS due_at FROM known
+        )
+        SELECT queue, {_seconds_until("due_at")} AS seconds FROM first WHERE due_at IS NOT NULL
+        """,
+        names,
+    )
+    return {row["queue"]: float(row["seconds"]) for row in found}
+
+
+def queues() -> list[str]:
+    """Every queue that something waits for, declared or not: one step over the index for each."""
+    found = database.rows(
+        """
+        WITH RECURSIVE waiting(queue) AS (
+            SELECT MIN(queue) FROM routing_outbox
+            UNION ALL
+            SELECT (SELECT MIN(queue) FROM routing_outbox WHERE queue > waiting.queue) FROM waiting
+            WHERE waiting.queue IS NOT NULL
+        )
+        SELECT queue FROM waiting WHERE queue IS NOT NULL
+        """
+    )
+    return [row["queue"] for row in found]
+
+
+@contextmanager
+def batch(queue: str, *, limit: int, max_bytes: int) -> Iterator[Batch]:
+    """Take what is due, and give it up as published when the block ends; after an exception all of it is due as before.
+
+    At most ``limit``, and bodies and headers of ``max_bytes`` together, but at least one. Raises Overtaken when the
+    block ends, if the broker was found to have lost messages meanwhile.
+    """
+    if database.on_postgresql():
+        with database.atomic():
+            yield from _batch_on_postgresql(queue, limit, max_bytes)
+    else:
+        yield from _batch_on_sqlite(queue, limit, max_bytes)
+    faults.point("relay.committed")
+
+
+def _batch_on_postgresql(queue: str, limit: int, max_bytes: int) -> Iterator[Batch]:
+    # A relay that stands still, or whose machine is gone, gives its rows back.
+    database.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{ABANDONED_AFTER}s'")
+    losses = marker.current().losses
+    taken = _batch(queue, database.rows(_taking_on_postgresql(), [queue, limit, max_bytes]))
+    faults.point("relay.taken")
+    yield taken
+    faults.point("relay.confirmed")
+    if taken:
+        _put_back(taken)
+        # A broker that lost its disk after it confirmed: whoever records that loss either sees our rows gone, and
+        # publishes their messages again, or has us fail here.
+        marker.hold(losses)
+
+
+def _batch_on_sqlite(queue: str, limit: int, max_bytes: int) -> Iterator[Batch]:
+    losses = marker.current().losses
+    taken = _batch(queue, database.rows(_READING_ON_SQLITE, [queue, limit, max_bytes]))
+    faults.point("relay.taken")
+    yield taken
+    faults.point("relay.confirmed")
+    if taken:
+        with database.atomic():
+            marker.hold(losses)
+            _put_back(taken)
+            _delete(row for row in taken.seen if row["id"] not in taken.refused)
+
+
+# The time is the statement's: clock_timestamp() would change from row to row, so that no index could find what is due.
+# Rows of one moment come in the index's own order, about that of their insertion: sorting a million of them for each
+# batch would take seconds.
+_FITTING = """
+    sized AS (
+        SELECT due.*, SUM({size}) OVER (ORDER BY due.due_at, due.id) AS total,
+            ROW_NUMBER() OVER (ORDER BY due.due_at, due.id) AS position
+        FROM due LEFT JOIN routing_message AS m ON m.id = due.message_id AND m.epoch = due.epoch
+    ), fitting AS (
+        SELECT * FROM sized WHERE total <= %s OR position = 1
+    )
+"""
+_MESSAGES = """
+    SELECT f.id, f.message_id, f.epoch, f.failures, m.attempt, m.headers, m.properties, m.body
+    FROM fitting AS f LEFT JOIN routing_message AS m ON m.id = f.message_id AND m.epoch = f.epoch
+    ORDER BY f.position
+"""
+_READING_ON_SQLITE = f"""
+    WITH due AS MATERIALIZED (
+        SELECT id, message_id, epoch, failures, due_at FROM routing_outbox
+        WHERE queue = %s AND due_at <= strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now') ORDER BY due_at, id LIMIT %s
+    ), {_FITTING.format(size="coalesce(length(m.headers) + length(m.body), 0)")} {_MESSAGES}
+"""
+
+
+def _taking_on_postgresql() -> str:
+    size = "coalesce(octet_length(m.headers) + octet_length(m.body), 0)"
+    return f"""
+        WITH due AS MATERIALIZED (
+            SELECT id, message_id, epoch, failures, due_at FROM routing_outbox
+            WHERE queue = %s AND due_at <= statement_timestamp() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+        ), {_FITTING.format(size=size)}, gone AS (
+            DELETE FROM routing_outbox USING fitting WHERE routing_outbox.id = fitting.id
+        ) {_MESSAGES}
+    """
+
+
+def _batch(queue: str, seen: list[database.Row]) -> Batch:
+    # No message of this epoch: it has ended, was cancelled, or will be published under a newer one.
+    wanted = [row for row in seen if row["body"] is not None]
+    return Batch(queue, [Publication(queue=queue, **row) for row in wanted], seen)
+
+
+def _put_back(taken: Batch) -> None:
+    for row in taken.seen:
+        if row["id"] in taken.refused:
+            put_back(row, queue=taken.queue, reason=taken.refused[row["id"]])
+
+
+def put_back(row: Mapping[str, object], *, queue: str, reason: str) -> None:
+    """To be tried again, after a pause that doubles with each failure."""
+    failures = int(str(row["failures"]))
+    pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE)
+    values = [failures + 1, reason, pause]
+    if database.on_postgresql():
+        database.execute(
+            "INSERT INTO routing_outbox (failures, reason, due_at, message_id, epoch, queue) "
+            f"VALUES (%s, %s, {database.later_sql()}, %s, %s, %s)",
+            [*values, row["message_id"], row["epoch"], queue],
+        )
+    else:
+        database.execute(
+            f"UPDATE routing_outbox SET failures = %s, reason = %s, due_at = {database.later_sql()} WHERE id = %s",
+            [*values, row["id"]],
+        )
+
+
+def _delete(rows: Iterable[database.Row]) -> None:
+    with database.connection().cursor() as cursor:
+        cursor.executemany(
+            "DELETE FROM routing_outbox WHERE id = %s AND epoch = %s", [(row["id"], row["epoch"]) for row in rows]
+        )
+
+
+def _seconds_until(column: str) -> str:
+    if database.on_postgresql():
+        return f"extract(epoch FROM {column} - clock_timestamp())"
+    return f"(julianday({column}) - julianday('now')) * 86400.0"

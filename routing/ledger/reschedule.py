@@ -1,0 +1,107 @@
+"""Reschedule: to run again, under a new epoch, in the place of the message that is there."""
+
+from datetime import datetime
+from typing import Any
+
+from celery import states
+
+from routing.ledger import database
+from routing.ledger.enqueue import REPLACED, Envelope, publish
+from routing.ledger.settle import Fence
+
+
+def retry(fence: Fence, envelope: Envelope, *, error: str) -> bool:
+    """Run it again when it is due, as ``envelope`` has it. False if the row is no longer ours."""
+    return _again(fence, envelope, state=states.RETRY, error=error)
+
+
+def replace(fence: Fence, envelope: Envelope) -> bool:
+    """Put another task in its place, under its id. False if the row is no longer ours."""
+    condition, values = fence.sql()
+    lock = "FOR UPDATE" if database.on_postgresql() else ""
+    with database.atomic():
+        found = database.rows(f"SELECT domain FROM routing_message WHERE {condition} {lock}", values)
+        for row in found:
+            _move_books(row["domain"], envelope.domain)
+        return bool(found) and _again(fence, envelope, state=states.PENDING, error=None)
+
+
+def set_aside(fence: Fence) -> bool:
+    """Keep the row for the task that will come under its id, at the end of the chain that replaced it."""
+    condition, values = fence.sql()
+    return bool(
+        database.execute(
+            f"UPDATE routing_message SET state = %s, owner = NULL, pid = NULL, epoch = epoch + 1 WHERE {condition}",
+            [REPLACED, *values],
+        )
+    )
+
+
+def release(fence: Fence, *, error: str, delay: float = 0.0) -> bool:
+    """Let go of a task whose run ended without an outcome, so that it runs again. Its runs count on."""
+    condition, values = fence.sql()
+    return _publish_anew(
+        f"""
+        UPDATE routing_message
+        SET owner = NULL, pid = NULL, epoch = epoch + 1, error = %s, due_at = {database.later_sql()},
+            state = CASE WHEN attempt > 1 THEN 'RETRY' ELSE 'PENDING' END
+        WHERE {condition} RETURNING id, epoch, queue, due_at
+        """,
+        [error, delay, *values],
+    )
+
+
+def _again(fence: Fence, envelope: Envelope, *, state: str, error: str | None) -> bool:
+    condition, values = fence.sql()
+    at = envelope.due if isinstance(envelope.due, datetime) else None
+    changes = {
+        "task": envelope.task,
+        "domain": envelope.domain,
+        "queue": envelope.queue,
+        "headers": envelope.headers,
+        "properties": envelope.properties,
+        "body": envelope.body,
+        "attempt": envelope.attempt,
+        "at_most_once": envelope.at_most_once,
+        "state": state,
+        "error": error,
+    }
+    return _publish_anew(
+        f"""
+        UPDATE routing_message
+        SET {", ".join(f"{name} = %s" for name in changes)}, due_at = {"%s" if at else database.later_sql()},
+            epoch = epoch + 1, runs = 0, owner = NULL, pid = NULL, progress = NULL
+        WHERE {condition} RETURNING id, epoch, queue, due_at
+        """,
+        [*changes.values(), database.parameter(at) if at else envelope.due or 0, *values],
+    )
+
+
+def _move_books(old: str, new: str) -> None:
+    """A task of another domain is accepted there, and no longer here."""
+    if old != new:
+        for domain, accepted in ((old, -1), (new, 1)):
+            database.execute(
+                "INSERT INTO routing_tally (domain, accepted, finished, pruned) VALUES (%s, %s, 0, 0)",
+                [domain, accepted],
+            )
+
+
+def _publish_anew(update: str, values: list[Any]) -> bool:
+    if not database.on_postgresql():
+        with database.atomic():
+            changed = database.rows(update, values)
+            for row in changed:
+                publish(row)
+            return bool(changed)
+    return bool(
+        database.rows(
+            f"""
+            WITH changed AS ({update}), published AS (
+                INSERT INTO routing_outbox (message_id, epoch, queue, due_at, failures)
+                SELECT id, epoch, queue, due_at, 0 FROM changed
+            ) SELECT id FROM changed
+            """,
+            values,
+        )
+    )

@@ -1,0 +1,193 @@
+"""Settle: the outcome, from the deleted message row, in one transaction with all that hangs on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from routing import faults
+from routing.ledger import database
+from routing.ledger.enqueue import (
+    OUTCOMES,
+    POSTGRESQL_ROWS,
+    REPLACED,
+    Envelope,
+    enqueue,
+    parameters,
+    postgresql_inserts,
+)
+
+RESULT_COLUMNS = (
+    "task_id, task_name, status, result, traceback, meta, task_args, task_kwargs, worker, periodic_task_name, "
+    "content_type, content_encoding, date_created, date_started, date_done"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """Which message row one may change: nobody else may have got hold of it, or decided to run it again.
+
+    ``owner`` None: only while nobody owns it. ``pid`` where it matters which child of the owner runs it. ``replaced``:
+    the row waits for the end of the chain that replaced its task, and has no epoch that matters.
+    """
+
+    task_id: str
+    epoch: int = 0
+    owner: int | None = None
+    pid: int | None = None
+    replaced: bool = False
+
+    def sql(self) -> tuple[str, list[Any]]:
+        # An unowned row of this epoch is as good as one's own: a database that crashed may have lost the claim.
+        if self.replaced:
+            return "id = %s AND state = %s", [self.task_id, REPLACED]
+        if self.pid is None:
+            return "id = %s AND epoch = %s AND (owner IS NULL OR owner = %s)", [self.task_id, self.epoch, self.owner]
+        return (
+            "id = %s AND epoch = %s AND (owner IS NULL OR (owner = %s AND pid = %s))",
+            [self.task_id, self.epoch, self.owner, self.pid],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What is recorded, all of it storable text. ``dead_letter`` names the reason for one, if there shall be one."""
+
+    status: str
+    result: str | None
+    traceback: str | None
+    meta: str
+    args: str
+    kwargs: str
+    worker: str | None
+    periodic_task_name: str | None
+    content_type: str = "application/json"
+    content_encoding: str = "utf-8"
+    dead_letter: str | None = None
+    error: str | None = None
+
+
+def settle(fence: Fence, outcome: Outcome, continuation: Sequence[Envelope] = ()) -> bool:
+    """Record the outcome. False if the row is no longer ours: then nothing at all is written.
+
+    One statement on PostgreSQL. Inside an open transaction it is part of that one.
+    """
+    done = _on_postgresql if database.on_postgresql() else _on_sqlite
+    won = done(fence, outcome, continuation)
+    faults.point("settle.written")
+    return won
+
+
+def _on_postgresql(fence: Fence, outcome: Outcome, continuation: Sequence[Envelope]) -> bool:
+    condition, values = fence.sql()
+    steps = [f"gone AS (DELETE FROM routing_message WHERE {condition} RETURNING *)", _STORED, _COUNTED, _RELEASED]
+    values += _result_values(outcome)
+    if outcome.dead_letter:
+        steps.append(_BURIED)
+        values += _letter_values(outcome)
+    if continuation:
+        steps += [POSTGRESQL_ROWS, postgresql_inserts("EXISTS (SELECT 1 FROM gone)")]
+        values += parameters(continuation)
+    return bool(database.rows(f"WITH {', '.join(steps)} SELECT id FROM gone", values))
+
+
+# What another release stored for a task that had not ended yet gives way.
+_UPSERT = f"""
+    ON CONFLICT (task_id) DO UPDATE SET
+        status = excluded.status, result = excluded.result, traceback = excluded.traceback, meta = excluded.meta,
+        task_args = excluded.task_args, task_kwargs = excluded.task_kwargs, worker = excluded.worker,
+        date_started = excluded.date_started, date_done = excluded.date_done
+    WHERE django_celery_results_taskresult.status NOT IN {OUTCOMES}
+"""
+_STORED = f"""stored AS (
+    INSERT INTO django_celery_results_taskresult ({RESULT_COLUMNS})
+    SELECT id, task, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, created_at, started_at, clock_timestamp() FROM gone
+    {_UPSERT} RETURNING 1
+)"""
+# An outcome that was there already stays; this second one of the same id is counted as gone.
+_COUNTED = """counted AS (
+    INSERT INTO routing_tally (domain, accepted, finished, pruned)
+    SELECT domain, 0, 1, CASE WHEN EXISTS (SELECT 1 FROM stored) THEN 0 ELSE 1 END FROM gone
+)"""
+_RELEASED = """released AS (
+    DELETE FROM routing_uniquekey WHERE task_id IN (SELECT id FROM gone)
+        AND (expires_at IS NULL OR expires_at <= clock_timestamp())
+)"""
+_BURIED = """buried AS (
+    INSERT INTO routing_deadletter (task_id, task, domain, queue, headers, properties, body, reason, error, traceback,
+        attempt, runs, enqueued_at, dead_at)
+    SELECT id, task, domain, queue, headers, properties, body, %s, %s, %s, attempt, runs, created_at, clock_timestamp()
+    FROM gone
+)"""
+
+
+def _result_values(outcome: Outcome) -> list[Any]:
+    return [
+        outcome.status,
+        outcome.result,
+        outcome.traceback,
+        outcome.meta,
+        outcome.args,
+        outcome.kwargs,
+        outcome.worker,
+        outcome.periodic_task_name,
+        outcome.content_type,
+        outcome.content_encoding,
+    ]
+
+
+def _letter_values(outcome: Outcome) -> list[Any]:
+    return [outcome.dead_letter, outcome.error, outcome.traceback]
+
+
+def _on_sqlite(fence: Fence, outcome: Outcome, continuation: Sequence[Envelope]) -> bool:
+    condition, values = fence.sql()
+    with database.atomic():
+        gone = database.rows(f"DELETE FROM routing_message WHERE {condition} RETURNING *", values)
+        if not gone:
+            return False
+        _record_on_sqlite(gone[0], outcome)
+        enqueue(continuation)
+    return True
+
+
+def _record_on_sqlite(gone: database.Row, outcome: Outcome) -> None:
+    now = database.now_sql()
+    stored = database.execute(
+        f"INSERT INTO django_celery_results_taskresult ({RESULT_COLUMNS}) "
+        f"VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {now}) {_UPSERT}",
+        [gone["id"], gone["task"], *_result_values(outcome), gone["created_at"], gone["started_at"]],
+    )
+    database.execute(
+        "INSERT INTO routing_tally (domain, accepted, finished, pruned) VALUES (%s, 0, 1, %s)",
+        [gone["domain"], 0 if stored else 1],
+    )
+    database.execute(
+        f"DELETE FROM routing_uniquekey WHERE task_id = %s AND (expires_at IS NULL OR expires_at <= {now})",
+        [gone["id"]],
+    )
+    if outcome.dead_letter:
+        copied = ("id", "task", "domain", "queue", "headers", "properties", "body", "attempt", "runs", "created_at")
+        database.execute(
+            "INSERT INTO routing_deadletter (task_id, task, domain, queue, headers, properties, body, attempt, runs, "
+            "enqueued_at, reason, error, traceback, dead_at) "
+            f"VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {now})",
+            [*(gone[name] for name in copied), *_letter_values(outcome)],
+        )
+
+
+def store_aside(task_id: str, outcome: Outcome, *, task: str | None) -> bool:
+    """Record an outcome for an id that has no message, unless one is recorded. It is in nobody's books.
+
+    Never for one that is in flight, but to wait for the end of the chain that replaced it: this is that end.
+    """
+    if settle(Fence(task_id=task_id, replaced=True), outcome):
+        return True
+    now = database.now_sql()
+    return bool(
+        database.execute(
+            f"INSERT INTO django_celery_results_taskresult ({RESULT_COLUMNS}) "
+            f"SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {now}, NULL, {now} "
+            f"WHERE NOT EXISTS (SELECT 1 FROM routing_message WHERE id = %s) {_UPSERT}",
+            [task_id, task, *_result_values(outcome), task_id],
+        )
+    )

@@ -1,0 +1,179 @@
+"""What nothing will ever move, or has not moved for longer than it should take: each with its cure."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from routing.domains import registry
+from routing.ledger import database
+from routing.ledger.chords import lost_chords
+
+GRACE = timedelta(minutes=1)
+"""Relays put right what is younger."""
+TOO_LONG = timedelta(minutes=5)
+KEYS_KEPT = timedelta(days=2)
+"""The nightly clean-up removes keys whose period is over."""
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """``count`` things of one kind, one of them by its id; ``for_long`` where the oldest is older than TOO_LONG."""
+
+    kind: str
+    count: int
+    example: str
+    for_long: bool
+    sentence: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def everything_stuck() -> list[Stuck]:
+    """Reads only, and counts in the database. To compare it with other figures, read both in one snapshot."""
+    now = _now()
+    return [
+        *_dead_owners(now),
+        *_unpublished(now),
+        *_stray_publications(now),
+        *_undeclared_queues(now),
+        *_forgotten_keys(now),
+        *_lost_chords(now),
+    ]
+
+
+def _dead_owners(now: datetime) -> Iterator[Stuck]:
+    """Tasks whose worker died, and that no relay has given out again."""
+    found = _groups(
+        """
+        SELECT m.id AS example, coalesce(p.dead_at, m.started_at) AS since FROM routing_message m
+        LEFT JOIN routing_process p ON p.id = m.owner
+        WHERE m.owner IS NOT NULL AND (p.id IS NULL OR p.dead_at IS NOT NULL)
+        """,
+        now - GRACE,
+    )
+    for group in found:
+        yield _stuck(
+            "dead owner",
+            group,
+            now,
+            f"{_counted(group, 'task belongs to a worker that is', 'tasks belong to workers that are')} dead, and no "
+            "relay has given out again what they ran. A relay does that within a minute; start one: manage.py relay",
+        )
+
+
+def _unpublished(now: datetime) -> Iterator[Stuck]:
+    # A delayed task could not be published before it was due; its publication's own time moves on with each failure.
+    later = "greatest" if database.on_postgresql() else "max"
+    found = _groups(
+        f"""
+        SELECT m.id AS example, {later}(m.created_at, m.due_at) AS since, o.queue, coalesce(o.reason, '') AS reason
+        FROM routing_outbox o JOIN routing_message m ON m.id = o.message_id AND m.epoch = o.epoch WHERE o.failures > 0
+        """,
+        now - GRACE,
+        by=("queue", "reason"),
+    )
+    for group in found:
+        reason = _first_line(group["reason"]) or "no reason was noted"
+        tasks = _counted(group, "task", "tasks")
+        sentence = f"{tasks} for {group['queue']} could not be published: {reason}. The relay goes on trying."
+        yield _stuck("unpublished", group, now, sentence)
+
+
+def _stray_publications(now: datetime) -> Iterator[Stuck]:
+    """Publications of a task that is over, or of an older decision to run it."""
+    found = _groups(
+        """
+        SELECT o.message_id AS example, o.due_at AS since FROM routing_outbox o
+        LEFT JOIN routing_message m ON m.id = o.message_id AND m.epoch = o.epoch WHERE m.id IS NULL
+        """,
+        now - GRACE,
+    )
+    for group in found:
+        yield _stuck(
+            "stray publication",
+            group,
+            now,
+            f"{_counted(group, 'publication leads', 'publications lead')} to no task. A relay sends them out, and "
+            "workers discard them; start one: manage.py relay",
+        )
+
+
+def _undeclared_queues(now: datetime) -> Iterator[Stuck]:
+    found = _groups("SELECT id AS example, created_at AS since, queue FROM routing_message", now, by=("queue",))
+    for group in found:
+        if group["queue"] not in registry().pools:
+            yield _stuck(
+                "undeclared queue",
+                group,
+                now,
+                f"{_counted(group, 'task waits', 'tasks wait')} in {group['queue'] or 'no queue'}, which no domain "
+                "declares. Declare it in project/domains.py again, or cancel them.",
+            )
+
+
+def _forgotten_keys(now: datetime) -> Iterator[Stuck]:
+    """Unique keys whose task is over, and their period too. They are in nobody's way."""
+    found = _groups(
+        """
+        SELECT k.key AS example, k.expires_at AS since FROM routing_uniquekey k
+        LEFT JOIN routing_message m ON m.id = k.task_id WHERE m.id IS NULL
+        """,
+        now - KEYS_KEPT,
+    )
+    for group in found:
+        yield Stuck(
+            "forgotten key",
+            group["count"],
+            group["example"],
+            False,
+            f"{_counted(group, 'unique key is', 'unique keys are')} held by tasks that are over. Whoever wants such a "
+            "key next gets it; the nightly clean-up removes those whose period is over: manage.py cleanup",
+        )
+
+
+def _lost_chords(now: datetime) -> Iterator[Stuck]:
+    lost = lost_chords(now, after=GRACE)
+    if lost:
+        group = {"count": len(lost)}
+        yield Stuck(
+            "lost chord",
+            len(lost),
+            str(lost[-1]),
+            bool(lost_chords(now, after=TOO_LONG)),
+            f"{_counted(group, 'chord waits', 'chords wait')} for nothing: all members have ended, and the task that "
+            "follows them was not enqueued. Enqueue it by hand; the clean-up forgets the chord after a day.",
+        )
+
+
+def _groups(sql: str, before: datetime, *, by: tuple[str, ...] = ()) -> list[database.Row]:
+    """Of the rows that have been so since before then, or for nobody knows how long: how many, one id, since when."""
+    columns = "".join(f"{column}, " for column in by)
+    grouping = f"GROUP BY {', '.join(by)}" if by else ""
+    found = database.rows(
+        f"SELECT {columns} COUNT(*) AS count, MIN(example) AS example, MIN(since) AS since "
+        f"FROM ({sql}) AS found WHERE since IS NULL OR since < %s {grouping}",
+        [database.parameter(before)],
+    )
+    return [group for group in found if group["count"]]
+
+
+def _stuck(kind: str, group: database.Row, now: datetime, sentence: str) -> Stuck:
+    since = database.moment(group["since"])
+    return Stuck(kind, group["count"], group["example"], since is None or now - since > TOO_LONG, sentence)
+
+
+def _now() -> datetime:
+    (row,) = database.rows(f"SELECT {database.now_sql()} AS now")
+    now = database.moment(row["now"])
+    assert now is not None  # noqa: S101  (a clock has a time)
+    return now
+
+
+def _counted(group: database.Row, one: str, many: str) -> str:
+    return f"{group['count']:,} {one if group['count'] == 1 else many}"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0][:200].rstrip(".")

@@ -1,0 +1,113 @@
+"""Wake: tell relays that something was enqueued, and wait for it. Polling is the safety net: nothing relies on a wake.
+
+PostgreSQL: NOTIFY, throttled, and LISTEN on a connection of its own; behind a PgBouncer that keeps no sessions nothing
+is ever heard, and polling does it all. SQLite: ``PRAGMA data_version``, which changes when another connection commits.
+"""
+
+import logging
+import threading
+import time
+
+import psycopg
+from django.db import DatabaseError, InterfaceError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from routing.ledger import database
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "taskyard_outbox"
+THROTTLE = 0.025
+"""Seconds between two notifications of a process: each takes a lock that the whole database shares."""
+POLL_SQLITE = 0.01
+POLL_BUSY = 0.02
+"""After activity, for BUSY_FOR: what was throttled away is found by looking."""
+BUSY_FOR = 1.0
+POLL_HEARING, POLL_DEAF = 0.5, 0.1
+"""With notifications arriving, and without."""
+LISTEN_AGAIN_AFTER = 5.0
+
+_notified_at = float("-inf")
+
+
+def wake() -> None:
+    """Wake the relays. Call it after the commit; it never raises, and does nothing in a transaction."""
+    global _notified_at
+    connection, now = database.connection(), time.monotonic()
+    if connection.vendor != "postgresql" or connection.in_atomic_block or now - _notified_at < THROTTLE:
+        return
+    _notified_at = now
+    try:
+        with connection.cursor() as cursor:
+            # One statement is one transaction. Nobody's data hangs on it, so it need not wait for the disk.
+            cursor.execute(f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', '')")
+    except (DatabaseError, InterfaceError) as error:
+        logger.debug("Cannot wake the relays, which will look by themselves: %s", error)
+
+
+class Waiter:
+    """Waits for work. One thread's; ``close`` it there."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._busy_until = 0.0
+        self._own: BaseDatabaseWrapper | None = None
+        self._listen_at = 0.0
+        self._hears = False
+        self._version: int | None = None
+
+    def busy(self) -> None:
+        """Something was published just now, so more is likely."""
+        self._busy_until = time.monotonic() + BUSY_FOR
+
+    def wait(self, seconds: float) -> None:
+        """Return at a wake, when told to stop, after ``seconds``, or when it is time to look anyway."""
+        if database.on_postgresql():
+            self._wait_on_postgresql(min(seconds, self._interval()))
+        else:
+            self._wait_on_sqlite(min(seconds, POLL_HEARING))
+
+    def close(self) -> None:
+        """Safe to call again."""
+        own, self._own, self._hears = self._own, None, False
+        if own is not None:
+            own.close()
+
+    def _interval(self) -> float:
+        if time.monotonic() < self._busy_until:
+            return POLL_BUSY
+        return POLL_HEARING if self._hears else POLL_DEAF
+
+    def _wait_on_postgresql(self, seconds: float) -> None:
+        try:
+            listening = self._listening()
+            if listening is None:
+                self._stop.wait(seconds)
+            elif any(True for _ in listening.connection.notifies(timeout=seconds, stop_after=1)):
+                self._hears = True
+                self.busy()
+        # Django translates psycopg's errors on its cursors only.
+        except (DatabaseError, InterfaceError, psycopg.Error) as error:
+            logger.debug("Cannot listen for wakes, so this relay looks by itself: %s", error)
+            self.close()
+            self._listen_at = time.monotonic() + LISTEN_AGAIN_AFTER
+
+    def _listening(self) -> BaseDatabaseWrapper | None:
+        """A connection of its own, which listens, and has shown itself that it hears."""
+        if self._own is None and time.monotonic() >= self._listen_at:
+            self._own = database.connection().copy()
+            with self._own.cursor() as cursor:
+                cursor.execute(f"LISTEN {CHANNEL}")
+                cursor.execute(f"SELECT pg_notify('{CHANNEL}', '')")
+        return self._own
+
+    def _wait_on_sqlite(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._has_changed() and (left := deadline - time.monotonic()) > 0:
+            if self._stop.wait(min(left, POLL_SQLITE)):
+                return
+
+    def _has_changed(self) -> bool:
+        (row,) = database.rows("PRAGMA data_version")
+        before, self._version = self._version, row["data_version"]
+        return before != self._version

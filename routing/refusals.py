@@ -1,0 +1,49 @@
+"""Calls that the ledger refuses, before it touches the database. Each message tells the cure."""
+
+
+class PayloadTooLarge(ValueError):
+    def __init__(self, task: str, size: int, limit: int) -> None:
+        super().__init__(
+            f"The arguments of {task} come to {size:,} bytes; the limit is {limit:,} (TASKYARD_MAX_PAYLOAD). Store the "
+            "data and pass its key, or raise the limit."
+        )
+
+
+class NotSerialisable(TypeError):
+    def __init__(self, task: str, error: Exception) -> None:
+        super().__init__(
+            f"The arguments of {task} cannot be written as JSON: {error}. Pass plain values, or the key of a stored "
+            "object."
+        )
+
+
+class UnusableId(ValueError):
+    def __init__(self, what: str, value: object) -> None:
+        super().__init__(f"{value!r} cannot be a {what}: use text of 1 to 255 bytes, without NUL.")
+
+
+class NaiveTime(ValueError):
+    def __init__(self, value: object) -> None:
+        super().__init__(
+            f"{value!r} has no time zone. Use django.utils.timezone.now() + timedelta(…), or an aware datetime."
+        )
+
+
+class UniqueInCanvas(ValueError):
+    def __init__(self, task: str) -> None:
+        super().__init__(
+            f"{task} has an id already (task_id=, or from a group, chain or chord), so it cannot join another task by "
+            "unique_key=. Call it by itself, from a task of the canvas if need be."
+        )
+
+
+class NotCommitted(RuntimeError):
+    def __init__(self, task_id: str) -> None:
+        super().__init__(
+            f"The task {task_id} was enqueued in the transaction that is still open, so no worker can see it and its "
+            "result would never come. Wait for it after the transaction."
+        )
+
+
+class TaskOutsideTransaction(UserWarning):
+    """A task is enqueued while a transaction is open on another database than the ledger's."""

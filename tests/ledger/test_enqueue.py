@@ -1,0 +1,344 @@
+"""Enqueueing: what is in the ledger after a call, and after a rollback."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import chain, chord, group, signals
+from celery.exceptions import QueueNotFound
+from django.db import connection, connections, router, transaction
+from django.utils import timezone
+from django_celery_results.models import ChordCounter
+
+from project import celery_app
+from routing.ledger import audit, processes
+from routing.ledger.claim import Claim, claim
+from routing.ledger.tables import Message, Outbox, Process, Tally
+from routing.options import HONOURED, REFUSED, UnusableOption, markdown
+from routing.refusals import (
+    NaiveTime,
+    NotCommitted,
+    NotSerialisable,
+    PayloadTooLarge,
+    TaskOutsideTransaction,
+    UnusableId,
+)
+from tests import probe as typed_probe
+from tests.dead_broker import silent_broker
+
+__all__ = ["silent_broker"]
+
+probe: Any = typed_probe
+"""Celery's stubs know none of our options."""
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_task_is_a_message_a_publication_and_a_tally() -> None:
+    result = probe.add.delay(1, 2)
+
+    message = Message.objects.get(pk=result.id)
+    assert (message.task, message.domain, message.queue) == ("reporting.probe_add", "reporting", "reporting")
+    assert (message.state, message.epoch, message.attempt, message.runs) == ("PENDING", 1, 1, 0)
+    assert json.loads(message.body)[:2] == [[1, 2], {}]
+    assert Outbox.objects.filter(message_id=result.id, epoch=1, queue="reporting").count() == 1
+    assert Tally.objects.get().accepted == 1
+
+
+@pytest.mark.usefixtures("silent_broker")
+def test_no_connection_to_the_broker_is_opened() -> None:
+    with transaction.atomic():
+        probe.add.apply_async((1, 2), countdown=5, expires=60)
+        group(probe.add.s(1, 1), probe.add.s(2, 2)).apply_async()
+        chord([probe.add.s(1, 1)])(probe.total.s())
+
+    assert Message.objects.count() == 4
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: probe.add.delay(1, 2),
+        lambda: celery_app.send_task("reporting.probe_add", (1, 2)),
+        lambda: chain(probe.add.s(1, 2), probe.add.s(3)).delay(),
+        lambda: group(probe.add.s(1, 2), probe.add.s(3, 4)).delay(),
+        lambda: chord([probe.add.s(1, 2), probe.add.s(3, 4)])(probe.total.s()),
+        lambda: probe.add.enqueue_many([(1, 2), (3, 4)]),
+        lambda: probe.add.apply_async((1, 2), unique_key="one"),
+        lambda: probe.add.delay_on_commit(1, 2),
+    ],
+)
+def test_a_rollback_leaves_nothing(call: Callable[[], object]) -> None:
+    with transaction.atomic():
+        call()
+        assert Message.objects.exists()
+        transaction.set_rollback(True)
+
+    assert not Message.objects.exists()
+    assert not Outbox.objects.exists()
+    assert not Tally.objects.exists()
+    assert not ChordCounter.objects.exists()
+
+
+def test_a_group_is_one_transaction() -> None:
+    with pytest.raises(NotSerialisable):
+        group(probe.add.s(1, 2), probe.add.s(object(), 4)).delay()
+
+    assert not Message.objects.exists()
+
+
+def test_a_chord_whose_header_cannot_be_sent_leaves_no_counter() -> None:
+    with pytest.raises(NotSerialisable):
+        chord([probe.add.s(1, 2), probe.add.s(object(), 4)])(probe.total.s())
+    probe.add.delay(1, 2)
+
+    assert Message.objects.count() == 1
+    assert not ChordCounter.objects.filter(count=2).exists()
+
+
+SLACK = timedelta(milliseconds=5)
+
+
+@pytest.mark.parametrize("seconds", [0.005, 0.25, 3600, 40 * 86400])
+def test_a_countdown_is_kept_to_the_millisecond(seconds: float) -> None:
+    result = probe.add.apply_async((1, 2), countdown=seconds, expires=seconds + 1)
+
+    message = Message.objects.get(pk=result.id)
+    publication = Outbox.objects.get()
+    assert message.due_at - message.created_at == pytest.approx(timedelta(seconds=seconds), abs=SLACK)
+    assert message.expires_at is not None
+    assert message.expires_at - message.due_at == pytest.approx(timedelta(seconds=1), abs=SLACK)
+    assert publication.due_at == message.due_at
+
+
+@pytest.mark.parametrize("form", [lambda when: when, datetime.isoformat])
+def test_an_eta_is_the_moment_it_is_due(form: Callable[[datetime], Any]) -> None:
+    when = timezone.now() + timedelta(days=3)
+
+    result = probe.add.apply_async((1, 2), eta=form(when))
+
+    assert Message.objects.get(pk=result.id).due_at == pytest.approx(when, abs=timedelta(milliseconds=1))
+
+
+def test_an_id_in_flight_or_finished_is_not_enqueued_again() -> None:
+    first = probe.add.apply_async((1, 2), task_id="mine")
+    probe.add.apply_async((3, 4), task_id="mine")
+    assert json.loads(Message.objects.get().body)[0] == [1, 2]
+    assert Outbox.objects.count() == 1
+
+    first.revoke()
+    probe.add.apply_async((3, 4), task_id="mine")
+
+    assert not Message.objects.exists()
+    assert first.state == "REVOKED"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"queue": "nowhere"}, QueueNotFound, "project/domains.py"),
+        ({"args": ("x" * 1024 * 1024, 1)}, PayloadTooLarge, "TASKYARD_MAX_PAYLOAD"),
+        ({"args": (object(), 1)}, NotSerialisable, "plain values"),
+        ({"eta": datetime(2030, 1, 1)}, NaiveTime, "no time zone"),  # noqa: DTZ001
+        ({"expires": datetime(2030, 1, 1)}, NaiveTime, "no time zone"),  # noqa: DTZ001
+        ({"task_id": "ü" * 128}, UnusableId, "1 to 255 bytes"),
+        ({"task_id": "a\0b"}, UnusableId, "NUL"),
+    ],
+)
+def test_a_call_that_cannot_work_fails_before_the_transaction_is_spoiled(
+    options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with transaction.atomic():
+        with pytest.raises(error, match=words):
+            probe.add.apply_async(**{"args": (1, 2), **options})
+        probe.add.delay(1, 2)
+
+    assert Message.objects.count() == 1
+
+
+OPTIONS: dict[str, Any] = {
+    "args": (1, 2),
+    "kwargs": {},
+    "task_id": "mine",
+    "countdown": 1,
+    "eta": timezone.now(),
+    "expires": 10,
+    "queue": "maintenance",
+    "unique_key": "one",
+    "unique_for": 5,
+    "priority": 3,
+    "link": probe.add.s(1),
+    "link_error": probe.total.si([1]),
+    "headers": {"tenant": "a"},
+    "ignore_result": True,
+    "time_limit": 9,
+    "soft_time_limit": 8,
+    "shadow": "alias",
+    "stamped_headers": [],
+    "add_to_parent": False,
+    "reply_to": "there",
+    "correlation_id": "c",
+    "message_id": "m",
+    "app_id": "a",
+    "type": "t",
+    "retry": True,
+    "retry_policy": {"max_retries": 1},
+    "mandatory": True,
+    "serializer": "json",
+    "delivery_mode": 2,
+}
+
+
+def test_the_table_of_options_is_tested_whole() -> None:
+    assert OPTIONS.keys() == HONOURED.keys()
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_honoured_option_is_taken(name: str) -> None:
+    probe.add.apply_async(**{"args": (1, 2), name: OPTIONS[name]})
+
+    assert Message.objects.count() == 1
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refused_option_tells_its_cure(name: str) -> None:
+    with pytest.raises(UnusableOption, match=f"The option {name}= is not supported: ") as refusal:
+        probe.add.apply_async((1, 2), **{name: "anything"})
+
+    assert str(refusal.value).endswith(REFUSED[name])
+    assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize("option", [{"serializer": "pickle"}, {"delivery_mode": 1}])
+def test_only_json_and_only_persistent(option: dict[str, Any]) -> None:
+    with pytest.raises(UnusableOption):
+        probe.add.apply_async((1, 2), **option)
+
+
+def test_options_travel_with_the_message() -> None:
+    limits = {"time_limit": 9, "soft_time_limit": 8}
+
+    probe.add.apply_async((1, 2), priority=3, headers={"tenant": "a"}, shadow="alias", link=probe.add.s(5), **limits)
+
+    message = Message.objects.get()
+    headers = json.loads(message.headers)
+    assert (headers["tenant"], headers["shadow"], headers["timelimit"]) == ("a", "alias", [9, 8])
+    assert json.loads(message.properties)["priority"] == 3
+    assert json.loads(message.body)[2]["callbacks"][0]["args"] == [5]
+
+
+def test_publish_signals_fire_and_may_change_the_headers() -> None:
+    published = []
+
+    def trace(headers: dict[str, Any], **_: object) -> None:
+        headers["traceparent"] = "00-1"
+
+    def after(headers: dict[str, Any], **_: object) -> None:
+        published.append(headers["id"])
+
+    signals.before_task_publish.connect(trace)
+    signals.after_task_publish.connect(after)
+    try:
+        result = probe.add.delay(1, 2)
+    finally:
+        signals.before_task_publish.disconnect(trace)
+        signals.after_task_publish.disconnect(after)
+
+    assert json.loads(Message.objects.get().headers)["traceparent"] == "00-1"
+    assert published == [result.id]
+
+
+def test_waiting_inside_the_enqueueing_transaction_fails_at_once() -> None:
+    with transaction.atomic():
+        result = probe.add.delay(1, 2)
+        with pytest.raises(NotCommitted, match="after the transaction"):
+            result.get(timeout=10)
+
+
+def test_many_are_enqueued_in_one_transaction() -> None:
+    with pytest.raises(NotSerialisable), transaction.atomic():
+        probe.add.enqueue_many([(1, 2)] * 700 + [(object(), 2)])
+    assert not Message.objects.exists()
+
+    results = probe.add.enqueue_many([(n, n) for n in range(1201)], queue="maintenance")
+
+    assert len({result.id for result in results}) == Message.objects.filter(domain="maintenance").count() == 1201
+    assert sum(Tally.objects.values_list("accepted", flat=True)) == 1201
+
+
+def test_named_arguments_are_enqueued_many_at_a_time() -> None:
+    probe.add.enqueue_many([{"first": 1, "second": 2}])
+
+    assert json.loads(Message.objects.get().body)[:2] == [[], {"first": 1, "second": 2}]
+
+
+def test_the_bodys_text_is_kept_to_the_letter() -> None:
+    text = "größer\0 \ud83d ☂ \\u0000"
+
+    probe.add.delay(text, float("inf"))
+
+    assert json.loads(Message.objects.get().body)[0] == [text, float("inf")]
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite's statements are several")
+def test_a_single_task_is_one_statement(django_assert_num_queries: Any) -> None:
+    with transaction.atomic(), django_assert_num_queries(1):
+        probe.add.delay(1, 2)
+    assert connection.vendor == "postgresql"
+
+
+def test_the_documented_table_of_options_is_that_of_the_code() -> None:
+    lifecycle = Path(__file__).resolve().parent.parent.parent / "docs" / "lifecycle.md"
+
+    assert markdown() in lifecycle.read_text()
+
+
+@pytest.fixture
+def other_database(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> Iterator[str]:
+    """A second, empty database."""
+    configured = {**connections.databases["default"], "ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    configured |= {"OPTIONS": {}}
+    monkeypatch.setitem(connections.databases, "other", configured)
+    yield "other"
+    connections["other"].close()
+    del connections["other"]
+
+
+def test_a_transaction_of_another_database_is_warned_of(other_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Django's own test case lets nobody open it for real.
+    monkeypatch.setattr(connections[other_database], "in_atomic_block", True)
+
+    with pytest.warns(TaskOutsideTransaction, match="'default'"):
+        probe.add.delay(1, 2)
+    with transaction.atomic():
+        probe.add.delay(1, 2)
+
+    assert Message.objects.count() == 2
+
+
+class ReadsFromReplica:
+    """A router as projects with a read replica have one. The replica here lags for ever: it has not even tables."""
+
+    def db_for_read(self, *_: Any, **__: Any) -> str:
+        return "other"
+
+    def db_for_write(self, *_: Any, **__: Any) -> str:
+        return "default"
+
+
+def test_a_replica_that_lags_is_never_asked(other_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(router, "routers", [ReadsFromReplica()])
+    owner = processes.register(Process.Role.WORKER, "w")
+
+    result = probe.add.apply_async((1, 2), unique_key="k")
+    assert probe.add.apply_async((1, 2), unique_key="k").id == result.id
+    assert result.state == "PENDING"
+    assert isinstance(claim(result.id, epoch=1, owner=owner, pid=1), Claim)
+    assert processes.beat(owner)
+    assert processes.Observer().observe() == []
+    celery_app.control.revoke(result.id, terminate=False)
+    assert result.state == "STARTED"
+    assert audit.audit().accepted == 1
