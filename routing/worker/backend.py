@@ -118,8 +118,9 @@ class ResultBackend(DatabaseBackend):
             meta=json.dumps(self._meta(request, reason or (run.reason if run else None))),
             args=args,
             kwargs=kwargs,
-            worker=request.hostname,
-            periodic_task_name=getattr(request, "periodic_task_name", None),
+            # As wide as the columns: PostgreSQL would refuse the whole outcome over a long host name.
+            worker=request.hostname[:100] if request.hostname else None,
+            periodic_task_name=(getattr(request, "periodic_task_name", None) or "")[:255] or None,
             dead_letter=dead_letter,
             error=storable(f"{type(result).__name__}: {result}") if is_error else None,
         )

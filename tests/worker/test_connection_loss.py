@@ -18,7 +18,7 @@ from tests.services import Broker
 from tests.waiting import until
 from tests.workers import StartWorker
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.broker, pytest.mark.one_database]
+pytestmark = [pytest.mark.pipeline, pytest.mark.broker, pytest.mark.any_database]
 
 RESTARTS = int(os.environ.get("RESTARTS", "2"))
 

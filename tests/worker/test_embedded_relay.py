@@ -12,7 +12,7 @@ from tests import probe
 from tests.waiting import until
 from tests.workers import StartRelay, StartWorker
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.broker, pytest.mark.one_database]
+pytestmark = [pytest.mark.pipeline, pytest.mark.broker, pytest.mark.any_database]
 
 
 def relays() -> list[Row]:
