@@ -2,18 +2,20 @@
 
 import os
 import signal
+import sys
 import threading
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from celery import shared_task
-from celery.exceptions import Ignore, Reject
+from celery import chain, shared_task, signature
+from celery.exceptions import Ignore, Reject, Retry
 from django.contrib.auth.models import Group
 from django.db import DatabaseError, connection
 
 from routing.errors import PermanentError, TransientError
+from routing.worker.task import Task
 
 SHORTLY = timedelta(milliseconds=200)
 
@@ -49,9 +51,20 @@ def count_down(self: Any, number: int) -> int:
     return number
 
 
-@shared_task(name="reporting.probe_hurry", soft_time_limit=2, time_limit=30)
+@shared_task(name="reporting.probe_hurry", soft_time_limit=1, time_limit=2)
 def hurry(journal: str) -> int:
     return note(journal, "reporting.probe_hurry")
+
+
+@shared_task(name="reporting.probe_outlast", soft_time_limit=2, time_limit=3)
+def outlast(journal: str, release: str) -> int:
+    """Ends well within its limits, when told to, the first time; and at once thereafter."""
+    return int(wait_for_file.run(journal, release))
+
+
+@shared_task(name="reporting.probe_fail_unpicklably")
+def fail_unpicklably() -> None:
+    raise PermanentError(threading.Lock())
 
 
 @shared_task(name="reporting.probe_add")
@@ -185,3 +198,100 @@ def wait_for_file(self: Any, journal: str, release: str) -> int:
     while not Path(release).exists():
         pause.wait(0.05)
     return runs
+
+
+@shared_task(name="reporting.probe_exit")
+def leave() -> None:
+    sys.exit(3)
+
+
+@shared_task(name="reporting.probe_memory")
+def need_too_much() -> None:
+    raise MemoryError("no room")
+
+
+@shared_task(name="reporting.probe_bare_retry", bind=True, max_retries=1)
+def raise_retry(self: Any, journal: str) -> int:
+    runs = note(journal, "run")
+    if runs < 4:
+        raise Retry(exc=ValueError("not by the book"))
+    return runs
+
+
+@shared_task(name="reporting.probe_ignore_atomically", atomic=True)  # type: ignore[call-overload]
+def take_effect_and_ignore() -> None:
+    Group.objects.create(name="ignored")
+    add.delay(1, 1)
+    raise Ignore
+
+
+@shared_task(name="reporting.probe_replace_atomically", atomic=True, bind=True)  # type: ignore[call-overload]
+def take_effect_and_be_replaced(self: Any) -> None:
+    Group.objects.create(name="replaced")
+    raise self.replace(add.s(1, 2))
+
+
+@shared_task(name="reporting.probe_deadlock", atomic=True)  # type: ignore[call-overload]
+def give_way(journal: str) -> int:
+    """As if the database had chose it to give way, the first time."""
+    runs = note(journal, "run")
+    Group.objects.create(name="deadlock")
+    if runs == 1:
+        with connection.cursor() as cursor:
+            cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$")
+    return runs
+
+
+@shared_task(name="reporting.probe_declare", bind=True)
+def declare_itself(self: Any, state: str, error: str) -> None:
+    self.update_state(state=state, meta=ValueError(error) if state == "FAILURE" else error)
+    raise Ignore
+
+
+@shared_task(name="reporting.probe_shout_at", bind=True)
+def shout_at(self: Any, task_id: str) -> None:
+    self.update_state(task_id=task_id, state="PROGRESS", meta={"done": 2})
+
+
+@shared_task(name="reporting.probe_fail_silently", ignore_result=True)
+def fail_silently() -> None:
+    raise PermanentError("nobody wants to know")
+
+
+@shared_task(name="reporting.probe_become", bind=True)
+def become(self: Any, links: list[Any]) -> None:
+    """Is replaced by a chain of these signatures."""
+    raise self.replace(chain(*(signature(link) for link in links)))
+
+
+@shared_task(name="reporting.probe_at_commit", atomic=True)  # type: ignore[call-overload]
+def break_at_commit() -> None:
+    """A membership of nobody, which the database finds out when it commits."""
+    Group.user_set.through.objects.create(group=Group.objects.create(name="empty"), user_id=-1)
+
+
+class Headstrong(Task):
+    """Does without what its base does, in both places."""
+
+    abstract = True
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        if kwargs.get("refuse"):
+            raise Ignore
+
+
+@shared_task(name="reporting.probe_headstrong", base=Headstrong)
+def add_headstrong(first: int, second: int, *, refuse: bool = False) -> int:
+    return first + second
+
+
+class Unruly(Task):
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.run(*args, **kwargs)
+
+
+@shared_task(name="reporting.probe_unruly", base=Unruly)
+def add_unruly(first: int, second: int) -> int:
+    return first + second

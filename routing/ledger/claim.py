@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from routing.domains import Domain
 from routing.ledger import database
 from routing.ledger.enqueue import OUTCOMES, REPLACED
 
@@ -22,11 +23,17 @@ class Refusal(Enum):
     OWNED = "a living worker runs it"
     EXPIRED = "it came too late"
     STARTED_ONCE = "it may not start twice, and its first run ended with its worker"
+    POISON = "it keeps ending with the process that runs it"
     UNKNOWN = "neither ledger nor results know it"
 
 
-def claim(task_id: str, *, epoch: int, owner: int, pid: int, durable: bool = False) -> Claim | Refusal:
+def claim(
+    task_id: str, *, epoch: int, owner: int, pid: int, run_limit: int = Domain.run_limit, durable: bool = False
+) -> Claim | Refusal:
     """Make the message this worker's, if its epoch is the current one and nobody living runs it.
+
+    Safe to call again by a process that is not at work on the task: what this very process owns was claimed by a
+    statement whose answer was lost, and its body has not begun.
 
     Commits asynchronously unless ``durable``: a database that loses the claim in a crash lets the settlement of an
     unowned row through, and the broker still holds the message for this worker. A task that may start only once
@@ -34,24 +41,27 @@ def claim(task_id: str, *, epoch: int, owner: int, pid: int, durable: bool = Fal
     """
     relaxed = ", set_config('synchronous_commit', 'off', true)" if database.on_postgresql() and not durable else ""
     now = database.now_sql()
+    mine = "(owner = %s AND pid = %s)"
     claimed = database.rows(
         f"""
         UPDATE routing_message
-        SET owner = %s, pid = %s, started_at = {now}, runs = runs + 1, state = 'STARTED', progress = NULL
+        SET owner = %s, pid = %s, started_at = {now}, state = 'STARTED', progress = NULL,
+            runs = CASE WHEN {mine} THEN runs ELSE runs + 1 END
         WHERE id = %s AND epoch = %s AND state <> '{REPLACED}'
-            AND (owner IS NULL OR NOT EXISTS (
-                SELECT 1 FROM routing_process AS process WHERE process.id = owner AND process.dead_at IS NULL
+            AND ({mine} OR (
+                (owner IS NULL OR NOT EXISTS (
+                    SELECT 1 FROM routing_process AS process WHERE process.id = owner AND process.dead_at IS NULL
+                )) AND runs < CASE WHEN at_most_once THEN 1 ELSE %s END
+                AND (expires_at IS NULL OR expires_at > {now})
             ))
-            AND (expires_at IS NULL OR expires_at > {now})
-            AND (runs = 0 OR NOT at_most_once)
             AND NOT EXISTS (
                 SELECT 1 FROM django_celery_results_taskresult WHERE task_id = %s AND status IN {OUTCOMES}
             )
         RETURNING runs{relaxed}
         """,
-        [owner, pid, task_id, epoch, task_id],
+        [owner, pid, owner, pid, task_id, epoch, owner, pid, run_limit, task_id],
     )
-    return Claim(claimed[0]["runs"]) if claimed else _refusal(task_id, epoch)
+    return Claim(claimed[0]["runs"]) if claimed else _refusal(task_id, epoch, run_limit)
 
 
 def drop_doubled(task_id: str) -> bool:
@@ -72,10 +82,10 @@ def drop_doubled(task_id: str) -> bool:
     return bool(doubled)
 
 
-def _refusal(task_id: str, epoch: int) -> Refusal:
+def _refusal(task_id: str, epoch: int, run_limit: int) -> Refusal:
     found = database.rows(
         f"""
-        SELECT epoch, at_most_once AND runs > 0 AS started_once,
+        SELECT epoch, runs, at_most_once AND runs > 0 AS started_once,
             owner IS NOT NULL AND EXISTS (
                 SELECT 1 FROM routing_process AS process WHERE process.id = owner AND process.dead_at IS NULL
             ) AS is_owned,
@@ -96,8 +106,10 @@ def _refusal(task_id: str, epoch: int) -> Refusal:
         return Refusal.OWNED
     if row["has_expired"]:
         return Refusal.EXPIRED
+    if row["started_once"]:
+        return Refusal.STARTED_ONCE
     # Else its owner was declared dead between the two looks, and a relay is about to give it a new epoch.
-    return Refusal.STARTED_ONCE if row["started_once"] else Refusal.STALE
+    return Refusal.POISON if row["runs"] >= run_limit else Refusal.STALE
 
 
 def _has_outcome(task_id: str) -> bool:

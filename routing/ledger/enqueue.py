@@ -44,7 +44,8 @@ def enqueue(envelopes: Sequence[Envelope]) -> set[str]:
     """Insert messages, publications and the tally. Returns the ids that were new. Safe to call again.
 
     An id that is in flight, or whose outcome is recorded, is left alone. An outcome that is just being recorded escapes
-    this look; the claim looks again. An id whose task was replaced by a chain gets the task that ends the chain.
+    this look; the claim looks again. An id whose task was replaced by a chain gets the task that ends the chain,
+    and stays in the books of its domain.
     """
     new: set[str] = set()
     for start in range(0, len(envelopes), BATCH):
@@ -85,7 +86,7 @@ def postgresql_inserts(condition: str) -> str:
     )
     ORDER BY position
     ON CONFLICT (id) DO UPDATE SET
-        task = excluded.task, domain = excluded.domain, queue = excluded.queue, headers = excluded.headers,
+        task = excluded.task, queue = excluded.queue, headers = excluded.headers,
         properties = excluded.properties, body = excluded.body, state = 'PENDING', attempt = excluded.attempt,
         runs = 0, at_most_once = excluded.at_most_once, due_at = excluded.due_at, expires_at = excluded.expires_at,
         epoch = routing_message.epoch + 1
@@ -154,7 +155,7 @@ def _insert_on_sqlite(envelope: Envelope) -> list[database.Row]:
             SELECT 1 FROM django_celery_results_taskresult WHERE task_id = %s AND status IN {OUTCOMES}
         )
         ON CONFLICT (id) DO UPDATE SET
-            task = excluded.task, domain = excluded.domain, queue = excluded.queue, headers = excluded.headers,
+            task = excluded.task, queue = excluded.queue, headers = excluded.headers,
             properties = excluded.properties, body = excluded.body, state = 'PENDING', attempt = excluded.attempt,
             runs = 0, at_most_once = excluded.at_most_once, due_at = excluded.due_at,
             expires_at = excluded.expires_at, epoch = epoch + 1

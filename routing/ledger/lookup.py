@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from routing.ledger import database
+from routing.ledger.enqueue import REPLACED
 from routing.ledger.tables import Message
 
 
@@ -19,8 +20,11 @@ def in_flight(task_id: str) -> Message | None:
 
 
 def report(task_id: str, *, state: str, progress: str | None, owner: int | None = None) -> bool:
-    """Show a running task's progress. False if it is not in flight, or not this owner's."""
-    running = messages().filter(pk=task_id)
+    """Show a running task's progress. False if it is not in flight, or not this owner's.
+
+    What waits for the end of the chain that replaced it goes on waiting.
+    """
+    running = messages().filter(pk=task_id).exclude(state=REPLACED)
     if owner is not None:
         running = running.filter(owner=owner)
     return bool(running.update(state=state, progress=progress))

@@ -159,11 +159,7 @@ def _settle(message: Message) -> bool:
         error = f"Its worker died each of the {message.runs} times it ran: it is not run again."
     try:
         backend: Any = current_app.backend
-        return bool(
-            backend.settle_unrun(
-                message, status=states.FAILURE, reason=reason.value, error=error, dead_letter=reason.value
-            )
-        )
+        return bool(backend.settle_unrun(message, status=states.FAILURE, reason=reason.value, error=error))
     except (DatabaseError, InterfaceError):
         raise
     except Exception:

@@ -17,13 +17,7 @@ def retry(fence: Fence, envelope: Envelope, *, error: str) -> bool:
 
 def replace(fence: Fence, envelope: Envelope) -> bool:
     """Put another task in its place, under its id. False if the row is no longer ours."""
-    condition, values = fence.sql()
-    lock = "FOR UPDATE" if database.on_postgresql() else ""
-    with database.atomic():
-        found = database.rows(f"SELECT domain FROM routing_message WHERE {condition} {lock}", values)
-        for row in found:
-            _move_books(row["domain"], envelope.domain)
-        return bool(found) and _again(fence, envelope, state=states.PENDING, error=None)
+    return _again(fence, envelope, state=states.PENDING, error=None)
 
 
 def set_aside(fence: Fence) -> bool:
@@ -37,26 +31,30 @@ def set_aside(fence: Fence) -> bool:
     )
 
 
-def release(fence: Fence, *, error: str, delay: float = 0.0) -> bool:
-    """Let go of a task whose run ended without an outcome, so that it runs again. Its runs count on."""
+def release(fence: Fence, *, error: str, delay: float = 0.0, counted: bool = True) -> bool:
+    """Let go of a task whose run ended without an outcome, so that it runs again.
+
+    Its runs count on, unless told that this one does not: its body has not begun, or all it did is undone.
+    """
     condition, values = fence.sql()
     return _publish_anew(
         f"""
         UPDATE routing_message
         SET owner = NULL, pid = NULL, epoch = epoch + 1, error = %s, due_at = {database.later_sql()},
+            runs = CASE WHEN owner IS NULL OR %s THEN runs ELSE runs - 1 END,
             state = CASE WHEN attempt > 1 THEN 'RETRY' ELSE 'PENDING' END
         WHERE {condition} RETURNING id, epoch, queue, due_at
         """,
-        [error, delay, *values],
+        [error, delay, counted, *values],
     )
 
 
 def _again(fence: Fence, envelope: Envelope, *, state: str, error: str | None) -> bool:
+    """Wherever it goes now, it stays in the books of the domain that accepted it."""
     condition, values = fence.sql()
     at = envelope.due if isinstance(envelope.due, datetime) else None
     changes = {
         "task": envelope.task,
-        "domain": envelope.domain,
         "queue": envelope.queue,
         "headers": envelope.headers,
         "properties": envelope.properties,
@@ -75,16 +73,6 @@ def _again(fence: Fence, envelope: Envelope, *, state: str, error: str | None) -
         """,
         [*changes.values(), database.parameter(at) if at else envelope.due or 0, *values],
     )
-
-
-def _move_books(old: str, new: str) -> None:
-    """A task of another domain is accepted there, and no longer here."""
-    if old != new:
-        for domain, accepted in ((old, -1), (new, 1)):
-            database.execute(
-                "INSERT INTO routing_tally (domain, accepted, finished, pruned) VALUES (%s, %s, 0, 0)",
-                [domain, accepted],
-            )
 
 
 def _publish_anew(update: str, values: list[Any]) -> bool:

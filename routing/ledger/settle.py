@@ -1,7 +1,8 @@
 """Settle: the outcome, from the deleted message row, in one transaction with all that hangs on it."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from routing import faults
@@ -50,7 +51,10 @@ class Fence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What is recorded, all of it storable text. ``dead_letter`` names the reason for one, if there shall be one."""
+    """What is recorded, all of it storable text. ``dead_letter`` names the reason for one, if there shall be one.
+
+    ``meta`` is a JSON object; what the message's row knows, such as its domain and queue, is added to it.
+    """
 
     status: str
     result: str | None
@@ -98,9 +102,16 @@ _UPSERT = f"""
         date_started = excluded.date_started, date_done = excluded.date_done
     WHERE django_celery_results_taskresult.status NOT IN {OUTCOMES}
 """
+_META_COLUMNS = ("domain", "queue", "attempt", "runs", "root_id", "parent_id")
+"""The row's own, so that the books name the domain that accepted the task, whoever settles it."""
+_META = (
+    "concat('{', "
+    + ", ".join(f"""'"{name}": ', coalesce(to_json({name})::text, 'null'), ', '""" for name in _META_COLUMNS)
+    + ", substr(%s::text, 2))"
+)
 _STORED = f"""stored AS (
     INSERT INTO django_celery_results_taskresult ({RESULT_COLUMNS})
-    SELECT id, task, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, created_at, started_at, clock_timestamp() FROM gone
+    SELECT id, task, %s, %s, %s, {_META}, %s, %s, %s, %s, %s, %s, created_at, started_at, clock_timestamp() FROM gone
     {_UPSERT} RETURNING 1
 )"""
 # An outcome that was there already stays; this second one of the same id is counted as gone.
@@ -152,6 +163,8 @@ def _on_sqlite(fence: Fence, outcome: Outcome, continuation: Sequence[Envelope])
 
 def _record_on_sqlite(gone: database.Row, outcome: Outcome) -> None:
     now = database.now_sql()
+    known = json.dumps({name: gone[name] for name in _META_COLUMNS})
+    outcome = replace(outcome, meta=f"{known[:-1]}, {outcome.meta[1:]}")
     stored = database.execute(
         f"INSERT INTO django_celery_results_taskresult ({RESULT_COLUMNS}) "
         f"VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {now}) {_UPSERT}",

@@ -2,32 +2,37 @@
 
 import json
 import os
+import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from celery import states
-from celery.exceptions import Ignore, Reject
+from celery import signals, states
+from celery.exceptions import Ignore
 from celery.utils.log import get_task_logger
-from django.db import InterfaceError, OperationalError
 from kombu.serialization import dumps
 
 from routing import faults
 from routing.broker.sending import EPOCH_HEADER
-from routing.domains import registry
-from routing.ledger import adoption, claim, lookup
+from routing.domains import Domain, registry
+from routing.ledger import adoption, claim, lookup, reschedule, wake
 from routing.ledger.claim import Claim, Refusal
 from routing.ledger.enqueue import Envelope
 from routing.ledger.patience import until_reachable
 from routing.ledger.settle import Fence
-from routing.worker import incarnation
-from routing.worker.running import Run
+from routing.worker import hands, incarnation
+from routing.worker.running import Run, storable
 
 if TYPE_CHECKING:
     from routing.worker.task import Task
 
 logger = get_task_logger(__name__)
 
-CLAIM_WITHIN = 60.0
-"""Seconds that a claim waits for a database that is away, if the task's own limits leave it so many."""
+UNCLAIMED_PAUSE = timedelta(seconds=30)
+CRASHED = "Its worker died while it ran, and it may not start twice (acks_late=False). What it did is not known."
+POISON = (
+    "{task} was started {runs} times and each time its process died before it finished, so it is set aside. "
+    "Look for what kills it (memory, a native library, a signal) in the pool's log."
+)
 _HEADERS = (
     *("lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries", "timelimit", "root_id"),
     *("parent_id", "argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting", "stamped_headers"),
@@ -35,50 +40,62 @@ _HEADERS = (
 )
 
 
-class Poison(Exception):
-    """A task that keeps killing the worker that runs it."""
+class _Local(threading.local):
+    """What this thread was given last."""
+
+    task_id: str | None = None
+    run: Run | None = None
 
 
-class Crashed(Exception):
-    """A task that may start only once, and whose worker died."""
+_local = _Local()
 
 
 def admit(task: "Task") -> Run:
     """Claim the message of the task's request, and return its run. Raises Ignore where it is not to be run.
 
-    Where the database stays away, the message goes back to the broker (Reject): the task has not begun, so it cannot
-    have failed.
+    It waits for a database that is away, as long as that takes: the task has not begun, so it cannot have failed.
     """
     request: Any = task.request
+    if not hands.begin(request.id):
+        logger.info("%s[%s] is not run: this process is running it", task.name, request.id)
+        raise Ignore
+    _local.task_id, _local.run = request.id, None
     try:
-        run = until_reachable(lambda: _claim(task), seconds=_patience(task))
-    except (Ignore, Reject):
+        run = until_reachable(lambda: _claim(task))
+    except Ignore:
         raise
-    except (OperationalError, InterfaceError) as error:
-        raise Reject(f"the database cannot be reached: {error}", requeue=True) from error
     except Exception as error:
         # Celery would record a failure of a task that has not begun.
-        logger.exception("%s[%s] cannot be claimed", task.name, task.request.id)
-        raise Reject(f"it cannot be claimed: {error!r}", requeue=True) from error
+        logger.exception("%s[%s] cannot be claimed", task.name, request.id)
+        _give_back(request, error)
+        raise Ignore from error
     faults.point("claim.committed")
-    request.ledger_run = run
-    domain = task.domain()
-    if domain and run.runs > domain.run_limit:
-        _set_aside(task, run, run.runs - 1)
+    _local.run = request.ledger_run = run
     return run
+
+
+def dismiss(task_id: str, task: "Task", retval: Any, state: str | None, **_: Any) -> None:
+    """The tracer is done with the task: whatever happened, its run does not stay open."""
+    if _local.task_id != task_id:
+        return
+    run, _local.task_id, _local.run = _local.run, None, None
+    try:
+        if run is not None and not run.closed:
+            run.conclude(task, state, retval)
+    finally:
+        hands.end(task_id)
+
+
+signals.task_postrun.connect(dismiss, weak=False, dispatch_uid="routing.worker.admission")
 
 
 def _claim(task: "Task") -> Run:
     request: Any = task.request
-    owner, pid = incarnation.owner(), os.getpid()
-    epoch = getattr(request, EPOCH_HEADER, None)
-    if epoch is None:
-        # Published by a program that knows nothing of the ledger.
-        epoch = adoption.EPOCH
-        adoption.adopt(_envelope(request))
-    answer = claim.claim(request.id, epoch=epoch, owner=owner, pid=pid, durable=task.at_most_once)
+    owner, pid, epoch = incarnation.owner(), os.getpid(), known_epoch(request)
+    run_limit = (task.domain() or Domain).run_limit
+    answer = claim.claim(request.id, epoch=epoch, owner=owner, pid=pid, run_limit=run_limit, durable=task.at_most_once)
     if isinstance(answer, Claim):
-        return Run(Fence(task_id=request.id, epoch=epoch, owner=owner, pid=pid), runs=answer.runs)
+        return Run(Fence(task_id=request.id, epoch=epoch, owner=owner, pid=pid))
     logger.info("%s[%s] is not run: %s", task.name, request.id, answer.value)
     _refuse(task, answer)
     raise Ignore
@@ -91,33 +108,32 @@ def _refuse(task: "Task", refusal: Refusal) -> None:
         claim.drop_doubled(request.id)
     elif refusal is Refusal.UNKNOWN:
         adoption.keep_unknown(_envelope(request))
-    elif refusal in (Refusal.EXPIRED, Refusal.STARTED_ONCE) and (message := lookup.in_flight(request.id)):
+    elif message := lookup.in_flight(request.id):
         if refusal is Refusal.EXPIRED:
-            outcome = {"status": states.REVOKED, "reason": "expired", "error": "expired"}
-        else:
-            outcome = {"status": states.FAILURE, "reason": "crashed", "error": CRASHED, "dead_letter": "crashed"}
-        backend.settle_unrun(message, **outcome)
+            backend.settle_unrun(message, status=states.REVOKED, reason="expired", error="expired")
+        elif refusal is Refusal.STARTED_ONCE:
+            backend.settle_unrun(message, status=states.FAILURE, reason="crashed", error=CRASHED)
+        elif refusal is Refusal.POISON:
+            error = POISON.format(task=task.name, runs=message.runs)
+            logger.error("%s[%s]: %s", task.name, request.id, error)
+            backend.settle_unrun(message, status=states.FAILURE, reason="poison", error=error)
 
 
-CRASHED = "Its worker died while it ran, and it may not start twice (acks_late=False). What it did is not known."
+def _give_back(request: Any, error: Exception) -> None:
+    """Whether its claim was committed or not, this body has not begun."""
+    epoch = until_reachable(lambda: known_epoch(request))
+    fence = Fence(task_id=request.id, epoch=epoch, owner=incarnation.owner(), pid=os.getpid())
+    reason, pause = storable(f"It could not be claimed: {error!r}"), UNCLAIMED_PAUSE.total_seconds()
+    until_reachable(lambda: reschedule.release(fence, error=reason, delay=pause, counted=False))
+    wake.wake()
 
 
-def _set_aside(task: "Task", run: Run, runs: int) -> None:
-    poison = Poison(
-        f"{task.name} was started {runs} times and each time its worker died before it finished, so it is set aside. "
-        "Look for what kills it (memory, a native library, a signal) in the pool's log."
-    )
-    logger.error("%s[%s]: %s", task.name, run.task_id, poison)
-    run.dead_letter = run.reason = "poison"
-    run.runs = runs
-    task.backend.mark_as_failure(run.task_id, poison, request=task.request)
-    raise Ignore
-
-
-def _patience(task: "Task") -> float:
-    hard, soft = task.request.timelimit or (None, None)
-    limits = filter(None, (hard, soft, task.time_limit, task.soft_time_limit))
-    return float(min([CLAIM_WITHIN, *(limit / 2 for limit in limits)]))
+def known_epoch(request: Any) -> int:
+    """The message's, which the ledger knows; one that a program published by itself is adopted."""
+    epoch: int | None = getattr(request, EPOCH_HEADER, None)
+    if epoch is None:
+        adoption.adopt(_envelope(request))
+    return adoption.EPOCH if epoch is None else epoch
 
 
 def _envelope(request: Any) -> Envelope:

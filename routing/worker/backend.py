@@ -2,18 +2,20 @@
 
 import json
 import time
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from celery import states
 from celery.app.task import Context, get_actual_ignore_result  # type: ignore[attr-defined]
 from celery.exceptions import TaskRevokedError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
+from celery.utils.log import get_task_logger
 from django_celery_results.backends.database import DatabaseBackend
 from django_celery_results.models import TaskResult
 
 from routing.broker.sending import is_uncommitted
-from routing.domains import registry
 from routing.ledger import continuation, database, lookup, tally
 from routing.ledger.completion import write
 from routing.ledger.continuation import Continuation, Counter, Part, StoredResult
@@ -25,7 +27,11 @@ from routing.refusals import NotCommitted
 from routing.worker.chords import finish_chord
 from routing.worker.running import Run, run_of, storable
 
-FAILURES = (states.FAILURE, states.REVOKED)
+logger = get_task_logger(__name__)
+
+NO_CHILDREN = '{"children": []}'
+LONGEST_STATE = 50
+UNRECORDABLE = "The database refused to record what became of this task; the worker's log has all of it."
 
 
 class ResultBackend(DatabaseBackend):
@@ -34,9 +40,14 @@ class ResultBackend(DatabaseBackend):
     def mark_as_done(
         self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = states.SUCCESS
     ) -> None:
+        """Nothing where the run has settled; else its task's own ``__call__`` went another way."""
         run = run_of(request)
-        if run is None or not run.closed:
+        if run is None:
             super().mark_as_done(task_id, result, request, store_result, state)
+        elif not run.closed:
+            with continuation.apart() as sent:
+                self.on_chord_part_return(request, state, result)
+            run.complete(self.outcome(request, state, result), sent)
 
     def mark_as_failure(
         self,
@@ -49,15 +60,18 @@ class ResultBackend(DatabaseBackend):
         state: str = states.FAILURE,
     ) -> None:
         """Settle, with chord part, failed chain and errbacks; fenced by the request's run, and once for each."""
-        options = {"store_result": store_result, "call_errbacks": call_errbacks, "state": state}
         run = run_of(request)
         if run is None:
-            super().mark_as_failure(task_id, exc, traceback, request, **options)
-        elif not run.closed:
-            # Errbacks of the newer kind run here and now, so they come before the transaction, which may be repeated.
-            with continuation.apart() as sent:
+            if not self._is_the_ledgers(task_id):
+                options = {"store_result": store_result, "call_errbacks": call_errbacks, "state": state}
                 super().mark_as_failure(task_id, exc, traceback, request, **options)
-            run.complete(self.outcome(request, state, exc, traceback, dead_letter=run.dead_letter), sent)
+        elif not run.closed:
+            with continuation.apart() as sent:
+                self.stop(request, state, exc, traceback)
+                if call_errbacks and request.errbacks:
+                    # Those of the newer kind run here and now: before the transaction, which may be repeated.
+                    self._call_task_errbacks(request, exc, traceback)
+            self._settle(run, self.outcome(request, state, exc, traceback, dead_letter=run.dead_letter), sent)
 
     def mark_as_revoked(
         self,
@@ -72,27 +86,79 @@ class ResultBackend(DatabaseBackend):
             super().mark_as_revoked(task_id, reason, request, store_result, state)
         elif not run.closed:
             with continuation.apart() as sent:
-                super().mark_as_revoked(task_id, reason, request, store_result, state)
-            run.complete(self.outcome(request, state, TaskRevokedError(reason), reason=reason), sent)
+                self.stop(request, state, TaskRevokedError(reason))
+            self._settle(run, self.outcome(request, state, TaskRevokedError(reason), reason=reason), sent)
 
     def mark_as_retry(self, task_id: str, exc: Any, traceback: Any = None, request: Any = None, **options: Any) -> None:
         """Nothing: the run has rescheduled the task, whether it wants a result or not."""
 
-    def settle_unrun(
-        self, message: Message, *, status: str, reason: str, error: str, dead_letter: str | None = None
-    ) -> bool:
-        """Settle a task that will not run, with what hangs on it. False if its row has changed since it was read."""
+    def settle_unrun(self, message: Message, *, status: str, reason: str, error: str) -> bool:
+        """Settle a task that will not run, with what hangs on it. False if its row has changed since it was read.
+
+        ``reason`` is that of the dead letter, where it is FAILURE.
+        """
         request = request_of(message)
-        run = request.ledger_run = Run(
-            Fence(task_id=message.id, epoch=message.epoch, owner=message.owner), runs=message.runs
-        )
+        run = request.ledger_run = Run(Fence(task_id=message.id, epoch=message.epoch, owner=message.owner))
         run.reason = reason
         if status == states.REVOKED:
             self.mark_as_revoked(message.id, reason, request=request)
         else:
-            run.dead_letter = dead_letter or "failed"
-            self.mark_as_failure(message.id, NotRun(error), request=request)
+            run.dead_letter = reason
+            self.mark_as_failure(message.id, NOT_RUN.get(reason, NotRun)(error), request=request)
         return run.won
+
+    def stop(self, request: Any, state: str, result: Any, traceback: Any = None) -> None:
+        """Collect what hangs on a task after which its chain does not go on: parts of chords, and the later links.
+
+        Those come to the same state, so that nobody waits for them; a chord among them, to its body.
+        """
+        self.on_chord_part_return(request, state, result)
+        if state == states.SUCCESS:
+            # A body that declares its success and then asks to be ignored.
+            state, result = states.IGNORED, None
+        links = deque(request.chain or ())
+        while links:
+            link = links.popleft()
+            options = link.get("options") or {}
+            link_id = options.get("task_id")
+            if link_id:
+                self._store_aside(link_id, result, state, traceback, Context(task=link.get("task")))
+            if link_id and "chord" in options:
+                member = Context(id=link_id, group=options.get("group_id"), chord=options["chord"])
+                self.on_chord_part_return(member, state, result)
+            if link.get("subtask_type") == "chord" and (body := link.get("kwargs", {}).get("body")):
+                links.append(body)
+
+    def _settle(self, run: Run, outcome: Outcome, sent: Continuation) -> None:
+        try:
+            run.complete(outcome, sent)
+        except Exception:
+            # Not a database that is away: it refuses what there is to record, or what follows cannot be sent. Celery
+            # would swallow this error, and ack. So the outcome in plain words, with the parts that others wait for.
+            logger.exception("%s: its outcome %s cannot be recorded as it is", run.task_id, outcome.status)
+            bare = replace(outcome, result="null", args="[]", kwargs="{}", traceback=None, error=UNRECORDABLE)
+            run.complete(bare, Continuation(results=sent.results, parts=sent.parts))
+
+    def _is_the_ledgers(self, task_id: str) -> bool:
+        """Whether its message, or its outcome, is in the ledger's hands. What was replaced waits for just this."""
+        message = lookup.in_flight(task_id)
+        if message is not None:
+            return message.state != REPLACED
+        recorded = TaskResult.objects.using(database.using()).filter(task_id=task_id, status__in=OUTCOMES)
+        return bool(recorded.exists())
+
+    def _call_task_errbacks(self, request: Any, exc: Any, traceback: Any) -> None:
+        """One errback that cannot be sent keeps neither the others nor the failure itself from being recorded."""
+        errbacks = list(request.errbacks)
+        try:
+            for errback in errbacks:
+                request.errbacks = [errback]
+                try:
+                    super()._call_task_errbacks(request, exc, traceback)
+                except Exception:
+                    logger.exception("%s failed, and this errback cannot be sent: %s", request.id, errback)
+        finally:
+            request.errbacks = errbacks
 
     def outcome(
         self,
@@ -115,7 +181,7 @@ class ResultBackend(DatabaseBackend):
             status=status,
             result=None if wants_none and not is_error else self._encoded(result, status),
             traceback=storable(str(traceback)) if traceback else None,
-            meta=json.dumps(self._meta(request, reason or (run.reason if run else None))),
+            meta=self._meta(request, reason or (run.reason if run else None)),
             args=args,
             kwargs=kwargs,
             # As wide as the columns: PostgreSQL would refuse the whole outcome over a long host name.
@@ -139,6 +205,7 @@ class ResultBackend(DatabaseBackend):
         run = run_of(request)
         is_own = run is not None and run.task_id == task_id
         if state not in OUTCOMES:
+            _require_state(state)
             owner = run.fence.owner if run is not None and is_own else None
             lookup.report(task_id, state=state, progress=self._encoded(result, state), owner=owner)
         elif run is not None and is_own:
@@ -149,21 +216,18 @@ class ResultBackend(DatabaseBackend):
 
     def _store_aside(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> None:
         name = getattr(request, "task", None)
-        stored = StoredResult(task_id, name, self._outcome_of_id(task_id, result, state, traceback))
+        stored = StoredResult(task_id, name, self._outcome_of_id(result, state, traceback))
         if (current := continuation.collecting()) is not None:
             current.results.append(stored)
         else:
             self._write(Continuation(results=[stored]))
 
-    def _outcome_of_id(self, task_id: str, result: Any, state: str, traceback: Any) -> Outcome:
-        # A task that was replaced by a chain has kept its row, for the end of the chain; here is the end.
-        message = lookup.in_flight(task_id)
-        known = _meta_of(message) if message and message.state == REPLACED else {}
+    def _outcome_of_id(self, result: Any, state: str, traceback: Any) -> Outcome:
         return Outcome(
             status=state,
             result=self._encoded(result, state),
             traceback=storable(str(traceback)) if traceback else None,
-            meta=json.dumps({**known, "children": []}),
+            meta=NO_CHILDREN,
             args="[]",
             kwargs="{}",
             worker=None,
@@ -175,20 +239,11 @@ class ResultBackend(DatabaseBackend):
         _, _, encoded = self.encode_content(self.encode_result(result, state))
         return str(encoded)
 
-    def _meta(self, request: Any, reason: str | None) -> dict[str, Any]:
-        delivery, run = request.delivery_info or {}, run_of(request)
-        queue = delivery.get("routing_key") or ""
-        domain = registry().of_queue(queue)
-        meta = {
-            "domain": delivery.get("domain") or (domain.name if domain else queue),
-            "queue": queue,
-            "attempt": (request.retries or 0) + 1,
-            "runs": run.runs if run else 0,
-            "root_id": request.root_id,
-            "parent_id": request.parent_id,
-            "children": self.current_task_children(request) or [],
-        }
-        return {**meta, "reason": reason} if reason else meta
+    def _meta(self, request: Any, reason: str | None) -> str:
+        children = self.current_task_children(request)
+        if not children and not reason:
+            return NO_CHILDREN
+        return json.dumps({"children": children or []} | ({"reason": reason} if reason else {}))
 
     # --- Chords -----------------------------------------------------------------------------------------------------
 
@@ -200,7 +255,7 @@ class ResultBackend(DatabaseBackend):
         continuation.announce(Counter(header.id, count, json.dumps(tuples)))
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, **_: Any) -> None:
-        if not request.group or not request.id:
+        if not request.chord or not request.group or not request.id:
             return
         part = Part(request.id, request.group, request.chord)
         if (current := continuation.collecting()) is not None:
@@ -276,6 +331,25 @@ class NotRun(Exception):
     """Why a task that was in flight will not be run."""
 
 
+class Poison(NotRun):
+    """It keeps killing the process that runs it."""
+
+
+class Crashed(NotRun):
+    """It may start only once, and the process that ran it died."""
+
+
+NOT_RUN = {"poison": Poison, "crashed": Crashed}
+
+
+def _require_state(state: str) -> None:
+    if state == REPLACED or not 0 < len(state) <= LONGEST_STATE or "\0" in state:
+        raise ValueError(
+            f"update_state cannot show the state {state!r}: use a word of your own, such as PROGRESS, of at most "
+            f"{LONGEST_STATE} characters."
+        )
+
+
 def request_of(message: Message) -> Any:
     """A request as a worker would have it, from the row of a task that is in no worker's hands."""
     args, kwargs, embed = json.loads(message.body)
@@ -289,12 +363,7 @@ def request_of(message: Message) -> Any:
             "task": message.task,
             "retries": message.attempt - 1,
             "hostname": None,
-            "delivery_info": {"routing_key": message.queue, "domain": message.domain},
+            "delivery_info": {"routing_key": message.queue},
             "called_directly": False,
         }
     )
-
-
-def _meta_of(message: Message) -> dict[str, Any]:
-    names = ("domain", "queue", "attempt", "runs", "root_id", "parent_id")
-    return {name: getattr(message, name) for name in names}

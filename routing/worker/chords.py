@@ -7,10 +7,14 @@ from typing import Any
 from celery import current_app, states
 from celery.canvas import maybe_signature
 from celery.exceptions import ChordError
+from celery.utils.log import get_task_logger
+from django.db import DatabaseError, InterfaceError
 from django_celery_results.models import TaskResult
 
 from routing.ledger import continuation, database
 from routing.ledger.continuation import Continuation, Part
+
+logger = get_task_logger(__name__)
 
 FAILED = (states.FAILURE, states.REVOKED)
 
@@ -25,10 +29,29 @@ def finish_chord(part: Part, sub_tasks: str) -> Continuation:
     body: Any = maybe_signature(part.body, app=current_app)
     with continuation.apart() as sent:
         if error := next(_failures(tuples, rows), None):
-            current_app.backend.chord_error_from_stack(body, error)
+            _fail(body, error)
         else:
-            body.delay([_value(one, rows) for one in tuples])
+            _send(body, [_value(one, rows) for one in tuples])
     return sent
+
+
+def _fail(body: Any, error: ChordError) -> None:
+    try:
+        # Celery takes the traceback from what is being handled; the last member may well have succeeded.
+        raise error
+    except ChordError:
+        current_app.backend.chord_error_from_stack(body, error)
+
+
+def _send(body: Any, values: list[Any]) -> None:
+    try:
+        body.delay(values)
+    except (DatabaseError, InterfaceError):
+        raise
+    except Exception as error:
+        # The last member's own outcome must not hang on it.
+        logger.exception("The body of a chord cannot be sent: %s", body)
+        _fail(body, ChordError(f"The chord's body cannot be sent: {error!r}"))
 
 
 def leaves(tuples: list[Any]) -> Iterator[str]:

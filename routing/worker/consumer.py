@@ -114,7 +114,7 @@ class Consumer(CeleryConsumer):
             return
         error = f"No worker of its queue knows the task {name}. Deploy the code that has it, or correct its name."
         logger.error("%s[%s]: %s", name, task_id, error)
-        SETTLEMENTS.put(Job(task_id, lambda: give_back(task_id, epoch, error), then=message.ack))
+        SETTLEMENTS.put(Job(task_id, lambda: give_back(task_id, epoch, error), then=lambda _: message.ack()))
 
 
 def _without_alarm(record: logging.LogRecord) -> bool:

@@ -7,47 +7,53 @@ nobody; SQLite, OpenSSL and the resolver have such locks. So whatever thread tal
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 LONGEST_WAIT = 1.0
 """Seconds that a fork waits at most. Who takes longer is waiting for somebody else, and holds none of those locks."""
 
-_lock = threading.RLock()
+_turn = threading.Condition()
+_holders = 0
 _never_again = False
 
 
 @contextmanager
 def held_off() -> Iterator[None]:
-    """Keep forks waiting for a moment."""
-    with _lock:
+    """Keep forks waiting for a moment. Any number of threads at once: none waits for another's database."""
+    global _holders
+    with _turn:
+        _holders += 1
+    try:
         yield
+    finally:
+        with _turn:
+            _holders -= 1
+            _turn.notify_all()
 
 
 def hold_off_for_good() -> None:
     """For the thread that is about to replace this process: no child is forked any more."""
     global _never_again
     _never_again = True
-    _lock.acquire(timeout=LONGEST_WAIT)
+    if _turn.acquire(timeout=LONGEST_WAIT):
+        _turn.release()
 
 
 def _before() -> None:
-    _held.append(_lock.acquire(timeout=LONGEST_WAIT))
+    _turn.acquire()
+    _turn.wait_for(lambda: not _holders, LONGEST_WAIT)
     while _never_again:
-        time.sleep(LONGEST_WAIT)
+        _turn.wait(LONGEST_WAIT)
 
 
 def _after_in_parent() -> None:
-    if _held.pop():
-        _lock.release()
+    _turn.release()
 
 
 def _after_in_child() -> None:
-    global _lock
-    _held.clear()
-    _lock = threading.RLock()
+    global _turn, _holders
+    _turn, _holders = threading.Condition(), 0
 
 
-_held: list[bool] = []
 os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

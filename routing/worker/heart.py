@@ -19,6 +19,7 @@ from routing.ledger.patience import until_reachable
 from routing.ledger.tables import Process
 from routing.worker import forks, incarnation
 from routing.worker.embedded import EmbeddedRelay
+from routing.worker.strays import Strays
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Heart:
         self._is_failing = False
         self._started_at = time.monotonic()
         self._relay = EmbeddedRelay()
+        self._strays: Strays | None = None
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
         self._error: BaseException | None = None
 
@@ -73,6 +75,7 @@ class Heart:
         # A forked child has no such thread, and would close its connection. SQLite takes that for its own process's.
         self._kept = database.connection()
         incarnation.become(self._id)
+        self._strays = Strays(self._id)
         self._registered.set()
         # Workers that start together do not all embed a relay.
         pause = random.uniform(0.5, 2)  # noqa: S311
@@ -91,6 +94,8 @@ class Heart:
             with forks.held_off():
                 lives = processes.beat(self._id, consuming=consuming, trouble=trouble)
                 wants_relay = lives and not self._is_draining and self._relay.is_wanted()
+                if lives and self._strays is not None:
+                    self._strays.look()
         except (DatabaseError, InterfaceError) as error:
             self._tell_once(error)
         except Exception:

@@ -10,6 +10,6 @@ def owner() -> int:
     return _owner
 
 
-def become(process_id: int) -> None:
+def become(process_id: int | None) -> None:
     global _owner
     _owner = process_id

@@ -8,12 +8,14 @@ acked after that.
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]
 from celery.app.task import Context
-from celery.exceptions import TimeLimitExceeded, WorkerLostError
+from celery.exceptions import Reject, Terminated, TimeLimitExceeded, WorkerLostError
+from celery.signals import task_failure
 from celery.worker.request import Request as CeleryRequest
 from celery.worker.state import task_ready
 from django.db import connections
@@ -24,9 +26,10 @@ from routing.ledger import lookup, reschedule, wake
 from routing.ledger.adoption import EPOCH
 from routing.ledger.patience import until_reachable
 from routing.ledger.settle import Fence
-from routing.worker import incarnation
-from routing.worker.admission import CRASHED, Crashed
-from routing.worker.running import Run
+from routing.worker import forks, hands, incarnation
+from routing.worker.admission import CRASHED, known_epoch
+from routing.worker.backend import Crashed
+from routing.worker.running import Run, storable
 
 logger = logging.getLogger(__name__)
 
@@ -39,53 +42,97 @@ class Request(CeleryRequest):
         if soft:
             super().on_timeout(soft, timeout)
             return
-        logger.error("Hard time limit (%ss) exceeded for %s[%s]", timeout, self.name, self.id)
-        self._settle_aside(lambda: self._fail(TimeLimitExceeded(timeout)))
+        self._time_out(TimeLimitExceeded(timeout))
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
-        """With ``return_ok`` the child has settled already. Else it is gone: killed, lost, or told to leave."""
+        """With ``return_ok`` the child has settled already. Else it is gone, or could not tell what came of it."""
         exc = exc_info.exception
         exc = exc.exc if isinstance(exc, ExceptionWithTraceback) else exc
         if isinstance(exc, TimeLimitExceeded):
-            self._settle_aside(lambda: self._fail(exc))
+            self._time_out(exc)
         elif isinstance(exc, WorkerLostError | SystemExit | KeyboardInterrupt):
-            logger.error("%s[%s]: the process that ran it is gone: %s", self.name, self.id, exc)
-            self._settle_aside(self._release)
-        else:
+            step = self._step()
+            self._give_back(f"The process that ran it died: {exc}", step)
+        elif return_ok and isinstance(exc, MemoryError | Reject):
+            # A body's own, and recorded. Celery would end the whole worker over the one, and hand back the other.
+            task_ready(self)
+            self.acknowledge()
+        elif return_ok or isinstance(exc, Terminated):
             super().on_failure(exc_info, send_failed_event, return_ok)
+        else:
+            self._settle_aside(lambda: self._fail(exc))
+
+    def _time_out(self, exc: TimeLimitExceeded) -> None:
+        """Before the child is killed; it may be in the midst of recording how its body ended."""
+        step = self._step()
+        if step in (hands.Step.CLAIMING, hands.Step.ENDING):
+            # The limit is the body's. What took so long is the database.
+            self._give_back("It waited for the database beyond its time limit.", step)
+        else:
+            self._settle_aside(lambda: self._fail(exc))
+
+    def _give_back(self, error: str, step: hands.Step | None) -> None:
+        if not self._is_settling:
+            logger.warning("%s[%s] is given back: %s", self.name, self.id, error)
+        self._settle_aside(lambda: self._release(error, step))
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
         self.send_event("task-revoked", terminated=terminated, signum=signum, expired=expired)
         self._already_revoked = True
         self._settle_aside(lambda: self._revoke(reason))
 
-    def _settle_aside(self, settle: Callable[[], None]) -> None:
+    def _settle_aside(self, settle: Callable[[], Any]) -> None:
         """Once for each request, whatever Celery tells of it afterwards."""
         if self._is_settling:
             return
         self._is_settling = True
         task_ready(self)
-        SETTLEMENTS.put(Job(self.id, settle, then=self.acknowledge))
+        SETTLEMENTS.put(Job(self.id, settle, then=self._settled))
 
-    def _fail(self, exc: Exception) -> None:
-        self.task.backend.mark_as_failure(self.id, exc, request=self._fenced())
-        self.send_event("task-failed", exception=repr(exc), traceback="")
+    def _step(self) -> hands.Step | None:
+        """What its child is doing, or was when it ended."""
+        return hands.step_of(int(self.worker_pid or 0))
+
+    def _settled(self, event: Mapping[str, Any] | None) -> None:
+        self.acknowledge()
+        if event is not None:
+            self.send_event("task-failed", **event)
+
+    def _fail(self, exc: Exception) -> Mapping[str, Any] | None:
+        """The event that tells of it, unless it has come to another end."""
+        context = self._fenced()
+        logger.error("%s[%s] has failed: %s", self.name, self.id, exc)
+        self.task.backend.mark_as_failure(self.id, exc, request=context)
+        if not context.ledger_run.won:
+            return None
+        task_failure.send(
+            sender=self.task,
+            task_id=self.id,
+            exception=exc,
+            args=self.args,
+            kwargs=self.kwargs,
+            traceback=None,
+            einfo=None,
+        )
+        return {"exception": repr(exc), "traceback": ""}
 
     def _revoke(self, reason: str) -> None:
         self.task.backend.mark_as_revoked(self.id, reason, request=self._fenced())
 
-    def _release(self) -> None:
+    def _release(self, error: str, step: hands.Step | None) -> None:
         """Run it again, unless it has come to its outcome, or is in the hands of another child."""
+        context, had_begun = self._fenced(), step is not hands.Step.CLAIMING
+        run: Run = context.ledger_run
+        # A foreign message whose child died early may not be in the ledger yet, and its broker copy is about to go.
+        until_reachable(lambda: known_epoch(context))
         message = until_reachable(lambda: lookup.in_flight(self.id))
         if message is None:
             return
-        context = self._fenced()
-        run: Run = context.ledger_run
-        if message.at_most_once and message.runs:
+        if message.at_most_once and message.runs and had_begun:
             run.dead_letter = run.reason = "crashed"
             self.task.backend.mark_as_failure(self.id, Crashed(CRASHED), request=context)
             return
-        until_reachable(lambda: reschedule.release(run.fence, error="The process that ran it died."))
+        until_reachable(lambda: reschedule.release(run.fence, error=storable(error), counted=had_begun))
         wake.wake()
 
     def _fenced(self) -> Any:
@@ -102,45 +149,52 @@ class Request(CeleryRequest):
 class Job:
     """What is to be settled, and what the main thread is to do after that, such as the ack."""
 
-    def __init__(self, task_id: str, settle: Callable[[], Any], *, then: Callable[[], Any] | None = None) -> None:
+    def __init__(self, task_id: str, settle: Callable[[], Any], *, then: Callable[[Any], Any] | None = None) -> None:
+        """``then`` gets what ``settle`` returned, or None if that failed."""
         self.task_id = task_id
         self.then = then
         self._settle = settle
 
-    def run(self) -> None:
+    def run(self) -> Any:
         faults.point("main.settling")
-        self._settle()
+        answer = self._settle()
         faults.point("main.settled")
+        return answer
 
 
 class Settlements:
-    """A thread with a connection of its own, which is started with the first job: children are forked before."""
+    """A thread with a connection of its own, which is started with the first job."""
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self.pending: list[str] = []
+        """The tasks of the jobs that are not done yet."""
         self.call_soon: Callable[[Callable[[], Any]], Any] | None = None
         """Has the main thread do something: the consumer sets it. Acks are for the thread that has the channel."""
 
     def put(self, job: Job) -> None:
+        self.pending.append(job.task_id)
         self._jobs.put(job)
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._work, name="settlements", daemon=True)
             self._thread.start()
 
     def _work(self) -> None:
         while True:
-            job = self._jobs.get()
+            job, answer = self._jobs.get(), None
             try:
-                job.run()
-            except Exception:
-                # Not acked: the broker gives it again when this worker ends, and the ledger knows its owner.
+                with forks.held_off():
+                    answer = job.run()
+            except BaseException:
+                # Acked all the same, or a pool that may hold one message would stand still. The row is left without
+                # anybody at work on it, which routing/worker/strays.py finds.
                 logger.exception("Cannot settle %s", job.task_id)
-                continue
             finally:
                 connections.close_all()
+                self.pending.remove(job.task_id)
             if job.then is not None:
-                (self.call_soon or _now)(job.then)
+                (self.call_soon or _now)(partial(job.then, answer))
 
 
 def _now(call: Callable[[], Any]) -> None:

@@ -1,14 +1,16 @@
 """One run of a task in a worker, from its claim to the one statement that ends it."""
 
 import logging
+import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from billiard.common import terminate_handler_fired  # type: ignore[attr-defined]
 from celery import states
 from celery.canvas import group, signature
 from celery.exceptions import Ignore, Reject, Retry
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 
 from routing import faults
 from routing.errors import TransientError
@@ -18,6 +20,7 @@ from routing.ledger.continuation import Continuation, Part
 from routing.ledger.enqueue import Envelope
 from routing.ledger.patience import is_passing, until_reachable
 from routing.ledger.settle import Fence, Outcome
+from routing.worker import hands
 from routing.worker.chords import finish_chord
 
 if TYPE_CHECKING:
@@ -27,10 +30,17 @@ logger = logging.getLogger(__name__)
 
 REJECTED_PAUSE = timedelta(seconds=5)
 """A body that rejects its message with ``requeue=True`` gets it again after this, not at once and for ever."""
+ABANDONED_PAUSE = timedelta(seconds=30)
+LONGEST_SIDESTEP = 2.0
+"""Seconds that an atomic task waits at most before it runs again, so that two in each other's way do not meet anew."""
 
 
 class Superseded(Exception):
     """Somebody else decided over this task meanwhile; what its run did is discarded."""
+
+
+class Exited(Exception):
+    """A body that asked its process to end, by ``sys.exit()`` or the like: the task has failed, and no more."""
 
 
 class Run:
@@ -39,10 +49,9 @@ class Run:
     ``closed`` once its end is recorded, or found to be no longer ours to record.
     """
 
-    def __init__(self, fence: Fence, *, runs: int = 0) -> None:
+    def __init__(self, fence: Fence) -> None:
         self.fence = fence
         self.task_id = fence.task_id
-        self.runs = runs
         self.closed = False
         self.entered = False
         self.won = False
@@ -62,17 +71,21 @@ class Run:
         """Call the body and record what it came to, but a failure: that is the tracer's, through the backend."""
         self.entered = True
         try:
+            if hands.is_late():
+                self.release("Its time limit passed while it waited for the database.", counted=False)
+                raise Ignore
             value = self._atomically(task, body) if task.atomic else self._plainly(task, body)
         except Retry as error:
-            self._retry(error)
-            raise
-        except Ignore:
-            self._ignored(task)
+            self._retry(task, error)
             raise
         except Reject as rejected:
-            self._rejected(task, rejected)
+            self._reject(task, rejected)
+            raise Ignore from rejected
         except Superseded:
             raise Ignore from None
+        # Celery would send them after this, and a second time.
+        request: Any = task.request
+        request.callbacks = request.chain = request.chord = None
         faults.point("run.settled")
         return value
 
@@ -88,8 +101,30 @@ class Run:
             transaction.on_commit(wake.wake, using=database.using())
         return True
 
+    def conclude(self, task: "Task", state: str | None, retval: Any) -> None:
+        """The tracer is done with the task, and the run still open: its body was never called, or went another way."""
+        if terminate_handler_fired():
+            # Whoever ended this process knows why, and records it: a time limit, a revocation, the worker's end.
+            return
+        if state == states.IGNORED:
+            self._ignored(task)
+        elif isinstance(retval, Reject):
+            self._reject(task, retval)
+        else:
+            logger.error("%s: its run ended without an outcome; it runs again", self.task_id)
+            self.release("Its run ended without an outcome; the worker's log tells why.", delay=ABANDONED_PAUSE)
+
+    def release(self, error: str, *, delay: timedelta = timedelta(), counted: bool = True) -> None:
+        """Have it run again, without an outcome of this run."""
+        seconds = delay.total_seconds()
+        self._close(lambda: reschedule.release(self.fence, error=storable(error), delay=seconds, counted=counted))
+
     def _plainly(self, task: "Task", body: Callable[[], Any]) -> Any:
-        value = _called(task, body)
+        try:
+            value = _called(task, body)
+        except Ignore:
+            self._ignored(task)
+            raise
         self._end(task, value)
         return value
 
@@ -101,19 +136,30 @@ class Run:
         """
         try:
             with database.atomic():
-                value = _called(task, body)
-                self._end(task, value)
+                ignored = None
+                try:
+                    value = _called(task, body)
+                    self._end(task, value)
+                except Ignore as error:
+                    value, ignored = None, error
+                    self._ignored(task)
+                if not self.won:
+                    raise Superseded
                 faults.point("run.uncommitted")
-        except (OperationalError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError) as error:
             self.closed = False
             if not is_passing(error):
                 raise
             database.connection().close()
-            self._release(f"The database went away under it: {error}")
+            # All it did is undone, unless it did more than write to the database, and may do that only once.
+            sidestep = timedelta(seconds=random.uniform(0, LONGEST_SIDESTEP))  # noqa: S311
+            self.release(f"The database went away under it: {error}", delay=sidestep, counted=task.at_most_once)
             raise Ignore from error
         except BaseException:
             self.closed = False
             raise
+        if ignored is not None:
+            raise ignored
         return value
 
     def _end(self, task: "Task", value: Any) -> None:
@@ -125,31 +171,25 @@ class Run:
             _dispatch(task, value)
         if request.chord and request.group:
             sent.parts.append(Part(self.task_id, request.group, request.chord))
-        outcome = _backend(task).outcome(request, states.SUCCESS, value)
-        if not self.complete(outcome, sent) and task.atomic:
-            raise Superseded
-        # Celery would send them after this, and a second time.
-        request.callbacks = request.chain = request.chord = None
+        self.complete(_backend(task).outcome(request, states.SUCCESS, value), sent)
 
-    def _retry(self, error: Retry) -> None:
-        envelope = self.sent_again
-        if envelope is not None:
+    def _retry(self, task: "Task", error: Retry) -> None:
+        if self.sent_again is None:
+            # Raised by the body itself, or by another task that it called as a function: by its own policy, then.
+            when = {"eta" if isinstance(error.when, datetime) else "countdown": error.when}
+            task.retry(exc=error.exc, throw=False, **when)
+        if (envelope := self.sent_again) is not None:
             reason = f"{type(error.exc).__name__}: {error.exc}" if error.exc else str(error)
             self._close(lambda: reschedule.retry(self.fence, envelope, error=storable(reason)))
 
     def _ignored(self, task: "Task") -> None:
-        if self.closed:
-            return
         if self.replacement is not None:
             self._close(self._replace)
-        elif self.declared is not None:
-            state, result = self.declared
-            self.complete(_backend(task).outcome(task.request, state, result), Continuation())
-        else:
-            with continuation.apart() as sent:
-                if task.request.chord:
-                    _backend(task).on_chord_part_return(task.request, states.IGNORED, None)
-            self.complete(_backend(task).outcome(task.request, states.IGNORED, None), sent)
+            return
+        state, result = self.declared or (states.IGNORED, None)
+        with continuation.apart() as sent:
+            _backend(task).stop(task.request, state, result)
+        self.complete(_backend(task).outcome(task.request, state, result), sent)
 
     def _replace(self) -> bool:
         sent, envelope = self.replacement or Continuation(), self.sent_again
@@ -159,22 +199,19 @@ class Run:
                 write(sent, finish_chord=finish_chord)
         return won
 
-    def _rejected(self, task: "Task", rejected: Any) -> None:
+    def _reject(self, task: "Task", rejected: Any) -> None:
         """The message has done its part once claimed; what a rejection asks for is the ledger's to do."""
         if rejected.requeue:
-            self._release(f"Rejected by its body: {rejected.reason}", delay=REJECTED_PAUSE)
+            self.release(f"Rejected by its body: {rejected.reason}", delay=REJECTED_PAUSE)
         else:
             _backend(task).mark_as_failure(self.task_id, rejected, request=task.request)
-        raise Ignore from rejected
-
-    def _release(self, error: str, *, delay: timedelta = timedelta()) -> None:
-        self._close(lambda: reschedule.release(self.fence, error=storable(error), delay=delay.total_seconds()))
 
     def _close(self, change: Callable[[], bool]) -> None:
         faults.point("run.rescheduling")
-        if not until_reachable(change):
-            logger.warning("%s: another run decides over it; this one's wish is discarded", self.task_id)
+        self.won = until_reachable(change)
         self.closed = True
+        if not self.won:
+            logger.warning("%s: another run decides over it; this one's wish is discarded", self.task_id)
         faults.point("run.rescheduled")
         transaction.on_commit(wake.wake, using=database.using())
 
@@ -182,9 +219,18 @@ class Run:
 def _called(task: "Task", body: Callable[[], Any]) -> Any:
     """The body's value. A decorator's own ``autoretry_for`` comes on top of TransientError, not in its place."""
     try:
-        return body()
+        with hands.body():
+            return body()
     except TransientError as error:
         return task.retry(exc=error)
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if terminate_handler_fired():
+            # Not the body's doing: the process was told to end.
+            raise
+        # It would end a child, or confuse a thread, as a crash does.
+        raise Exited(f"{type(error).__name__}: {error}") from error
 
 
 def run_of(request: Any) -> Run | None:

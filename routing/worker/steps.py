@@ -8,6 +8,8 @@ from typing import Any
 
 from celery import Celery, bootsteps, signals
 
+from routing.worker import hands
+
 PR_SET_PDEATHSIG = 1
 
 _main = 0
@@ -16,7 +18,7 @@ _main = 0
 def install(app: Celery) -> None:
     """Give the workers of this application a heart, and tie their children to them."""
     app.steps["worker"].add(HeartStep)
-    signals.worker_process_init.connect(tie_to_main, weak=False, dispatch_uid="routing.worker.steps")
+    signals.worker_process_init.connect(begin_child, weak=False, dispatch_uid="routing.worker.steps")
 
 
 class HeartStep(bootsteps.StartStopStep):
@@ -36,13 +38,19 @@ class HeartStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         global _main
         _main = os.getpid()
+        hands.open_page()
         self.obj.start()
 
     def close(self, parent: Any) -> None:
         self.obj.close()
 
 
-def tie_to_main(**_: Any) -> None:
+def begin_child(**_: Any) -> None:
+    tie_to_main()
+    hands.take_place()
+
+
+def tie_to_main() -> None:
     """A child ends with its worker's main process, at once: whoever declares that one dead runs its tasks elsewhere."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -83,8 +83,12 @@ class Task(celery.Task):  # type: ignore[type-arg]
             admit(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        run = run_of(self.request)
-        if run is None or run.entered:
+        request = self.request
+        if request.called_directly or request.is_eager:
+            return super().__call__(*args, **kwargs)
+        # A ``before_start`` that does not call this one has claimed nothing.
+        run = run_of(request) or admit(self)
+        if run.entered:
             return super().__call__(*args, **kwargs)
         return run.execute(self, lambda: self.run(*args, **kwargs))
 

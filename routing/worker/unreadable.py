@@ -28,7 +28,7 @@ def give_back(task_id: str, epoch: int, error: str) -> None:
         return
     if timezone.now() - message.created_at > KNOWN_WITHIN:
         backend: Any = current_app.backend
-        backend.settle_unrun(message, status="FAILURE", reason="failed", error=error, dead_letter="failed")
+        backend.settle_unrun(message, status="FAILURE", reason="failed", error=error)
         return
     fence = Fence(task_id=task_id, epoch=epoch)
     until_reachable(lambda: reschedule.release(fence, error=error, delay=PAUSE))

@@ -10,11 +10,11 @@ from django_celery_results.models import TaskResult
 
 from project import celery_app
 from routing.ledger import adoption, processes, reschedule
+from routing.ledger.audit import audit
 from routing.ledger.claim import Claim, Refusal, claim, drop_doubled
 from routing.ledger.enqueue import Envelope
 from routing.ledger.settle import Fence, Outcome, settle, store_aside
 from routing.ledger.tables import DeadLetter, Message, Outbox, Process, Tally
-from routing.ledger.tally import books
 from routing.worker.backend import request_of
 from routing.worker.running import Run
 from tests import probe as typed_probe
@@ -28,7 +28,7 @@ DONE = Outcome(
     status="SUCCESS",
     result="3",
     traceback=None,
-    meta='{"domain": "reporting"}',
+    meta='{"children": []}',
     args="[1, 2]",
     kwargs="{}",
     worker="w",
@@ -82,7 +82,31 @@ def test_what_a_living_worker_runs_is_not_run_twice(task_id: str, owner: int, ot
     claim(task_id, epoch=1, owner=owner, pid=7)
 
     assert claim(task_id, epoch=1, owner=other, pid=8) is Refusal.OWNED
-    assert claim(task_id, epoch=1, owner=owner, pid=7) is Refusal.OWNED
+    assert claim(task_id, epoch=1, owner=owner, pid=9) is Refusal.OWNED
+
+
+def test_a_claim_whose_answer_was_lost_is_made_again_and_counts_once(owner: int) -> None:
+    """Also by a task that may start only once: its body has not begun."""
+    for result in (probe.add.delay(1, 2), probe.start_once.delay("journal")):
+        task_id = result.id
+
+        assert claim(task_id, epoch=1, owner=owner, pid=7) == Claim(runs=1)
+        assert claim(task_id, epoch=1, owner=owner, pid=7) == Claim(runs=1)
+
+
+def test_what_has_ended_too_often_with_its_process_is_poison(task_id: str, owner: int) -> None:
+    for epoch in (1, 2):
+        claim(task_id, epoch=epoch, owner=owner, pid=7, run_limit=2)
+        reschedule.release(fence(task_id, owner, epoch=epoch), error="it died")
+
+    assert claim(task_id, epoch=3, owner=owner, pid=7, run_limit=2) is Refusal.POISON
+
+
+def test_a_run_that_did_not_begin_does_not_count(task_id: str, owner: int) -> None:
+    claim(task_id, epoch=1, owner=owner, pid=7)
+    reschedule.release(fence(task_id, owner), error="the database went away", counted=False)
+
+    assert claim(task_id, epoch=2, owner=owner, pid=7) == Claim(runs=1)
 
 
 @pytest.mark.parametrize("is_gone", [False, True])
@@ -207,16 +231,18 @@ def test_a_release_lets_it_run_again_and_counts_on(task_id: str, owner: int) -> 
     assert claim(task_id, epoch=2, owner=owner, pid=7) == Claim(runs=2)
 
 
-def test_a_replacement_takes_its_place_and_its_domains_books(task_id: str, owner: int) -> None:
+def test_a_replacement_takes_its_place_and_stays_in_the_books_that_have_it(task_id: str, owner: int) -> None:
     claim(task_id, epoch=1, owner=owner, pid=7)
     new = envelope(task_id, domain="maintenance", queue="maintenance", task="maintenance.cleanup", attempt=1)
 
     assert reschedule.replace(fence(task_id, owner), new)
 
     message = Message.objects.get(pk=task_id)
-    assert (message.task, message.queue) == ("maintenance.cleanup", "maintenance")
+    assert (message.task, message.queue, message.domain) == ("maintenance.cleanup", "maintenance", "reporting")
     assert (message.state, message.epoch) == ("PENDING", 2)
-    assert {domain: one.accepted for domain, one in books().items()} == {"reporting": 0, "maintenance": 1}
+    assert settle(fence(task_id, None, epoch=2), DONE)
+    assert json.loads(TaskResult.objects.get().meta or "")["domain"] == "reporting"
+    assert audit().balances
 
 
 def test_a_row_that_waits_for_the_end_of_a_chain_is_taken_by_it(task_id: str, owner: int) -> None:

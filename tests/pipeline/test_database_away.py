@@ -12,6 +12,7 @@ from kombu import Connection
 from project import celery_app
 from routing.broker import topology
 from routing.ledger import audit
+from routing.ledger.tables import DeadLetter
 from tests import probe as typed_probe
 from tests.services import Postgresql
 from tests.waiting import until
@@ -43,7 +44,7 @@ def test_an_outcome_waits_for_the_database(
     assert result.get() == 1
 
 
-def test_a_task_whose_claim_meets_no_database_for_long_is_given_back(
+def test_a_claim_that_waits_for_the_database_beyond_the_time_limits_is_not_the_tasks_failure(
     start_worker: Callable[..., Process],
     clean_broker: Connection,
     database_server: Postgresql | None,
@@ -63,12 +64,33 @@ def test_a_task_whose_claim_meets_no_database_for_long_is_given_back(
         serializer="json",
         headers={"id": "foreign", "task": "reporting.probe_hurry", "lang": "py"},
     )
-    until(lambda: worker.says("requeue=True"), what="the worker to give it back")
+    until(lambda: worker.says("is given back"), what="its hard time limit")
     database_server.start()
 
     until(lambda: celery_app.AsyncResult("foreign").state == "SUCCESS", what="the outcome")
     assert celery_app.AsyncResult("foreign").get() == 1
     assert audit.audit().balances
+
+
+def test_a_settlement_that_waits_for_the_database_beyond_the_time_limits_is_not_the_tasks_failure(
+    start_worker: Callable[..., Process], database_server: Postgresql | None, tmp_path: Path
+) -> None:
+    """Its body ended in time. Nothing of that could be recorded, so that it runs again."""
+    if database_server is None:
+        pytest.skip("SQLite has no server that could be away")
+    worker, release = start_worker("reporting"), tmp_path / "release"
+    result = probe.outlast.delay(str(tmp_path / "journal"), str(release))
+    until((tmp_path / "journal").exists, what="the run")
+
+    database_server.stop()
+    connection.close()
+    release.touch()
+    until(lambda: worker.says("is given back"), what="its hard time limit")
+    database_server.start()
+
+    until(lambda: result.state == "SUCCESS", what="the outcome")
+    assert result.get() == 2
+    assert not DeadLetter.objects.exists()
 
 
 def test_a_connection_that_is_cut_costs_neither_outcome_nor_effect(

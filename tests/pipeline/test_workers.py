@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from kombu import Connection
 from routing.broker import topology
 from routing.broker.sending import EPOCH_HEADER
 from routing.domains import registry
-from routing.ledger import results
+from routing.ledger import audit, results
 from routing.ledger.tables import DeadLetter, Message, Outbox
 from tests import probe as typed_probe
 from tests.waiting import until
@@ -129,6 +130,22 @@ def test_a_task_over_its_hard_limit_fails(start_worker: StartWorker) -> None:
 
     assert row.status == "FAILURE"
     assert json.loads(row.result)["exc_type"] == "TimeLimitExceeded"
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_no_way_to_fail_ends_a_worker_or_counts_twice(start_worker: StartWorker, pool: str) -> None:
+    worker = start_worker("reporting", f"--pool={pool}")
+    ways = [probe.leave.si(), probe.need_too_much.si(), probe.fail_unpicklably.si()]
+
+    together = chord([*ways, probe.add.si(1, 1)])(probe.rebuild.si("body"))
+
+    assert finished(together).status == "FAILURE"
+    until(lambda: not Message.objects.exists(), what="all outcomes")
+    statuses = Counter(TaskResult.objects.values_list("status", flat=True))
+    assert statuses == {"FAILURE": len(ways) + 1, "SUCCESS": 1}
+    assert finished(probe.add.delay(1, 1)).status == "SUCCESS"
+    assert not worker.is_dead
+    assert audit.audit().balances
 
 
 def test_a_task_that_kills_its_workers_is_set_aside(

@@ -1,0 +1,65 @@
+"""A worker in the test's own process: Celery's tracer and our claim and settlement, without broker and pool."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery.app.trace import trace_task_ret
+from django_celery_results.models import TaskResult
+
+from project import celery_app
+from routing.broker.outgoing import headers
+from routing.ledger import processes
+from routing.ledger.enqueue import REPLACED
+from routing.ledger.outbox import Publication
+from routing.ledger.tables import Message, Process
+from routing.worker import incarnation
+
+
+@contextmanager
+def worker() -> Iterator[int]:
+    """This process owns what it claims."""
+    owner = processes.register(Process.Role.WORKER, "inline")
+    incarnation.become(owner)
+    try:
+        yield owner
+    finally:
+        incarnation.become(None)
+
+
+def deliver(message: Message, **headers_changed: Any) -> Any:
+    """Have the tracer run a copy of the message, as a pool's child would. Returns what that tells its main process."""
+    publication = Publication(
+        id=0,
+        message_id=message.id,
+        epoch=message.epoch,
+        queue=message.queue,
+        failures=0,
+        attempt=message.attempt,
+        headers=message.headers,
+        properties=message.properties,
+        body=message.body,
+    )
+    request = {
+        **headers(publication),
+        "hostname": "inline",
+        "delivery_info": {"routing_key": message.queue},
+        **headers_changed,
+    }
+    return trace_task_ret(message.task, message.id, request, json.loads(message.body), None, None, app=celery_app)
+
+
+def drain(*, runs: int = 100) -> None:
+    """Run what is in flight, due or not, oldest first, until nothing is left that can run."""
+    for _ in range(runs):
+        waiting = Message.objects.filter(owner=None).exclude(state=REPLACED).order_by("created_at")
+        if (message := waiting.first()) is None:
+            return
+        deliver(message)
+    raise AssertionError(f"After {runs} runs there still are {list(waiting.values_list('task', 'state', 'error'))}")
+
+
+def outcomes() -> dict[str, tuple[str, Any]]:
+    """Task id → status and result."""
+    return {row.task_id: (row.status, json.loads(row.result or "null")) for row in TaskResult.objects.all()}
