@@ -137,6 +137,20 @@ def test_an_id_in_flight_or_finished_is_not_enqueued_again() -> None:
 
 
 @pytest.mark.parametrize(
+    "send_twice",
+    [
+        lambda: probe.add.enqueue_many([(1, 2), (3, 4)], task_id="mine"),
+        lambda: group(probe.add.s(1, 2).set(task_id="mine"), probe.add.s(3, 4).set(task_id="mine")).delay(),
+    ],
+)
+def test_of_one_id_twice_in_a_batch_the_first_is_enqueued(send_twice: Callable[[], object]) -> None:
+    send_twice()
+
+    assert json.loads(Message.objects.get(pk="mine").body)[0] == [1, 2]
+    assert Outbox.objects.count() == Tally.objects.get().accepted == 1
+
+
+@pytest.mark.parametrize(
     ("options", "error", "words"),
     [
         ({"queue": "nowhere"}, QueueNotFound, "project/domains.py"),
