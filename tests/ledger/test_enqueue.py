@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from routing.refusals import (
     PayloadTooLarge,
     TaskOutsideTransaction,
     UnusableId,
+    UnusableTime,
 )
 from tests import probe as typed_probe
 from tests.dead_broker import silent_broker
@@ -121,6 +122,67 @@ def test_an_eta_is_the_moment_it_is_due(form: Callable[[datetime], Any]) -> None
     result = probe.add.apply_async((1, 2), eta=form(when))
 
     assert Message.objects.get(pk=result.id).due_at == pytest.approx(when, abs=timedelta(milliseconds=1))
+
+
+@pytest.mark.parametrize("seconds", [-3600, -0.5, 0, 1e-7])
+def test_a_countdown_of_nothing_or_less_is_due_at_once(seconds: float) -> None:
+    result = probe.add.apply_async((1, 2), countdown=seconds)
+
+    message = Message.objects.get(pk=result.id)
+    assert message.due_at == pytest.approx(message.created_at, abs=SLACK)
+
+
+def test_times_may_be_given_as_a_timedelta() -> None:
+    result = probe.add.apply_async((1, 2), countdown=timedelta(hours=1), expires=timedelta(hours=2))
+
+    message = Message.objects.get(pk=result.id)
+    assert message.expires_at is not None
+    assert message.due_at - message.created_at == pytest.approx(timedelta(hours=1), abs=SLACK)
+    assert message.expires_at - message.due_at == pytest.approx(timedelta(hours=1), abs=SLACK)
+
+
+def test_times_a_lifetime_away_are_kept() -> None:
+    seconds = timedelta(days=99 * 365).total_seconds()
+
+    probe.add.apply_async((1, 2), countdown=seconds, expires=seconds, unique_key="k", unique_for=seconds)
+    probe.add.apply_async((1, 2), eta=timezone.now() - timedelta(seconds=seconds), expires=-seconds)
+
+    assert all(message.due_at and message.expires_at for message in Message.objects.all())
+
+
+FAR = datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("options", "cure"),
+    [
+        *(
+            ({option: value}, f"{option}=.* is no time that can be kept: use seconds")
+            for option in ("countdown", "expires", "unique_for")
+            for value in (float("inf"), float("-inf"), float("nan"), 1e13, -1e13, 10**400, timedelta.max, True, [5])
+        ),
+        ({"countdown": "5"}, "use seconds or a timedelta"),
+        ({"unique_for": "5"}, "use seconds or a timedelta"),
+        ({"expires": "5"}, "use seconds, a timedelta, an aware datetime or ISO text"),
+        ({"countdown": FAR}, "use seconds or a timedelta"),
+        ({"expires": FAR}, "at most 100 years away"),
+        ({"eta": FAR}, "at most 100 years away"),
+        ({"eta": FAR.replace(year=1)}, "at most 100 years away"),
+        ({"eta": FAR.isoformat()}, "at most 100 years away"),
+        ({"eta": datetime.max.replace(tzinfo=timezone.get_fixed_timezone(-600))}, "at most 100 years away"),
+        ({"eta": "tomorrow"}, "an aware datetime or ISO text"),
+        ({"eta": 5}, "for a delay, countdown="),
+        ({"eta": FAR.date()}, "an aware datetime or ISO text"),
+        ({"unique_for": -1}, "from 0 to 100 years"),
+    ],
+)
+def test_a_time_that_no_database_can_keep_is_refused_with_its_cure(options: dict[str, Any], cure: str) -> None:
+    with transaction.atomic():
+        with pytest.raises(UnusableTime, match=cure):
+            probe.add.apply_async((1, 2), **{"unique_key": "k", **options})
+        probe.add.delay(1, 2)
+
+    assert Message.objects.count() == 1
 
 
 def test_an_id_in_flight_or_finished_is_not_enqueued_again() -> None:
