@@ -1,8 +1,9 @@
 """The Celery application class: Celery's, which enqueues into the ledger."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from celery import Celery
@@ -13,7 +14,8 @@ from celery.utils import uuid
 from routing import moments
 from routing import options as known_options
 from routing.broker.sending import PRODUCER, Producer, Timing, sending_together
-from routing.ledger import database, unique
+from routing.ledger import continuation, database, unique
+from routing.ledger.continuation import Key
 from routing.refusals import UniqueInCanvas, UnusableId
 from routing.worker import steps
 
@@ -67,10 +69,14 @@ class Pipeline(Celery):
     ) -> list[AsyncResult[Any]]:
         """Enqueue a task once for each of ``calls``, in one transaction, many rows a statement.
 
-        Each call is the positional arguments, as a sequence, or the named ones, as a mapping.
+        Each call is the positional arguments, as a sequence, or the named ones, as a mapping. With a unique key, a
+        handle is that of the task which holds it.
         """
+        task = options.pop("task_type", None) or self.tasks.get(name)
+        # What the task's declaration asks for, its own apply_async knows.
+        send: Callable[..., Any] = task.apply_async if task is not None else partial(self.send_task, name)
         with self.producer_or_acquire() as producer:
-            return [self.send_task(name, *_arguments(call), producer=producer, **options) for call in calls]
+            return [send(*_arguments(call), producer=producer, **options) for call in calls]
 
     def producer_or_acquire(self, producer: Any = None) -> AbstractContextManager[Any]:  # type: ignore[override]
         """Celery sends all tasks of a group within this one block: they go into the ledger in one transaction."""
@@ -88,6 +94,11 @@ class Pipeline(Celery):
         **options: Any,
     ) -> AsyncResult[Any]:
         task_id = uuid()
+        if (current := continuation.collecting()) is not None:
+            # Whoever writes the task takes the key for it; until then it has only been asked for.
+            handle = super().send_task(name, args, kwargs, task_id=task_id, **options)
+            current.keys.append(Key(key, task_id, seconds, handle))
+            return handle
         with database.atomic():
             holder = unique.acquire(key, task_id, seconds=seconds)
             if holder != task_id:

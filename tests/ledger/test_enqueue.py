@@ -351,6 +351,17 @@ def test_named_arguments_are_enqueued_many_at_a_time() -> None:
     assert json.loads(Message.objects.get().body)[:2] == [[], {"first": 1, "second": 2}]
 
 
+def test_many_are_enqueued_as_the_task_declares(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe.add, "queue", "maintenance", raising=False)
+    monkeypatch.setattr(probe.add, "_exec_options", None)
+
+    probe.add.enqueue_many([(1, 2)])
+
+    message = Message.objects.get()
+    assert message.queue == "maintenance"
+    assert json.loads(message.headers)["timelimit"] == [probe.add.time_limit, probe.add.soft_time_limit]
+
+
 def test_the_bodys_text_is_kept_to_the_letter() -> None:
     text = "größer\0 \ud83d ☂ \\u0000"
 
