@@ -52,13 +52,3 @@ def admitted(sent: Continuation) -> list[Envelope]:
         wish.handle.id = holders[wish.key]
     joined = {wish.task_id for wish in sent.keys if wish.task_id != holders[wish.key]}
     return [envelope for envelope in sent.envelopes if envelope.id not in joined]
-
-
-def forget_expired() -> int:
-    """Remove keys whose period is over and whose task is not in flight."""
-    return database.execute(
-        f"""
-        DELETE FROM routing_uniquekey WHERE expires_at <= {database.now_sql()}
-            AND NOT EXISTS (SELECT 1 FROM routing_message WHERE id = routing_uniquekey.task_id)
-        """
-    )

@@ -9,7 +9,7 @@ from celery import group
 from django.db import connection, transaction
 from django.utils import timezone
 
-from routing.ledger import continuation, processes, unique
+from routing.ledger import continuation, processes, retention
 from routing.ledger.completion import complete
 from routing.ledger.settle import Fence
 from routing.ledger.tables import Message, Outbox, Process, UniqueKey
@@ -63,7 +63,7 @@ def test_a_key_whose_period_is_over_holds_while_its_task_is_in_flight() -> None:
     UniqueKey.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     assert probe.add.apply_async((1, 2), unique_key="k").id == first.id
-    assert unique.forget_expired() == 0
+    assert retention.preview(now=timezone.now())["unique keys"] == 0
 
 
 def test_a_rollback_gives_the_key_back() -> None:
