@@ -1,23 +1,23 @@
 """The Celery application class: Celery's, which enqueues into the ledger."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from celery import Celery
 from celery.exceptions import QueueNotFound
 from celery.result import AsyncResult
 from celery.utils import uuid
-from django.utils import timezone
 
+from routing import moments
 from routing import options as known_options
 from routing.broker.sending import PRODUCER, Producer, Timing, sending_together
-from routing.ledger import database, unique
-from routing.refusals import NaiveTime, UniqueInCanvas, UnusableId
+from routing.ledger import continuation, database, unique
+from routing.ledger.continuation import Key
+from routing.refusals import UniqueInCanvas, UnusableId
 from routing.worker import steps
-
-HELD = "taskyard_unique"
 
 
 class Pipeline(Celery):
@@ -36,7 +36,7 @@ class Pipeline(Celery):
         name: str,
         args: Sequence[Any] | None = None,
         kwargs: dict[str, Any] | None = None,
-        countdown: float | None = None,
+        countdown: float | timedelta | None = None,
         eta: datetime | str | None = None,
         task_id: str | None = None,
         producer: Any = None,
@@ -46,13 +46,14 @@ class Pipeline(Celery):
     ) -> AsyncResult[Any]:
         """As ``Celery.send_task``; see routing/options.py for what is honoured. Nothing here speaks to the broker.
 
-        Raises UnusableOption, NaiveTime, UnusableId, PayloadTooLarge, NotSerialisable, NoDomain, and QueueNotFound for
-        an undeclared queue, all before the database is touched.
+        Raises UnusableOption, NaiveTime, UnusableTime, UnusableId, PayloadTooLarge, NotSerialisable, NoDomain, and
+        QueueNotFound for an undeclared queue, all before the database is touched.
         """
         options = self._checked(options, producer)
         _require_text("task id", task_id)
         expires = options.pop("expires", None) if "expires" in options else self._expiry_of(name)
-        options["ledger"] = Timing(due=_moment(eta) if eta else countdown, expires=_moment(expires))
+        options["ledger"] = Timing(due=moments.due(countdown, eta), expires=moments.expiry(expires))
+        period = moments.period(unique_for)
         # Celery would send a delay through 28 exchanges of its own, and would give an expiring message a time-to-live,
         # so that RabbitMQ drops it and nobody learns its outcome. It sees neither.
         options |= {"expires": None, "producer": producer if isinstance(producer, Producer) else PRODUCER}
@@ -61,17 +62,21 @@ class Pipeline(Celery):
         if task_id is not None:
             raise UniqueInCanvas(name)
         _require_text("unique key", unique_key)
-        return self._send_unique(f"{name}:{unique_key}", unique_for, name, args, kwargs, **options)
+        return self._send_unique(f"{name}:{unique_key}", period, name, args, kwargs, **options)
 
     def enqueue_many(
         self, name: str, calls: Iterable[Sequence[Any] | Mapping[str, Any]], **options: Any
     ) -> list[AsyncResult[Any]]:
         """Enqueue a task once for each of ``calls``, in one transaction, many rows a statement.
 
-        Each call is the positional arguments, as a sequence, or the named ones, as a mapping.
+        Each call is the positional arguments, as a sequence, or the named ones, as a mapping. With a unique key, a
+        handle is that of the task which holds it.
         """
+        task = options.pop("task_type", None) or self.tasks.get(name)
+        # What the task's declaration asks for, its own apply_async knows.
+        send: Callable[..., Any] = task.apply_async if task is not None else partial(self.send_task, name)
         with self.producer_or_acquire() as producer:
-            return [self.send_task(name, *_arguments(call), producer=producer, **options) for call in calls]
+            return [send(*_arguments(call), producer=producer, **options) for call in calls]
 
     def producer_or_acquire(self, producer: Any = None) -> AbstractContextManager[Any]:  # type: ignore[override]
         """Celery sends all tasks of a group within this one block: they go into the ledger in one transaction."""
@@ -82,14 +87,18 @@ class Pipeline(Celery):
     def _send_unique(
         self,
         key: str,
-        period: float | timedelta | None,
+        seconds: float | None,
         name: str,
         args: Sequence[Any] | None,
         kwargs: dict[str, Any] | None,
         **options: Any,
     ) -> AsyncResult[Any]:
-        seconds = period.total_seconds() if isinstance(period, timedelta) else period
         task_id = uuid()
+        if (current := continuation.collecting()) is not None:
+            # Whoever writes the task takes the key for it; until then it has only been asked for.
+            handle = super().send_task(name, args, kwargs, task_id=task_id, **options)
+            current.keys.append(Key(key, task_id, seconds, handle))
+            return handle
         with database.atomic():
             holder = unique.acquire(key, task_id, seconds=seconds)
             if holder != task_id:
@@ -121,15 +130,6 @@ class Pipeline(Celery):
                 f"No queue is called {name!r}. Use one of {', '.join(self.amqp.queues)}, or declare a lane for it in "
                 "project/domains.py."
             )
-
-
-def _moment(when: datetime | str | float | None) -> datetime | float | None:
-    if when is None or isinstance(when, int | float):
-        return when
-    moment = datetime.fromisoformat(when) if isinstance(when, str) else when
-    if timezone.is_naive(moment):
-        raise NaiveTime(when)
-    return moment
 
 
 def _require_text(what: str, value: object) -> None:

@@ -29,6 +29,11 @@ class NaiveTime(ValueError):
         )
 
 
+class UnusableTime(ValueError):
+    def __init__(self, option: str, value: object, cure: str) -> None:
+        super().__init__(f"{option}={value!r:.60} is no time that can be kept: use {cure}.")
+
+
 class UniqueInCanvas(ValueError):
     def __init__(self, task: str) -> None:
         super().__init__(

@@ -26,6 +26,10 @@ def test_a_task_runs_in_place() -> None:
     assert probe.add.delay(1, 2).get() == 3
 
 
+def test_many_run_in_place() -> None:
+    assert [result.get() for result in probe.add.enqueue_many([(1, 2), {"first": 3, "second": 4}])] == [3, 7]
+
+
 def test_canvas_runs_in_place() -> None:
     assert chain(probe.add.s(1, 2), probe.add.s(3)).delay().get() == 6
     assert group(probe.add.s(1, 1), probe.add.s(2, 2)).delay().get() == [2, 4]

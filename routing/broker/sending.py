@@ -20,6 +20,7 @@ from routing.ledger import continuation, database, wake
 from routing.ledger.completion import insert
 from routing.ledger.continuation import Continuation
 from routing.ledger.enqueue import Envelope, enqueue
+from routing.ledger.unique import admitted
 from routing.options import PROPERTIES
 from routing.refusals import NotSerialisable, PayloadTooLarge, TaskOutsideTransaction, UnusableId
 
@@ -113,14 +114,17 @@ def write(sent: Continuation) -> None:
     if not sent.envelopes:
         return
     _warn_of_other_transactions()
-    if len(sent.envelopes) == 1 and not sent.counters:
-        enqueue(sent.envelopes)
+    envelopes = sent.envelopes
+    if len(envelopes) == 1 and not sent.counters and not sent.keys:
+        enqueue(envelopes)
     else:
+        # A crash before the commit leaves neither counter nor key nor task.
         with database.atomic():
             for counter in sent.counters:
                 insert(counter)
-            enqueue(sent.envelopes)
-    ids = frozenset(envelope.id for envelope in sent.envelopes)
+            envelopes = admitted(sent)
+            enqueue(envelopes)
+    ids = frozenset(envelope.id for envelope in envelopes)
     transaction.on_commit(Announcement(ids), using=database.using())
 
 

@@ -7,6 +7,7 @@ from routing.ledger import database
 from routing.ledger.continuation import Continuation, Counter, Part
 from routing.ledger.enqueue import enqueue
 from routing.ledger.settle import Fence, Outcome, settle, store_aside
+from routing.ledger.unique import admitted
 
 FinishChord = Callable[[Part, str], Continuation]
 """From a chord's last member and its results' tuples (JSON) to what the chord continues with."""
@@ -15,11 +16,12 @@ FinishChord = Callable[[Part, str], Continuation]
 def complete(fence: Fence, outcome: Outcome, continuation: Continuation, *, finish_chord: FinishChord) -> bool:
     """Settle, with all of the continuation. False if the row is no longer ours: then nothing at all is written.
 
-    One transaction, and on PostgreSQL one round trip where no chord is involved. Safe to call again.
+    One transaction, and on PostgreSQL one round trip where no chord and no unique key is involved. Safe to call again.
     """
-    if not (continuation.counters or continuation.results or continuation.parts):
+    if not (continuation.counters or continuation.results or continuation.parts or continuation.keys):
         return settle(fence, outcome, continuation.envelopes)
     with database.atomic():
+        # First, as it frees the task's own key for what follows, and no key is taken for an outcome that is discarded.
         if not settle(fence, outcome):
             return False
         write(continuation, finish_chord=finish_chord)
@@ -32,7 +34,7 @@ def write(continuation: Continuation, *, finish_chord: FinishChord) -> None:
         insert(counter)
     for stored in continuation.results:
         store_aside(stored.task_id, stored.outcome, task=stored.task)
-    enqueue(continuation.envelopes)
+    enqueue(admitted(continuation))
     # In one order everywhere, so that two settlements with several chords each do not wait for one another.
     for part in sorted(continuation.parts, key=attrgetter("group_id")):
         _count_down(part, finish_chord)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from celery.result import AsyncResult
+
 from routing.ledger.enqueue import Envelope
 from routing.ledger.settle import Outcome
 
@@ -41,12 +43,24 @@ class Part:
     body: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A unique key that one of the tasks wants. ``handle``, which its caller has, becomes that of the key's holder."""
+
+    key: str
+    task_id: str
+    seconds: float | None
+    handle: AsyncResult[Any]
+
+
 @dataclass(slots=True)
 class Continuation:
     envelopes: list[Envelope] = field(default_factory=list)
     counters: list[Counter] = field(default_factory=list)
     results: list[StoredResult] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
+    keys: list[Key] = field(default_factory=list)
+    """Of ``envelopes``: without those there is none."""
 
     def __bool__(self) -> bool:
         return bool(self.envelopes or self.counters or self.results or self.parts)

@@ -66,10 +66,8 @@ def execute(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> int
 
 
 def moment(value: str | datetime | None) -> datetime | None:
-    """A time as ``rows`` returns it; SQLite keeps text, in UTC."""
-    if not isinstance(value, str):
-        return value
-    parsed = parse_datetime(value)
+    """A time as ``rows`` returns it. SQLite keeps text, in UTC, and its driver parses what is a column, unchanged."""
+    parsed = parse_datetime(value) if isinstance(value, str) else value
     return make_aware(parsed, UTC) if parsed and parsed.tzinfo is None else parsed
 
 

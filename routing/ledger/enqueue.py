@@ -101,10 +101,20 @@ def postgresql_inserts(condition: str) -> str:
 )"""
 
 
-def parameters(batch: Iterable[Envelope]) -> list[list[Any]]:
-    """One array for each column of the rows ``new``."""
-    columns = zip(*(_values(envelope) for envelope in batch), strict=True)
+def parameters(batch: Sequence[Envelope]) -> list[list[Any]]:
+    """One array for each column of the rows ``new``: of each id the first, as if they were enqueued one by one."""
+    columns = zip(*(_values(envelope) for envelope in _first_of_each_id(batch)), strict=True)
     return [list(column) for column in columns]
+
+
+def _first_of_each_id(batch: Sequence[Envelope]) -> Iterable[Envelope]:
+    # PostgreSQL's ON CONFLICT DO UPDATE refuses to touch a row twice in one statement.
+    if len(batch) < 2:
+        return batch
+    firsts: dict[str, Envelope] = {}
+    for envelope in batch:
+        firsts.setdefault(envelope.id, envelope)
+    return firsts.values()
 
 
 def _values(one: Envelope) -> tuple[Any, ...]:

@@ -1,11 +1,12 @@
 """Infrastructure is never the task's fault: what must be written waits for a database that is away."""
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from routing.ledger import database
 
@@ -13,8 +14,25 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 5.0
-_CONNECTION, _SHUTDOWN, _RESOURCES = "08", "57P", "53"
-_SERIALISATION, _DEADLOCK = "40001", "40P01"
+_PASSING_CLASSES = (
+    "08",  # the connection
+    "53",  # out of memory, disk space or connections
+    "57P",  # shutting down, or not yet up
+)
+_PASSING_STATES = (
+    "25006",  # read-only: a primary that has just become a standby
+    "25P03",  # idle in transaction for too long: this process stood still
+    "40001",  # could not serialise
+    "40P01",  # deadlock
+)
+_PASSING_ON_SQLITE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+)
 
 
 def until_reachable(write: Callable[[], T], *, seconds: float = float("inf")) -> T:
@@ -28,7 +46,7 @@ def until_reachable(write: Callable[[], T], *, seconds: float = float("inf")) ->
         connection = connections[database.using()]
         try:
             return write()
-        except (OperationalError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError) as error:
             if connection.in_atomic_block or not is_passing(error) or time.monotonic() + pause > deadline:
                 raise
             logger.warning("The database cannot be used (%s); trying again in %.1f s", error, pause)
@@ -38,13 +56,18 @@ def until_reachable(write: Callable[[], T], *, seconds: float = float("inf")) ->
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether the database itself failed, and not what it was asked to do: a lost connection, a lock, a deadlock."""
-    if isinstance(error, InterfaceError):
-        return True
-    if not isinstance(error, OperationalError):
+    """Whether the database itself failed, and not what it was asked to do: a lost connection, a lock, a deadlock.
+
+    Told by the code that it gives; Django's class does not tell: a failover is an InternalError, a missing table of
+    SQLite's an OperationalError.
+    """
+    if not isinstance(error, DatabaseError | InterfaceError):
         return False
-    state = getattr(error.__cause__, "sqlstate", None)
-    if state:
-        return state.startswith((_CONNECTION, _SHUTDOWN, _RESOURCES)) or state in (_SERIALISATION, _DEADLOCK)
-    # Without a state: psycopg could not connect, or lost the connection; SQLite says it in words.
-    return "no such" not in str(error)
+    cause = error.__cause__
+    if state := getattr(cause, "sqlstate", None):
+        return state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES
+    if isinstance(cause, sqlite3.Error):
+        # The lower byte is the error, the rest its kind.
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING_ON_SQLITE
+    # psycopg could not connect, or lost the connection: the server had no time for a code.
+    return isinstance(error, OperationalError | InterfaceError)

@@ -1,17 +1,23 @@
 """What nothing will ever move, or has not moved for longer than it should take: each with its cure."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+
 from routing.domains import registry
 from routing.ledger import database
 from routing.ledger.chords import lost_chords
+from routing.ledger.enqueue import REPLACED
+from routing.ledger.overdue import overdue_tasks
 
 GRACE = timedelta(minutes=1)
 """Relays put right what is younger."""
 TOO_LONG = timedelta(minutes=5)
+OVERTAKEN_BY = timedelta(hours=1)
 KEYS_KEPT = timedelta(days=2)
 """The nightly clean-up removes keys whose period is over."""
 
@@ -35,7 +41,10 @@ def everything_stuck() -> list[Stuck]:
     now = _now()
     return [
         *_dead_owners(now),
+        *_overdue(now),
         *_unpublished(now),
+        *_overtaken(now),
+        *_replaced(now),
         *_stray_publications(now),
         *_undeclared_queues(now),
         *_forgotten_keys(now),
@@ -63,9 +72,27 @@ def _dead_owners(now: datetime) -> Iterator[Stuck]:
         )
 
 
+def _overdue(now: datetime) -> Iterator[Stuck]:
+    """Tasks that their worker should have ended. The relays leave them alone: whoever owns them lives."""
+    by_worker = defaultdict(list)
+    for one in overdue_tasks(now):
+        by_worker[one.worker, one.host, one.pid].append(one)
+    for (worker, host, pid), found in by_worker.items():
+        have = _counted({"count": len(found)}, "task has", "tasks have")
+        yield Stuck(
+            "overdue",
+            len(found),
+            found[0].task_id,
+            True,
+            f"{have} been running on {worker or 'a worker'} for longer than the hard time limit: its pool hangs, or is "
+            "one of threads, which cannot end a task. See its log, then end it, so that a relay gives out again what "
+            f"it runs: kill -KILL {pid} on {host}",
+        )
+
+
 def _unpublished(now: datetime) -> Iterator[Stuck]:
     # A delayed task could not be published before it was due; its publication's own time moves on with each failure.
-    later = "greatest" if database.on_postgresql() else "max"
+    later = _later()
     found = _groups(
         f"""
         SELECT m.id AS example, {later}(m.created_at, m.due_at) AS since, o.queue, coalesce(o.reason, '') AS reason
@@ -79,6 +106,67 @@ def _unpublished(now: datetime) -> Iterator[Stuck]:
         tasks = _counted(group, "task", "tasks")
         sentence = f"{tasks} for {group['queue']} could not be published: {reason}. The relay goes on trying."
         yield _stuck("unpublished", group, now, sentence)
+
+
+def _overtaken(now: datetime) -> Iterator[Stuck]:
+    """Tasks that RabbitMQ should have, while it gives out others of their queue that became due much later."""
+    # What ran before and was given out again stands behind what was published meanwhile. A worker may hold a message
+    # for as long as RabbitMQ lets it. What has a priority may overtake.
+    waits_since = f"{_later()}(m.due_at, m.created_at, coalesce(m.started_at, m.due_at))"
+    seconds = max(OVERTAKEN_BY, settings.TASKYARD_CONSUMER_TIMEOUT).total_seconds()
+    found = _groups(
+        f"""
+        SELECT m.id AS example, {waits_since} AS since, m.queue FROM routing_message m
+        JOIN (
+            SELECT queue, {_before("MAX(due_at)", seconds)} AS due_at FROM routing_message
+            WHERE owner IS NOT NULL AND properties NOT LIKE '%%"priority"%%' GROUP BY queue
+        ) AS running ON running.queue = m.queue
+            AND running.due_at > {waits_since}
+        LEFT JOIN routing_outbox o ON o.message_id = m.id AND o.epoch = m.epoch
+        WHERE m.owner IS NULL AND m.state <> '{REPLACED}' AND o.id IS NULL
+        """,
+        now,
+        by=("queue",),
+    )
+    for group in found:
+        queue = group["queue"]
+        domain = registry().of_queue(queue)
+        dead_letters = domain.dead_letter_queue if domain else "the queue of its dead letters"
+        yield _stuck(
+            "overtaken",
+            group,
+            now,
+            f"{_counted(group, 'task waits', 'tasks wait')} in {queue} while others that became due over an hour later "
+            f"are being run; RabbitMQ has most likely dropped or dead-lettered the messages. Look into {dead_letters}, "
+            "and publish again what waits: manage.py shell -c 'from routing.ledger.redrive import after_loss; "
+            f'after_loss(["{queue}"])\'',
+        )
+
+
+def _replaced(now: datetime) -> Iterator[Stuck]:
+    """Tasks that a chain, group or chord replaced of which nothing is left that could come to an end."""
+    found = _groups(
+        f"""
+        WITH waiting AS (
+            SELECT id, coalesce(root_id, id) AS root_id, coalesce(started_at, created_at) AS since
+            FROM routing_message WHERE state = '{REPLACED}'
+        ), moving AS (
+            SELECT root_id FROM routing_message
+            WHERE state <> '{REPLACED}' AND root_id IN (SELECT root_id FROM waiting)
+        )
+        SELECT id AS example, since FROM waiting WHERE root_id NOT IN (SELECT root_id FROM moving)
+        """,
+        now - GRACE,
+    )
+    for group in found:
+        yield _stuck(
+            "replaced",
+            group,
+            now,
+            f"{_counted(group, 'task was', 'tasks were')} replaced by others, of which none is in flight any more that "
+            f"could end it, such as {group['example']}. Enqueue what it should have come to under its id (task_id=), "
+            "or revoke it.",
+        )
 
 
 def _stray_publications(now: datetime) -> Iterator[Stuck]:
@@ -157,6 +245,17 @@ def _groups(sql: str, before: datetime, *, by: tuple[str, ...] = ()) -> list[dat
         [database.parameter(before)],
     )
     return [group for group in found if group["count"]]
+
+
+def _later() -> str:
+    """The function for the latest of several times."""
+    return "greatest" if database.on_postgresql() else "max"
+
+
+def _before(moment: str, seconds: float) -> str:
+    if database.on_postgresql():
+        return f"{moment} - make_interval(secs => {seconds})"
+    return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', {moment}, '-{seconds} seconds')"
 
 
 def _stuck(kind: str, group: database.Row, now: datetime, sentence: str) -> Stuck:

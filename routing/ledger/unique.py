@@ -1,6 +1,10 @@
 """Unique keys: one task in flight for each, and none anew until its period is over."""
 
+from operator import attrgetter
+
 from routing.ledger import database
+from routing.ledger.continuation import Continuation
+from routing.ledger.enqueue import Envelope
 
 
 def acquire(key: str, task_id: str, *, seconds: float | None = None) -> str:
@@ -30,11 +34,21 @@ def acquire(key: str, task_id: str, *, seconds: float | None = None) -> str:
     return str(holder[0]["task_id"]) if holder else acquire(key, task_id, seconds=seconds)
 
 
-def forget_expired() -> int:
-    """Remove keys whose period is over and whose task is not in flight."""
-    return database.execute(
-        f"""
-        DELETE FROM routing_uniquekey WHERE expires_at <= {database.now_sql()}
-            AND NOT EXISTS (SELECT 1 FROM routing_message WHERE id = routing_uniquekey.task_id)
-        """
-    )
+def admitted(sent: Continuation) -> list[Envelope]:
+    """What of it is to be enqueued: not the tasks whose key another one holds. Their handles become the holder's.
+
+    Inside the transaction that enqueues the rest, and with the outcome it follows from: were a key taken when its task
+    is sent, a run that dies in between, or whose settlement is discarded, would leave it to a task that never was.
+    Safe to call again, as after a rollback.
+    """
+    if not sent.keys:
+        return sent.envelopes
+    holders: dict[str, str] = {}
+    # In one order everywhere, so that two transactions with several keys each do not wait for one another; of those
+    # here that want the same key, the first that was sent is first. It has no message yet, so nobody is asked twice.
+    for wish in sorted(sent.keys, key=attrgetter("key")):
+        if wish.key not in holders:
+            holders[wish.key] = acquire(wish.key, wish.task_id, seconds=wish.seconds)
+        wish.handle.id = holders[wish.key]
+    joined = {wish.task_id for wish in sent.keys if wish.task_id != holders[wish.key]}
+    return [envelope for envelope in sent.envelopes if envelope.id not in joined]

@@ -88,6 +88,18 @@ def test_a_child_that_dies_neither_loses_nor_doubles(
     assert audit.audit().balances
 
 
+@pytest.mark.parametrize("window", ["run.ended", "settle.written"])
+def test_a_child_that_dies_leaves_no_key_to_a_task_that_never_was(
+    start_worker: StartWorker, window: str, flag: Path
+) -> None:
+    first = probe.add.apply_async((1, 2), link=probe.rebuild.si("index").set(unique_for=3600))
+    start_worker("reporting", fault=window, TASKYARD_FAULT_FLAG=str(flag))
+
+    assert outcome(first) == ("SUCCESS", 3)
+    assert settled() == ["reporting.probe_add", "reporting.probe_rebuild"]
+    assert flag.exists()
+
+
 @pytest.mark.parametrize("window", ["main.settling", "main.settled"])
 def test_a_worker_that_dies_over_a_hard_time_out_leaves_one_outcome(
     start_worker: StartWorker, window: str, flag: Path

@@ -1,23 +1,35 @@
 """The audit: what balances, what does not, and what is stuck."""
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from threading import Barrier, Thread
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from celery import states
+from celery import chord, group, states
+from celery._state import _task_stack  # type: ignore[attr-defined]
+from celery.exceptions import Ignore
 from django.core.management import call_command
 from django.db import connection, connections
 from django.utils import timezone
 from django_celery_results.models import ChordCounter, TaskResult
 
-from routing.ledger import database, retention, tally
+from project import celery_app
+from routing.ledger import database, redrive, retention, tally
 from routing.ledger.audit import Account, audit
+from routing.ledger.enqueue import REPLACED
+from routing.ledger.settle import Fence
 from routing.ledger.snapshot import one_moment
 from routing.ledger.tables import Message, Outbox, Process, Tally, UniqueKey
+from routing.worker.backend import request_of
+from routing.worker.running import Run
+from tests import probe as typed_probe
 from tests.stored_results import in_flight, store
+
+probe: Any = typed_probe
 
 pytestmark = pytest.mark.django_db
 
@@ -142,9 +154,9 @@ def kinds() -> dict[str, bool]:
     return {stuck.kind: stuck.for_long for stuck in audit().stuck}
 
 
-def process(*, dead_for: timedelta | None = None) -> int:
+def process(name: str = "", *, dead_for: timedelta | None = None) -> int:
     dead_at = timezone.now() - dead_for if dead_for is not None else None
-    row = Process.objects.create(role=Process.Role.WORKER, host="app-1", pid=7, dead_at=dead_at)
+    row = Process.objects.create(role=Process.Role.WORKER, name=name, host="app-1", pid=7, dead_at=dead_at)
     return int(row.pk)
 
 
@@ -164,8 +176,206 @@ def test_a_task_whose_owner_has_no_row_is_as_good_as_a_dead_ones() -> None:
     assert kinds() == {"dead owner": True}
 
 
-def test_a_living_owners_task_may_take_its_time() -> None:
-    in_flight(state=states.STARTED, owner=process(), started_at=timezone.now() - timedelta(hours=2))
+HOUR = timedelta(hours=1)
+CALLS_LIMIT = json.dumps({"timelimit": [7200, 7000]})
+NO_LIMIT = json.dumps({"timelimit": [None, None]})
+
+
+@pytest.mark.parametrize(
+    ("task", "headers", "since"),
+    [
+        ("notifications.send_email", CALLS_LIMIT, 2 * HOUR + 4 * MINUTE),
+        ("notifications.send_email", NO_LIMIT, 6 * MINUTE),
+        ("notifications.send_email", "{}", 6 * MINUTE),
+        ("reporting.weekly", "{}", 19 * MINUTE),
+        ("maintenance.unheard_of", '{"timelimit": "any"}', 19 * MINUTE),
+        ("billing.unheard_of", "{}", 48 * HOUR),
+    ],
+)
+def test_a_living_owners_task_may_take_as_long_as_its_limit_and_five_minutes(
+    task: str, headers: str, since: timedelta
+) -> None:
+    in_flight(
+        task, queue="reporting", headers=headers, state="SENDING", owner=process(), started_at=timezone.now() - since
+    )
+
+    assert kinds() == {}
+
+
+@pytest.mark.parametrize(
+    ("task", "headers", "since"),
+    [
+        ("notifications.send_email", CALLS_LIMIT, 2 * HOUR + 6 * MINUTE),
+        ("notifications.send_email", NO_LIMIT, 7 * MINUTE),
+        ("reporting.weekly", "{}", 21 * MINUTE),
+        (probe.hurry.name, "{}", 6 * MINUTE),
+        ("maintenance.unheard_of", '{"timelimit": "any"}', 21 * MINUTE),
+    ],
+)
+def test_a_living_owners_task_that_should_have_been_ended_is_overdue(
+    task: str, headers: str, since: timedelta, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = in_flight(task, headers=headers, state=states.STARTED, owner=process(), started_at=timezone.now() - since)
+
+    (stuck,) = audit().stuck
+
+    assert (stuck.kind, stuck.count, stuck.example, stuck.for_long) == ("overdue", 1, row.pk, True)
+    assert stuck.sentence.startswith("1 task has been running on a worker for longer than the hard time limit: ")
+    assert stuck.sentence.endswith("kill -KILL 7 on app-1")
+    assert run(capsys=capsys)[0] == 1
+
+
+def test_overdue_tasks_are_counted_by_the_worker_that_runs_them() -> None:
+    ago = timezone.now() - HOUR
+    for owner in [process("celery@a")] * 2 + [process("celery@b"), process(dead_for=timedelta())]:
+        in_flight("reporting.weekly", state=states.STARTED, owner=owner, started_at=ago)
+
+    found = [(stuck.kind, stuck.count, stuck.sentence.partition(" for ")[0]) for stuck in audit().stuck]
+
+    assert found == [
+        ("overdue", 2, "2 tasks have been running on celery@a"),
+        ("overdue", 1, "1 task has been running on celery@b"),
+    ]
+
+
+def test_a_replaced_task_is_stuck_once_nothing_of_its_chain_is_in_flight() -> None:
+    ago = timezone.now() - 9 * MINUTE
+    root = in_flight()
+    replaced = in_flight(state=REPLACED, root_id=root.pk, started_at=ago)
+    assert kinds() == {"replaced": True}
+
+    following = in_flight(root_id=root.pk)
+    assert kinds() == {}
+
+    in_flight(state=REPLACED, root_id=root.pk)
+    Message.objects.filter(pk=following.pk).update(state=REPLACED)
+    (stuck,) = audit().stuck
+    assert stuck.count == 1
+    assert replaced.pk in stuck.sentence
+    assert "3 tasks" not in stuck.sentence
+
+
+@pytest.mark.parametrize(
+    "replacement",
+    [
+        lambda: probe.add.s(1, 2) | probe.add.s(3),
+        lambda: group(probe.add.s(1, 2), probe.add.s(3, 4)),
+        lambda: chord([probe.add.s(1, 2), probe.add.s(3, 4)], probe.total.s()),
+        lambda: group(probe.add.s(1, 2), probe.add.s(3, 4)) | probe.total.s() | probe.add.s(1),
+    ],
+    ids=["chain", "group", "chord", "chain with a group"],
+)
+def test_a_replaced_task_is_not_stuck_while_what_replaced_it_is_in_flight(
+    replacement: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that Celery sends in a task's place has the task's root."""
+    ago = timezone.now() - 9 * MINUTE
+    row = in_flight(probe.become_a_chain.name, root_id="root", parent_id="root", started_at=ago)
+    Tally.objects.create(domain=row.domain, accepted=1)
+    headers = {"task": row.task, "id": row.pk, "root_id": "root", "parent_id": "root"}
+    Message.objects.filter(pk=row.pk).update(headers=json.dumps(headers))
+    monkeypatch.setattr(probe.become_a_chain, "run", lambda: probe.become_a_chain.replace(replacement()))
+
+    run_here(probe.become_a_chain, Message.objects.get(pk=row.pk))
+
+    row.refresh_from_db()
+    assert row.state == REPLACED
+    assert kinds() == {}
+    Message.objects.exclude(pk=row.pk).delete()
+    assert kinds()["replaced"]
+
+
+@pytest.mark.parametrize(
+    "cure",
+    [
+        lambda task_id: celery_app.control.revoke(task_id, terminate=False),
+        lambda task_id: probe.total.apply_async(([1],), task_id=task_id),
+    ],
+)
+def test_a_replaced_task_is_moved_on_by_its_cure(cure: Callable[[str], object]) -> None:
+    row = in_flight(state=REPLACED, created_at=timezone.now() - 9 * MINUTE)
+
+    cure(row.pk)
+
+    assert kinds() == {}
+
+
+def run_here(task: Any, message: Message) -> None:
+    """As a worker runs it."""
+    request = request_of(message)
+    request.ledger_run = Run(Fence(task_id=message.pk, epoch=message.epoch, owner=message.owner))
+    task.request_stack.push(request)
+    _task_stack.push(task)
+    try:
+        with suppress(Ignore):
+            task()
+    finally:
+        _task_stack.pop()
+        task.request_stack.pop()
+
+
+def overtaken_row(**fields: Any) -> Message:
+    """A task that became due two hours ago, beside one that became due just now and is being run."""
+    ago = timezone.now() - 2 * HOUR
+    in_flight(queue="reporting", state=states.STARTED, owner=process(), started_at=timezone.now())
+    return in_flight(**{"queue": "reporting", "created_at": ago, **fields})
+
+
+def test_a_task_that_rabbitmq_gave_out_of_turn_is_overtaken() -> None:
+    row = overtaken_row()
+
+    (stuck,) = audit().stuck
+
+    assert (stuck.kind, stuck.example, stuck.for_long) == ("overtaken", row.pk, True)
+    assert "1 task waits in reporting while others that became due over an hour later" in stuck.sentence
+    assert "Look into reporting.dead" in stuck.sentence
+    assert """'from routing.ledger.redrive import after_loss; after_loss(["reporting"])'""" in stuck.sentence
+
+
+def test_what_was_overtaken_is_published_again_by_its_cure() -> None:
+    row = overtaken_row()
+
+    redrive.after_loss(["reporting"])
+
+    assert Outbox.objects.get().message_id == row.pk
+    assert kinds() == {}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"queue": "maintenance"},
+        {"due_at": timezone.now() - 50 * MINUTE},
+        {"created_at": timezone.now() - 50 * MINUTE, "due_at": timezone.now() - 3 * HOUR},
+        {"started_at": timezone.now() - 50 * MINUTE},
+        {"state": states.STARTED, "owner": 4711, "started_at": timezone.now()},
+    ],
+    ids=["other queue", "due lately", "enqueued lately, for a time before", "run before", "being run"],
+)
+def test_what_waits_its_turn_is_not_overtaken(fields: dict[str, Any]) -> None:
+    overtaken_row(**fields)
+
+    assert kinds() == {}
+
+
+def test_what_is_to_be_published_or_was_replaced_is_not_overtaken() -> None:
+    row = overtaken_row()
+    Outbox.objects.create(message_id=row.pk, epoch=1, queue=row.queue, due_at=row.due_at)
+    overtaken_row(state=REPLACED)
+
+    assert "overtaken" not in kinds()
+
+
+def test_what_has_a_priority_may_overtake() -> None:
+    overtaken_row()
+    Message.objects.filter(owner__isnull=False).update(properties='{"priority": 9}')
+
+    assert kinds() == {}
+
+
+def test_what_a_worker_may_hold_for_longer_is_not_overtaken(settings: Any) -> None:
+    settings.TASKYARD_CONSUMER_TIMEOUT = 3 * HOUR
+    overtaken_row()
 
     assert kinds() == {}
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from routing.refusals import (
     PayloadTooLarge,
     TaskOutsideTransaction,
     UnusableId,
+    UnusableTime,
 )
 from tests import probe as typed_probe
 from tests.dead_broker import silent_broker
@@ -123,6 +124,67 @@ def test_an_eta_is_the_moment_it_is_due(form: Callable[[datetime], Any]) -> None
     assert Message.objects.get(pk=result.id).due_at == pytest.approx(when, abs=timedelta(milliseconds=1))
 
 
+@pytest.mark.parametrize("seconds", [-3600, -0.5, 0, 1e-7])
+def test_a_countdown_of_nothing_or_less_is_due_at_once(seconds: float) -> None:
+    result = probe.add.apply_async((1, 2), countdown=seconds)
+
+    message = Message.objects.get(pk=result.id)
+    assert message.due_at == pytest.approx(message.created_at, abs=SLACK)
+
+
+def test_times_may_be_given_as_a_timedelta() -> None:
+    result = probe.add.apply_async((1, 2), countdown=timedelta(hours=1), expires=timedelta(hours=2))
+
+    message = Message.objects.get(pk=result.id)
+    assert message.expires_at is not None
+    assert message.due_at - message.created_at == pytest.approx(timedelta(hours=1), abs=SLACK)
+    assert message.expires_at - message.due_at == pytest.approx(timedelta(hours=1), abs=SLACK)
+
+
+def test_times_a_lifetime_away_are_kept() -> None:
+    seconds = timedelta(days=99 * 365).total_seconds()
+
+    probe.add.apply_async((1, 2), countdown=seconds, expires=seconds, unique_key="k", unique_for=seconds)
+    probe.add.apply_async((1, 2), eta=timezone.now() - timedelta(seconds=seconds), expires=-seconds)
+
+    assert all(message.due_at and message.expires_at for message in Message.objects.all())
+
+
+FAR = datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("options", "cure"),
+    [
+        *(
+            ({option: value}, f"{option}=.* is no time that can be kept: use seconds")
+            for option in ("countdown", "expires", "unique_for")
+            for value in (float("inf"), float("-inf"), float("nan"), 1e13, -1e13, 10**400, timedelta.max, True, [5])
+        ),
+        ({"countdown": "5"}, "use seconds or a timedelta"),
+        ({"unique_for": "5"}, "use seconds or a timedelta"),
+        ({"expires": "5"}, "use seconds, a timedelta, an aware datetime or ISO text"),
+        ({"countdown": FAR}, "use seconds or a timedelta"),
+        ({"expires": FAR}, "at most 100 years away"),
+        ({"eta": FAR}, "at most 100 years away"),
+        ({"eta": FAR.replace(year=1)}, "at most 100 years away"),
+        ({"eta": FAR.isoformat()}, "at most 100 years away"),
+        ({"eta": datetime.max.replace(tzinfo=timezone.get_fixed_timezone(-600))}, "at most 100 years away"),
+        ({"eta": "tomorrow"}, "an aware datetime or ISO text"),
+        ({"eta": 5}, "for a delay, countdown="),
+        ({"eta": FAR.date()}, "an aware datetime or ISO text"),
+        ({"unique_for": -1}, "from 0 to 100 years"),
+    ],
+)
+def test_a_time_that_no_database_can_keep_is_refused_with_its_cure(options: dict[str, Any], cure: str) -> None:
+    with transaction.atomic():
+        with pytest.raises(UnusableTime, match=cure):
+            probe.add.apply_async((1, 2), **{"unique_key": "k", **options})
+        probe.add.delay(1, 2)
+
+    assert Message.objects.count() == 1
+
+
 def test_an_id_in_flight_or_finished_is_not_enqueued_again() -> None:
     first = probe.add.apply_async((1, 2), task_id="mine")
     probe.add.apply_async((3, 4), task_id="mine")
@@ -134,6 +196,20 @@ def test_an_id_in_flight_or_finished_is_not_enqueued_again() -> None:
 
     assert not Message.objects.exists()
     assert first.state == "REVOKED"
+
+
+@pytest.mark.parametrize(
+    "send_twice",
+    [
+        lambda: probe.add.enqueue_many([(1, 2), (3, 4)], task_id="mine"),
+        lambda: group(probe.add.s(1, 2).set(task_id="mine"), probe.add.s(3, 4).set(task_id="mine")).delay(),
+    ],
+)
+def test_of_one_id_twice_in_a_batch_the_first_is_enqueued(send_twice: Callable[[], object]) -> None:
+    send_twice()
+
+    assert json.loads(Message.objects.get(pk="mine").body)[0] == [1, 2]
+    assert Outbox.objects.count() == Tally.objects.get().accepted == 1
 
 
 @pytest.mark.parametrize(
@@ -273,6 +349,17 @@ def test_named_arguments_are_enqueued_many_at_a_time() -> None:
     probe.add.enqueue_many([{"first": 1, "second": 2}])
 
     assert json.loads(Message.objects.get().body)[:2] == [[], {"first": 1, "second": 2}]
+
+
+def test_many_are_enqueued_as_the_task_declares(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe.add, "queue", "maintenance", raising=False)
+    monkeypatch.setattr(probe.add, "_exec_options", None)
+
+    probe.add.enqueue_many([(1, 2)])
+
+    message = Message.objects.get()
+    assert message.queue == "maintenance"
+    assert json.loads(message.headers)["timelimit"] == [probe.add.time_limit, probe.add.soft_time_limit]
 
 
 def test_the_bodys_text_is_kept_to_the_letter() -> None:

@@ -12,7 +12,7 @@ from project import celery_app
 from routing.ledger import adoption, processes, reschedule
 from routing.ledger.audit import audit
 from routing.ledger.claim import Claim, Refusal, claim, drop_doubled
-from routing.ledger.enqueue import Envelope
+from routing.ledger.enqueue import Envelope, enqueue
 from routing.ledger.settle import Fence, Outcome, settle, store_aside
 from routing.ledger.tables import DeadLetter, Message, Outbox, Process, Tally
 from routing.worker.backend import request_of
@@ -183,6 +183,29 @@ def test_what_follows_is_enqueued_with_the_outcome(task_id: str, owner: int) -> 
 
     assert set(Message.objects.values_list("pk", flat=True)) == {"next", "after"}
     assert set(Outbox.objects.exclude(message_id=task_id).values_list("message_id", flat=True)) == {"next", "after"}
+
+
+def test_of_one_id_twice_in_what_follows_the_first_is_enqueued(task_id: str, owner: int) -> None:
+    following = [envelope(task_id, id=name, body=body) for name, body in [("a", "1"), ("next", "2"), ("next", "3")]]
+    claim(task_id, epoch=1, owner=owner, pid=7)
+
+    assert settle(fence(task_id, owner), DONE, following)
+
+    assert dict(Message.objects.values_list("pk", "body")) == {"a": "1", "next": "2"}
+    assert Outbox.objects.filter(message_id="next").count() == 1
+    assert sums("accepted") == 3
+
+
+def test_the_end_of_a_chain_that_is_sent_twice_takes_its_row_once(task_id: str, owner: int) -> None:
+    claim(task_id, epoch=1, owner=owner, pid=7)
+    end = envelope(task_id)
+    reschedule.set_aside(fence(task_id, owner))
+
+    assert enqueue([replace(end, body="1"), replace(end, body="2")]) == {task_id}
+
+    message = Message.objects.get(pk=task_id)
+    assert (message.body, message.state, message.epoch) == ("1", "PENDING", 3)
+    assert Outbox.objects.filter(epoch=3).count() == 1
 
 
 def test_a_failure_keeps_the_message_as_it_was(task_id: str, owner: int) -> None:
