@@ -1,6 +1,7 @@
 """What happens to a task whose outcome cannot be stored, because PostgreSQL is away."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,40 @@ def test_claims_survive_idle_connections_that_are_cut(
 
     until(lambda: second.state == "SUCCESS", what="the second outcome")
     assert not worker.is_dead
+
+
+def test_a_database_that_is_read_only_for_a_while_costs_neither_outcome_nor_run(
+    start_worker: Callable[..., Process], database_server: Postgresql | None, tmp_path: Path
+) -> None:
+    """As during a failover, while the old server takes no writes and the new one not yet."""
+    if database_server is None:
+        pytest.skip("SQLite has no server that could fail over")
+    worker, release = start_worker("reporting"), tmp_path / "release"
+    running = probe.wait_for_file.delay(str(tmp_path / "journal"), str(release))
+    until(lambda: running.state == "STARTED", what="the run")
+
+    with read_only_database():
+        release.touch()
+        until(lambda: worker.says("read-only transaction"), what="the worker to notice")
+    waiting = probe.add.delay(1, 2)
+
+    until(lambda: {running.state, waiting.state} == {"SUCCESS"}, what="both outcomes")
+    assert running.get() == 1
+    assert audit.audit().balances
+
+
+@contextmanager
+def read_only_database() -> Iterator[None]:
+    name = connection.ops.quote_name(str(connection.settings_dict["NAME"]))
+    others = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        cursor.execute(others)
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+            cursor.execute(others)
