@@ -106,11 +106,11 @@ def _limits() -> Iterator[CheckMessage]:
                 "BROKER_CONSUMER_TIMEOUT here.",
                 id="routing.E004",
             )
-        elif (held := domain.retry.longest_delay + _longest_hold(domain) * domain.time_limit) >= timeout:
+        elif (held := _longest_hold(domain) * domain.time_limit) >= timeout:
             yield CheckWarning(
-                f"Domain {domain.name!r}: a worker may hold a message for up to {held}, until a retry is due and then "
-                f"behind others, but RabbitMQ takes it back after {timeout} (consumer_timeout).",
-                hint="Lower prefetch, time_limit or retry.max_delay in project/domains.py.",
+                f"Domain {domain.name!r}: a worker may hold a message for up to {held} behind others, but RabbitMQ "
+                f"takes it back after {timeout} (consumer_timeout).",
+                hint="Lower prefetch or time_limit in project/domains.py.",
                 id="routing.W001",
             )
 

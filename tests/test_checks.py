@@ -1,6 +1,7 @@
 """System checks: what does not fit together is found before anything starts."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import wraps
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from routing import domains
 from routing.checks import check_domains
-from routing.domains import Domain, Lane
+from routing.domains import Domain, Lane, RetryPolicy
 from routing.worker.task import Task
 
 autodiscover_modules("tasks")
@@ -150,6 +151,13 @@ def test_messages_held_too_long_behind_others_are_warned_of(declare: Any) -> Non
     declare(Domain(name="reporting", tasks=("*",), lanes=(Lane("default", prefetch=10),)))
 
     assert "prefetch" in found()["routing.W001"]
+
+
+def test_a_retrys_delay_is_held_by_no_worker(declare: Any) -> None:
+    patient = RetryPolicy(first_delay=timedelta(days=1), max_delay=timedelta(days=9))
+    declare(Domain(name="reporting", tasks=("*",), retry=patient))
+
+    assert "routing.W001" not in found()
 
 
 def test_a_schedule_entry_for_an_unknown_task_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
