@@ -1,6 +1,8 @@
 """System checks: a project whose tasks, domains and limits do not fit together does not start."""
 
+import inspect
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 
 from celery import current_app
@@ -11,13 +13,14 @@ from django.utils.module_loading import autodiscover_modules
 
 from routing.domains import Domain, registry
 from routing.router import BUILT_IN
+from routing.worker.task import Task
 
 DOCS = "See docs/topology.md."
 
 
 @register()
 def check_domains(**_: Any) -> list[CheckMessage]:
-    return [*_tasks_without_one_domain(), *_limits(), *_limits_of_tasks(), *_schedule()]
+    return [*_tasks_without_one_domain(), *_classes(), *_overrides(), *_limits(), *_limits_of_tasks(), *_schedule()]
 
 
 def _tasks_without_one_domain() -> Iterator[CheckMessage]:
@@ -48,6 +51,50 @@ def _tasks_without_one_domain() -> Iterator[CheckMessage]:
             )
 
 
+def _classes() -> Iterator[CheckMessage]:
+    for name, task in sorted(current_app.tasks.items()):
+        if not name.startswith(BUILT_IN) and not isinstance(task, Task):
+            yield Error(
+                f"The task {name!r} is not derived from routing.worker.task.Task: it would run without a claim, and "
+                "its outcome would never be recorded.",
+                hint="Leave base= out, or derive that class from routing.worker.task.Task.",
+                id="routing.E007",
+            )
+
+
+HOOKS = {
+    "__call__": "the outcomes of its tasks are never recorded",
+    "before_start": "its tasks run without a claim, and so several times at once",
+    "on_replace": "what is to replace one of its tasks is lost",
+    "retry": "its tasks are not retried by their domain's policy",
+}
+"""Methods of the task base that the ledger lives on, and what goes wrong without each."""
+
+
+def _overrides() -> Iterator[CheckMessage]:
+    classes = dict.fromkeys(base for _, task in sorted(current_app.tasks.items()) for base in _below_ours(type(task)))
+    for base in classes:
+        for method in HOOKS:
+            if method in vars(base) and not _calls_super(vars(base)[method], method):
+                yield CheckWarning(
+                    f"{base.__module__}.{base.__qualname__} overrides {method}() without a call of super().{method}(): "
+                    f"{HOOKS[method]}.",
+                    hint=f"Call super().{method}() in it, and return what that returns.",
+                    id="routing.W002",
+                )
+
+
+def _below_ours(task_class: type) -> Iterator[type]:
+    """The class, and those it is derived from, down to the base of all of ours, which is left out."""
+    return takewhile(lambda base: base is not Task, task_class.__mro__) if issubclass(task_class, Task) else iter(())
+
+
+def _calls_super(function: Any, name: str) -> bool:
+    """Whether its code refers to super(), or by name to the method of another class. True where there is no code."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code is None or "__class__" in code.co_freevars or not {"super", name}.isdisjoint(code.co_names)
+
+
 def _limits() -> Iterator[CheckMessage]:
     timeout = settings.TASKYARD_CONSUMER_TIMEOUT
     for domain in registry():
@@ -59,11 +106,11 @@ def _limits() -> Iterator[CheckMessage]:
                 "BROKER_CONSUMER_TIMEOUT here.",
                 id="routing.E004",
             )
-        elif (held := domain.retry.longest_delay + _longest_hold(domain) * domain.time_limit) >= timeout:
+        elif (held := _longest_hold(domain) * domain.time_limit) >= timeout:
             yield CheckWarning(
-                f"Domain {domain.name!r}: a worker may hold a message for up to {held}, until a retry is due and then "
-                f"behind others, but RabbitMQ takes it back after {timeout} (consumer_timeout).",
-                hint="Lower prefetch, time_limit or retry.max_delay in project/domains.py.",
+                f"Domain {domain.name!r}: a worker may hold a message for up to {held} behind others, but RabbitMQ "
+                f"takes it back after {timeout} (consumer_timeout).",
+                hint="Lower prefetch or time_limit in project/domains.py.",
                 id="routing.W001",
             )
 

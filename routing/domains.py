@@ -29,11 +29,6 @@ class RetryPolicy:
     jitter: float = 0.1
     """Share of the delay, added or taken away at random, so that tasks that failed together do not return together."""
 
-    @property
-    def longest_delay(self) -> timedelta:
-        """What a task may wait before its last retry."""
-        return self.delay(max(self.max_retries - 1, 0), 1.0)
-
     def delay(self, retries: int, chance: float) -> timedelta:
         """How long to wait before the next run, after ``retries`` retries; ``chance`` is random in [0, 1)."""
         backoff: timedelta = min(self.first_delay * (1 << retries), self.max_delay)
