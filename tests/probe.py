@@ -15,7 +15,6 @@ from django.contrib.auth.models import Group
 from django.db import DatabaseError, connection
 
 from routing.errors import PermanentError, TransientError
-from routing.worker.task import Task
 
 SHORTLY = timedelta(milliseconds=200)
 
@@ -268,30 +267,3 @@ def become(self: Any, links: list[Any]) -> None:
 def break_at_commit() -> None:
     """A membership of nobody, which the database finds out when it commits."""
     Group.user_set.through.objects.create(group=Group.objects.create(name="empty"), user_id=-1)
-
-
-class Headstrong(Task):
-    """Does without what its base does, in both places."""
-
-    abstract = True
-
-    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        if kwargs.get("refuse"):
-            raise Ignore
-
-
-@shared_task(name="reporting.probe_headstrong", base=Headstrong)
-def add_headstrong(first: int, second: int, *, refuse: bool = False) -> int:
-    return first + second
-
-
-class Unruly(Task):
-    abstract = True
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.run(*args, **kwargs)
-
-
-@shared_task(name="reporting.probe_unruly", base=Unruly)
-def add_unruly(first: int, second: int) -> int:
-    return first + second

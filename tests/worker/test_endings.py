@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 from celery import chain, chord
+from celery.exceptions import Ignore
 from django.contrib.auth.models import Group
 from django.db import DatabaseError
 from django_celery_results.models import ChordCounter, TaskResult
 
+from project import celery_app
 from routing.ledger import audit, claim, completion, lookup
 from routing.ledger.tables import DeadLetter, Message
 from routing.worker import hands, running
 from routing.worker.strays import Strays
+from routing.worker.task import Task
 from tests import probe as typed_probe
 from tests.inline import deliver, drain, outcomes, worker
 from tests.services import DATABASE
@@ -227,8 +230,42 @@ def test_a_chord_ends_when_a_member_is_cancelled() -> None:
 # --- Tasks that go their own way ------------------------------------------------------------------------------------
 
 
-def test_a_task_class_that_overrides_before_start_is_claimed_all_the_same() -> None:
-    result = probe.add_headstrong.delay(1, 2)
+class Headstrong(Task):
+    abstract = True
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Claims nothing."""
+
+
+class Reluctant(Task):
+    abstract = True
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        super().before_start(task_id, args, kwargs)
+        raise Ignore
+
+
+class Unruly(Task):
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.run(*args, **kwargs)
+
+
+def added(first: int, second: int) -> int:
+    return first + second
+
+
+@pytest.fixture
+def declare() -> Iterator[Callable[[type[Task]], Any]]:
+    """A task of that class, for this test only: the system checks warn of such classes."""
+    name = "reporting.test_own_way"
+    yield lambda base: celery_app.task(name=name, base=base)(added)
+    celery_app.tasks.pop(name)
+
+
+def test_a_task_class_that_overrides_before_start_is_claimed_all_the_same(declare: Callable[..., Any]) -> None:
+    result = declare(Headstrong).delay(1, 2)
     copy = Message.objects.get()
     drain()
     deliver(copy)
@@ -236,8 +273,15 @@ def test_a_task_class_that_overrides_before_start_is_claimed_all_the_same() -> N
     assert outcomes() == {result.id: ("SUCCESS", 3)}
 
 
-def test_a_task_class_that_overrides_the_call_is_settled_all_the_same() -> None:
-    result = probe.add_unruly.apply_async((1, 2), link=probe.add.s(10))
+def test_a_task_class_whose_before_start_wants_nothing_of_it_is_ignored(declare: Callable[..., Any]) -> None:
+    result = declare(Reluctant).delay(1, 2)
+    drain()
+
+    assert outcomes() == {result.id: ("IGNORED", None)}
+
+
+def test_a_task_class_that_overrides_the_call_is_settled_all_the_same(declare: Callable[..., Any]) -> None:
+    result = declare(Unruly).apply_async((1, 2), link=probe.add.s(10))
     drain()
 
     assert outcomes()[result.id] == ("SUCCESS", 3)
