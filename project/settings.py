@@ -198,6 +198,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = 15 * 60
 
 CELERY_WORKER_CONSUMER = "routing.worker.consumer:Consumer"
+# Stands in for Celery's own wherever no other pool, such as threads, is asked for; for --pool=prefork, too.
+CELERY_WORKER_POOL = "routing.worker.prefork:TaskPool"
 # A running task outlives its connection: the ledger refuses the copy that the broker then delivers again.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5.0

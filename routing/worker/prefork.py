@@ -1,0 +1,72 @@
+"""Celery's prefork pool, with which no lost broker connection breaks off the reading of a child's message.
+
+Celery reads a message that comes through a child's pipe in pieces, such as an exception with a long traceback, with a
+generator that its event loop keeps. With the broker's connection the loop loses all that it keeps; what is left of the
+message would be taken for the head of the next one, and the worker end, or wait for gigabytes that never come.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from types import GeneratorType
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+from celery.concurrency import asynpool, prefork
+
+SHORTLY = 0.05
+Reading: TypeAlias = "GeneratorType[None, None, None]"
+
+
+class ResultReader(asynpool.ResultHandler):
+    fileno_to_outq: dict[int, Any]
+    _hub: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # By child, not by descriptor: who replaces a dead child gets its pipe, or a new pipe of the same number.
+        self._readings: WeakKeyDictionary[Any, Reading] = WeakKeyDictionary()
+
+    def _recv_message(self, add_reader: Callable[..., None], fd: int, callback: Callable[[Any], None]) -> Reading:
+        """Read on where a message was begun; begin the next one otherwise."""
+        child = self.fileno_to_outq[fd]
+        reading = self._readings.get(child)
+        if reading is None or not reading.gi_suspended:
+            reading = super()._recv_message(add_reader, fd, callback)  # type: ignore[misc]
+            self._readings[child] = reading
+        return reading
+
+    def finish(self, child: Any) -> None:
+        """Read what a child that has ended wrote of its message, and expect no more of it."""
+        reading = self._readings.pop(child, None)
+        if reading is not None and reading.gi_suspended:
+            with suppress(StopIteration, OSError, EOFError):
+                next(reading)
+
+    def on_stop_not_started(self) -> None:
+        """In the end Celery finishes what the loop has begun to read: show it what the loop has lost since, too."""
+        for child, reading in list(self._readings.items()):
+            if reading.gi_suspended:
+                self._hub.add_reader(child.outqR_fd, reading)
+        super().on_stop_not_started()
+
+
+class AsynPool(asynpool.AsynPool):
+    ResultHandler = ResultReader
+    _result_handler: ResultReader
+    _pool: list[Any]
+
+    def process_flush_queues(self, proc: Any) -> None:
+        """Called when a child has ended, before its pipe is emptied, and then closed or given to the next one."""
+        self._result_handler.finish(proc)
+        super().process_flush_queues(proc)
+
+    def _event_process_exit(self, hub: Any, proc: Any) -> None:
+        """Look again soon where the child has not quite ended; Celery would do so after up to five seconds."""
+        super()._event_process_exit(hub, proc)  # type: ignore[misc]
+        # A process closes its files, which is what the loop sees, a moment before it can be waited for.
+        if proc in self._pool:
+            hub.call_later(SHORTLY, self._event_process_exit, hub, proc)
+
+
+class TaskPool(prefork.TaskPool):
+    Pool = AsynPool
