@@ -288,7 +288,8 @@ def test_what_cannot_be_decoded_is_kept_as_a_dead_letter(start_worker: StartWork
     )
 
     until(lambda: dead_letters(clean_broker, "reporting") == 1, what="the dead letter")
-    assert TaskResult.objects.get(task_id="unreadable").status == "FAILURE"
+    recorded = TaskResult.objects.filter(task_id="unreadable", status="FAILURE")
+    until(recorded.exists, what="its outcome")
 
 
 def test_a_task_unknown_to_its_worker_waits_for_one_that_knows_it(start_worker: StartWorker) -> None:
