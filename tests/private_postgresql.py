@@ -45,6 +45,8 @@ class Postgresql:
         os.kill(int(self._pid_file.read_text().split()[0]), signal.SIGKILL)
         # Its other processes notice by themselves; while one of them lives, no new server starts.
         until(lambda: not self._processes(), what="the end of PostgreSQL's processes")
+        # A process that nobody has buried yet would be taken for a server that runs.
+        self._pid_file.unlink()
 
     def _processes(self) -> list[Path]:
         return [process for process in Path("/proc").glob("[0-9]*") if _works_in(process, self.data)]
