@@ -12,15 +12,24 @@ DEV := $(VENV)/requirements-dev.stamp
 SOURCES := project routing notifications reporting tests
 # libatomic1 is for Playwright's driver.
 TEST_PACKAGES := rabbitmq-server postgresql chromium fonts-dejavu-core libatomic1
+CHAOS_PACKAGES := rabbitmq-server postgresql
+
+# make chaos: how long, which decisions (at random if left out), and on what.
+SECONDS ?= 60
+SEED ?=
+NODES ?= 1
+DATABASE ?= postgresql
+RATE ?=
+SETTLE_WITHIN ?= 180
 
 # Where production differs from a laptop, for Django's own deployment checks.
 DEPLOYED := SITE_URL=https://taskyard.example.com SECRET_KEY=$$(head -c 48 /dev/urandom | base64 -w 0)
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test ci format format-check lint types contracts checks lock flower clean python
+.PHONY: help up demo test chaos chaos-selftest ci format format-check lint types contracts checks lock flower clean python
 
 help:  ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- Running --------------------------------------------------------------------------------------------------------
 
@@ -42,6 +51,14 @@ ci: format-check lint types contracts checks test  ## Everything that CI runs
 test: $(DEV)  ## Run the tests on PostgreSQL and on SQLite; PYTEST_ARGS goes to pytest
 	@$(BOOTSTRAP) packages --optional $(TEST_PACKAGES)
 	@exec $(PY) -m tests.both_databases $(PYTEST_ARGS)
+
+chaos: $(DEV)  ## Kill everything at random, and see that no task is lost or doubled; SECONDS=60 SEED= NODES=1|3 DATABASE=postgresql|sqlite
+	@$(BOOTSTRAP) packages --optional $(CHAOS_PACKAGES)
+	@exec $(PY) -m tests.chaos --seconds $(SECONDS) --seed "$(SEED)" --nodes $(NODES) --database $(DATABASE) --rate "$(RATE)" --settle-within $(SETTLE_WITHIN)
+
+chaos-selftest: $(DEV)  ## Break the settlement on purpose, and see that make chaos would report it
+	@$(BOOTSTRAP) packages --optional $(CHAOS_PACKAGES)
+	@exec $(PY) -m tests.chaos --selftest --seconds 20 --settle-within 15 --folder build/chaos-selftest
 
 format: $(DEV)  ## Format the code
 	@$(PY) -m ruff format $(SOURCES) manage.py
