@@ -51,7 +51,7 @@ def _break_settlements() -> None:
         return won
 
     def not_so_atomically(run: Run, task: Any, body: Any) -> Any:
-        if not strikes("unatomic", run.task_id) or run.runs > 1:
+        if not strikes("unatomic", run.task_id) or _runs(run.task_id) > 1:
             return atomically(run, task, body)
         body()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -59,6 +59,13 @@ def _break_settlements() -> None:
 
     patched: Any = Run
     patched.complete, patched._atomically = badly, not_so_atomically
+
+
+def _runs(task_id: str) -> int:
+    from routing.ledger import lookup
+
+    message = lookup.in_flight(task_id)
+    return message.runs if message else 0
 
 
 def _delete(task_id: str) -> None:
