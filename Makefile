@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 BOOTSTRAP := $(PYTHON) -I project/bootstrap.py
 RUN := $(VENV)/requirements.stamp
 DEV := $(VENV)/requirements-dev.stamp
-SOURCES := project routing notifications reporting tests
+SOURCES := project routing notifications reporting tests benchmarks
 # libatomic1 is for Playwright's driver.
 TEST_PACKAGES := rabbitmq-server postgresql chromium fonts-dejavu-core libatomic1
 CHAOS_PACKAGES := rabbitmq-server postgresql
@@ -26,7 +26,8 @@ SETTLE_WITHIN ?= 180
 DEPLOYED := SITE_URL=https://taskyard.example.com SECRET_KEY=$$(head -c 48 /dev/urandom | base64 -w 0)
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test chaos chaos-selftest ci format format-check lint types contracts checks lock flower clean python
+.PHONY: help up demo test chaos chaos-selftest bench-relay ci format format-check lint types contracts checks lock flower \
+	clean python
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +60,10 @@ chaos: $(DEV)  ## Kill everything at random, and see that no task is lost or dou
 chaos-selftest: $(DEV)  ## Break the settlement on purpose, and see that make chaos would report it
 	@$(BOOTSTRAP) packages --optional $(CHAOS_PACKAGES)
 	@exec $(PY) -m tests.chaos --selftest --seconds 20 --settle-within 15 --folder build/chaos-selftest
+
+bench-relay: $(DEV)  ## Measure enqueueing and the relay, with services of its own; BENCH_ARGS=--quick for a minute
+	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
+	@exec $(PY) -m benchmarks.relay $(BENCH_ARGS)
 
 format: $(DEV)  ## Format the code
 	@$(PY) -m ruff format $(SOURCES) manage.py

@@ -13,12 +13,14 @@ from django.db import DatabaseError, InterfaceError
 from django.db.models import Q
 
 from routing.broker import expiry
+from routing.broker.lookout import Lookout
 from routing.ledger import database, processes, redrive, tally
 from routing.ledger.tables import Process
 
 logger = logging.getLogger(__name__)
 
 EXPIRE_EVERY = 1.0
+LOOK_OUT_EVERY = 0.5
 ROLL_UP_EVERY = 10.0
 SWEEP_EVERY = 15.0
 SWEEP_SHARE = 20
@@ -80,24 +82,30 @@ class Keeper(threading.Thread):
         self.process_id: int | None = None
         self.stands_by = not database.on_postgresql()
         """On SQLite one relay publishes; whether that is another one, as far as we know."""
+        self.lookout = Lookout()
         self._process_name = name
         self._embedded = embedded
         self._stop_all = stop
         self._news = threading.Event()
         self._ended = threading.Event()
-        self._trouble = ""
+        self._troubles: dict[str, str] = {}
         self._beat = Duty("show that this relay lives", processes.BEAT_EVERY, self.beat)
         self._duties = [
             self._beat,
             Duty("look for dead processes", processes.BEAT_EVERY, DeadOwners().run_once),
             Duty("expire tasks", EXPIRE_EVERY, expiry.sweep),
             Duty("roll up the books", ROLL_UP_EVERY, tally.roll_up),
+            Duty("look for what was overlooked", LOOK_OUT_EVERY, self.lookout.run_once),
         ]
 
-    def report(self, trouble: str) -> None:
+    @property
+    def trouble(self) -> str:
+        return next((trouble for trouble in list(self._troubles.values()) if trouble), "")
+
+    def report(self, trouble: str, *, hand: str) -> None:
         """Shown with the next beat, which comes at once if it is news."""
-        if trouble != self._trouble:
-            self._trouble = trouble
+        if trouble != self._troubles.get(hand, ""):
+            self._troubles[hand] = trouble
             self._beat.due_at = 0.0
             self._news.set()
 
@@ -119,11 +127,11 @@ class Keeper(threading.Thread):
 
     def beat(self) -> None:
         """Show that it lives, under a new incarnation if it was declared dead, and see who else does."""
-        if self.process_id is None or not processes.beat(self.process_id, trouble=self._trouble):
+        if self.process_id is None or not processes.beat(self.process_id, trouble=self.trouble):
             if self.process_id is not None:
                 logger.warning("This relay was declared dead, and goes on as a new process")
             self.process_id = processes.register(Process.Role.RELAY, self._process_name, embedded=self._embedded)
-            processes.beat(self.process_id, trouble=self._trouble)
+            processes.beat(self.process_id, trouble=self.trouble)
         others = processes.beating(Process.Role.RELAY).exclude(pk=self.process_id)
         if self._embedded and others.filter(Q(embedded=False) | Q(pk__lt=self.process_id)).exists():
             logger.info("Another relay runs, so this one ends")

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import amqp
@@ -21,25 +21,29 @@ _UNSERIALISABLE = (
 )
 
 
-def prepare(
-    publications: Sequence[Publication], largest_frame: int
-) -> "tuple[dict[int, str], dict[Publication, Prepared]]":
-    """What cannot be sent, by id and with its reason, and the others."""
-    refused, good = {}, {}
-    for publication in publications:
-        try:
-            message = Prepared(publication)
-        except _UNSERIALISABLE as error:
-            refused[publication.id] = f"Its headers cannot be sent: {sentence(error)}"
-            continue
-        if len(message.serialised) > largest_frame:
-            # RabbitMQ would close the connection.
-            refused[publication.id] = (
-                f"Its headers take {len(message.serialised):,} bytes, but RabbitMQ takes {largest_frame:,} at most"
-            )
-        else:
-            good[publication] = message
-    return refused, good
+class Outgoing:
+    """Publications with their messages, each made in its turn. ``refused``: why others cannot be sent, by id."""
+
+    def __init__(self, publications: Iterable[Publication], *, largest_frame: int) -> None:
+        self._publications = publications
+        self._largest_frame = largest_frame
+        self.refused: dict[int, str] = {}
+
+    def __iter__(self) -> "Iterator[tuple[Publication, Prepared]]":
+        for publication in self._publications:
+            try:
+                message = Prepared(publication)
+            except _UNSERIALISABLE as error:
+                self.refused[publication.id] = f"Its headers cannot be sent: {sentence(error)}"
+                continue
+            if len(message.serialised) > self._largest_frame:
+                # RabbitMQ would close the connection.
+                self.refused[publication.id] = (
+                    f"Its headers take {len(message.serialised):,} bytes, but RabbitMQ takes {self._largest_frame:,} "
+                    "at most"
+                )
+            else:
+                yield publication, message
 
 
 class Prepared(amqp.Message):

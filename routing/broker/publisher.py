@@ -1,18 +1,22 @@
 """Publisher: one connection to RabbitMQ, and publications over it, all of a batch confirmed together."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import amqp
+from amqp import spec
+from amqp.method_framing import frame_writer
+from amqp.serialization import dumps
 from celery import current_app
 from kombu import Connection
 
 from routing import faults
 from routing.broker.inspection import cure
-from routing.broker.outgoing import Prepared, prepare, sentence
+from routing.broker.outgoing import Outgoing, Prepared, sentence
 from routing.broker.topology import message_count
 from routing.ledger.outbox import Publication
 
@@ -26,6 +30,9 @@ sending heartbeats.
 """
 LONGEST_READ = 1.0
 """py-amqp begins to count anew with each heartbeat that comes in."""
+WRITTEN_TOGETHER = 32 * 1024
+"""Bytes: a system call for each message would cost more than all the rest of publishing it."""
+METHOD_FRAME = 1
 FRAME_RESERVE = 1024
 """Bytes of the frame that are not the message's own."""
 
@@ -80,20 +87,20 @@ class Publisher:
     def publish(self, publications: Sequence[Publication]) -> dict[int, str]:
         """Publish all, and wait until RabbitMQ has confirmed. Returns why the others were not taken, by id."""
         self.connect()
-        refused, good = prepare(publications, self._largest_frame())
         with self._troubles():
             confirms = self._confirming()
             try:
-                self._publish_together(good)
+                refused = self._publish_together(publications)
                 if confirms.was_nacked:
                     # RabbitMQ goes on refusing what comes over this channel, even after the queue's limit was lifted.
                     self._discard(confirms)
             except amqp.ChannelError:
                 # One message has closed the channel, and it is not told which.
                 self._discard(confirms)
-                for publication in [one for one in good if one.id not in confirms.answered]:
-                    refused |= self._publish_alone(publication, good[publication])
-        return refused | confirms.refused
+                refused = confirms.refused
+                for publication in [one for one in publications if one.id not in confirms.answered]:
+                    refused |= self._publish_alone(publication)
+        return refused
 
     def ready(self, queue: str) -> int | None:
         """How many messages the queue holds for workers that have not asked for them yet; None if there is none."""
@@ -118,19 +125,19 @@ class Publisher:
             except TimeoutError:
                 pass
 
-    def _publish_together(self, messages: Mapping[Publication, Prepared]) -> dict[int, str]:
-        confirms = self._confirming()
+    def _publish_together(self, publications: Sequence[Publication]) -> dict[int, str]:
+        confirms, outgoing = self._confirming(), Outgoing(publications, largest_frame=self._largest_frame())
         confirms.start()
-        for publication, message in messages.items():
-            confirms.publish(publication, message)
+        # RabbitMQ works on the first while the next are made.
+        confirms.publish(outgoing)
         faults.point("relay.published")
         confirms.wait(self._confirm_timeout, blocked=lambda: self._blocked)
-        return confirms.refused
+        return outgoing.refused | confirms.refused
 
-    def _publish_alone(self, publication: Publication, message: Prepared) -> dict[int, str]:
+    def _publish_alone(self, publication: Publication) -> dict[int, str]:
         confirms = self._confirming()
         try:
-            return self._publish_together({publication: message})
+            return self._publish_together([publication])
         except amqp.ChannelError as error:
             self._discard(confirms)
             return {publication.id: sentence(error)}
@@ -176,6 +183,7 @@ class _Confirms:
         self._channel.events["basic_nack"].add(self._on_nack)
         self._channel.events["basic_return"].add(self._on_return)
         self._tag = 0
+        self._frames = _Frames(self._channel.connection)
         self.start()
 
     def start(self) -> None:
@@ -184,11 +192,22 @@ class _Confirms:
         self.refused: dict[int, str] = {}
         self.was_nacked = False
 
-    def publish(self, publication: Publication, message: Prepared) -> None:
-        # First the books: while it writes, py-amqp takes in answers, too.
-        self._tag += 1
-        self._open[self._tag] = publication
-        self._channel.basic_publish(message, exchange="", routing_key=publication.queue, mandatory=True)
+    def publish(self, outgoing: Outgoing) -> None:
+        for publication, message in outgoing:
+            # First the books: answers come in while the rest is written.
+            self._tag += 1
+            self._open[self._tag] = publication
+            self._frames.add(self._channel.channel_id, publication.queue, message)
+            if len(self._frames) >= WRITTEN_TOGETHER:
+                self._frames.write()
+                self._take_answers()
+        self._frames.write()
+
+    def _take_answers(self) -> None:
+        """What has arrived so far: neither side may come to wait for the other to read."""
+        with suppress(TimeoutError):
+            while True:
+                self._channel.connection.drain_events(timeout=0)
 
     def wait(self, seconds: float, *, blocked: Callable[[], str]) -> None:
         """Until all are answered. Raises TimeoutError, at once where RabbitMQ says that it takes none."""
@@ -225,6 +244,41 @@ class _Confirms:
         closed = [self._open.pop(one) for one in tags if one in self._open]
         self.answered |= {publication.id for publication in closed}
         return closed
+
+
+class _Frames:
+    """Frames of ``basic.publish``, as py-amqp makes them, to be written many at once.
+
+    Its own ``basic_publish`` looks for answers and writes to the socket for each message.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._waiting = bytearray()
+        self._add = frame_writer(connection, _Collecting(self._waiting.extend))
+        self._arguments: dict[str, bytes] = {}
+
+    def __len__(self) -> int:
+        """Bytes that wait to be written."""
+        return len(self._waiting)
+
+    def add(self, channel: int, queue: str, message: Prepared) -> None:
+        arguments = self._arguments.get(queue)
+        if arguments is None:
+            # Of the exchange with no name, mandatory, not immediate.
+            arguments = self._arguments[queue] = dumps("Bssbb", (0, "", queue, True, False))
+        self._add(METHOD_FRAME, channel, spec.Basic.Publish, arguments, message)
+
+    def write(self) -> None:
+        written, self._waiting[:] = bytes(self._waiting), b""
+        self._connection.transport.write(written)
+
+
+@dataclass(frozen=True)
+class _Collecting:
+    """What py-amqp's frame writer takes for a transport."""
+
+    write: Callable[[memoryview], None]
 
 
 def _connection() -> Connection:

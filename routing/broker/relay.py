@@ -13,18 +13,18 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError
 
 from routing.broker import evidence
+from routing.broker.hands import Hand
 from routing.broker.keeper import Keeper
+from routing.broker.lookout import Lookout
 from routing.broker.publisher import BrokerTrouble, Publisher
 from routing.broker.windows import LOOK_AGAIN_AFTER, Windows
 from routing.domains import registry
 from routing.ledger import database, outbox
 from routing.ledger.marker import Overtaken
-from routing.ledger.wake import Waiter
 
 logger = logging.getLogger(__name__)
 
 EXAMINE_EVERY = 10.0
-LOOK_FOR_QUEUES_EVERY = 5.0
 TICK = 1.0
 TAKEN_BY_OTHERS = 0.02
 """Seconds to wait where all that is due is in another relay's batch."""
@@ -77,25 +77,40 @@ class Pause:
 
 
 class Relay:
-    def __init__(self, config: Config, *, stop: threading.Event, keeper: Keeper | None = None) -> None:
+    """``hand`` says which queues it takes from; by itself it takes from all of them.
+
+    ``beside``: another relay in this process, so that both go by what either knows of the windows.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        stop: threading.Event,
+        keeper: Keeper | None = None,
+        hand: Hand | None = None,
+        beside: "Relay | None" = None,
+    ) -> None:
         self._config = config
         self._stop = stop
         self._keeper = keeper
+        self._hand = hand or Hand(stop)
         self._publisher = Publisher(confirm_timeout=config.confirm_timeout)
-        self._windows = Windows(self._publisher, config.window)
-        self._turns: deque[str] = deque(registry().pools)
-        self._queues_looked_for_at = self._examined_at = float("-inf")
+        known = beside._windows if beside is not None else None
+        self._windows: Windows = Windows(self._publisher, config.window, beside=known)
+        self._lookout = Lookout() if keeper is None else keeper.lookout
+        self._turns: deque[str] = deque()
+        self._examined_at = float("-inf")
         self._broker_pause, self._database_pause = Pause(), Pause()
         self._trouble = ""
 
     def run(self) -> None:
         """Until told to stop; then the batch at hand is finished."""
-        waiter = Waiter(self._stop)
         try:
             while not self._stop.is_set():
-                self._turn(waiter)
+                self._turn()
         finally:
-            waiter.close()
+            self._hand.close()
             self._publisher.close()
             database.connection().close()
 
@@ -104,10 +119,17 @@ class Relay:
 
         Raises BrokerTrouble.
         """
+        if not self._hand.has_work():
+            if self._publisher.connection is not None:
+                self._publisher.tick()
+            return 0, TICK
         self._secure()
-        due = outbox.due_queues(self._in_turn())
+        mine = [queue for queue in self._in_turn() if self._hand.takes(queue)]
+        due = outbox.due_queues(mine, floors=self._lookout.floors)
         soonest = min([TICK, *(seconds for seconds in due.values() if seconds > 0)])
-        waiting = [queue for queue in self._turns if due.get(queue, 1.0) <= 0]
+        waiting = [queue for queue in mine if due.get(queue, 1.0) <= 0]
+        for queue in set(mine).difference(waiting):
+            self._hand.emptied(queue)
         count, rooms = 0, Counter[str]()
         for queue in waiting:
             if self._stop.is_set():
@@ -115,6 +137,8 @@ class Relay:
             rooms[queue] = self._room(queue)
             if rooms[queue]:
                 count += self._relay(queue, rooms[queue])
+            else:
+                self._hand.has_more(queue)
         if count or not waiting:
             return count, 0.0 if count else soonest
         return 0, min(soonest, TAKEN_BY_OTHERS if any(rooms.values()) else LOOK_AGAIN_AFTER)
@@ -123,7 +147,7 @@ class Relay:
         """After ``run_once``."""
         self._publisher.close()
 
-    def _turn(self, waiter: Waiter) -> None:
+    def _turn(self) -> None:
         """One round, and then a wait if there is nothing more to do."""
         if self._keeper is not None and self._keeper.stands_by:
             self._stop.wait(TICK)
@@ -133,9 +157,9 @@ class Relay:
             count, seconds = self.run_once()
             self._recover()
             if count:
-                waiter.busy()
+                self._hand.busy()
             else:
-                waiter.wait(seconds)
+                self._hand.wait(seconds)
         except BrokerTrouble as error:
             logger.debug("Dropping the connection", exc_info=error)
             self._lose_broker(str(error))
@@ -155,9 +179,9 @@ class Relay:
 
     def _in_turn(self) -> Iterable[str]:
         """All queues, those of domains that were removed as well. Each time another one comes first."""
-        if time.monotonic() - self._queues_looked_for_at > LOOK_FOR_QUEUES_EVERY:
-            self._queues_looked_for_at = time.monotonic()
-            self._turns.extend(queue for queue in outbox.queues() if queue not in self._turns)
+        if self._keeper is None:
+            self._lookout.run_once()
+        self._turns.extend(queue for queue in self._lookout.queues if queue not in self._turns)
         self._turns.rotate(-1)
         return self._turns
 
@@ -174,12 +198,21 @@ class Relay:
 
     def _relay(self, queue: str, room: int) -> int:
         try:
-            with outbox.batch(queue, limit=min(self._config.batch, room), max_bytes=self._config.max_bytes) as batch:
+            limit, most = min(self._config.batch, room), self._config.max_bytes
+            with outbox.batch(queue, limit=limit, max_bytes=most, floors=self._lookout.floors) as batch:
                 if batch.publications:
                     batch.refuse(self._publisher.publish(batch.publications))
         except Overtaken:
             logger.warning("RabbitMQ lost messages while a batch for %s was published; it goes out again", queue)
             return 0
+        except BrokerTrouble:
+            # It may be this queue alone that RabbitMQ does not confirm: its replicas cannot be reached.
+            self._hand.has_more(queue)
+            raise
+        if batch.is_full and not self._trouble:
+            self._hand.has_more(queue)
+        elif not batch.is_full:
+            self._hand.emptied(queue)
         self._windows.fill(queue, len(batch.publications) - len(batch.refused))
         for reason, count in Counter(batch.refused.values()).items():
             logger.warning("%d of %d for %s go back: %s", count, len(batch.publications), queue, reason)
@@ -207,4 +240,4 @@ class Relay:
             logger.warning("Nothing is published: %s", trouble)
         self._trouble = trouble
         if self._keeper is not None:
-            self._keeper.report(trouble)
+            self._keeper.report(trouble, hand=self._hand.name)

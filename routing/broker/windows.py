@@ -25,10 +25,12 @@ class _Room:
 
 
 class Windows:
-    def __init__(self, publisher: Publisher, size: int) -> None:
+    """``beside``: what it knows, it knows together with those."""
+
+    def __init__(self, publisher: Publisher, size: int, *, beside: "Windows | None" = None) -> None:
         self._publisher = publisher
         self._size = size
-        self._rooms: dict[str, _Room] = {}
+        self._rooms: dict[str, _Room] = {} if beside is None else beside._rooms
 
     def room(self, queue: str) -> int | None:
         """How many more messages the queue may get; None if there turns out to be no such queue. Raises BrokerTrouble.
@@ -44,8 +46,9 @@ class Windows:
         return max(room.left, 0)
 
     def fill(self, queue: str, count: int) -> None:
-        if queue in self._rooms:
-            self._rooms[queue].left -= count
+        room = self._rooms.get(queue)
+        if room is not None:
+            room.left -= count
 
     def forget(self) -> None:
         """Another broker, or the same one after an interruption."""

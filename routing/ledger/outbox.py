@@ -4,12 +4,14 @@ PostgreSQL deletes a batch's rows in the transaction that ends when the broker h
 all writers, so there a relay reads, publishes with no transaction open, and then deletes; it has to be the only relay.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from routing import faults
 from routing.ledger import database, marker
+from routing.ledger.floors import LATE, Floors
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds before a publication that failed is tried again; doubled each time."""
@@ -34,11 +36,15 @@ class Publication:
 
 @dataclass
 class Batch:
-    """``publications`` of one queue. ``seen`` counts those as well whose message is over or has a newer epoch."""
+    """``publications`` of one queue. ``seen`` counts those as well whose message is over or has a newer epoch.
+
+    ``is_full``: it took as many as it was allowed to, so that more may be due.
+    """
 
     queue: str
     publications: list[Publication]
     seen: list[database.Row]
+    is_full: bool
     refused: dict[int, str] = field(default_factory=dict)
 
     def refuse(self, reasons: Mapping[int, str]) -> None:
@@ -49,13 +55,45 @@ class Batch:
         return len(self.seen)
 
 
-def due_queues(known: Iterable[str]) -> dict[str, float]:
-    """Seconds until the first publication of each of these queues is due, negative if it is; no entry if none waits."""
+def due_queues(known: Iterable[str], *, floors: Floors | None = None, in_full: bool = False) -> dict[str, float]:
+    """Seconds until the first publication of each of these queues is due, negative if it is; no entry if none waits.
+
+    Looks from the floors on, and raises them, unless ``in_full``.
+    """
     names = list(known)
     if not names:
         return {}
+    if not database.on_postgresql():
+        return _due_on_sqlite(names)
+    floors = floors or Floors()
+    since = {queue: None if in_full else floors.since(queue) for queue in names}
+    found = database.rows(_LOOKING_ON_POSTGRESQL, [names, list(since.values())])
+    for row in found:
+        floors.looked(
+            row["queue"], since=since[row["queue"]], empty_until=row["empty_until"], seconds=float(row["took"])
+        )
+    return {row["queue"]: float(row["seconds"]) for row in found if row["seconds"] is not None}
+
+
+# One probe of the index for each queue: min() over all rows would read a million of them.
+_LOOKING_ON_POSTGRESQL = f"""
+    WITH known AS (
+        SELECT * FROM unnest(%s::text[], %s::timestamptz[]) WITH ORDINALITY AS k(queue, since, position)
+    ), first AS (
+        SELECT position, queue, (
+            SELECT due_at FROM routing_outbox
+            WHERE queue = known.queue AND due_at >= coalesce(since, '-infinity') ORDER BY due_at LIMIT 1
+        ) AS due_at, clock_timestamp() AS looked_at FROM known
+    )
+    SELECT queue, extract(epoch FROM due_at - clock_timestamp()) AS seconds,
+        least(due_at, statement_timestamp() - interval '{LATE} seconds') AS empty_until,
+        extract(epoch FROM looked_at - lag(looked_at, 1, statement_timestamp()) OVER (ORDER BY position)) AS took
+    FROM first
+"""
+
+
+def _due_on_sqlite(names: Sequence[str]) -> dict[str, float]:
     values = ", ".join(["(%s)"] * len(names))
-    # One probe of the index for each queue: min() over all rows would read a million of them.
     found = database.rows(
         f"""
         WITH known(queue) AS (VALUES {values}),
@@ -64,7 +102,7 @@ def due_queues(known: Iterable[str]) -> dict[str, float]:
                 SELECT due_at FROM routing_outbox WHERE queue = known.queue ORDER BY due_at LIMIT 1
             ) AS due_at FROM known
         )
-        SELECT queue, {_seconds_until("due_at")} AS seconds FROM first WHERE due_at IS NOT NULL
+        SELECT queue, (julianday(due_at) - julianday('now')) * 86400.0 AS seconds FROM first WHERE due_at IS NOT NULL
         """,
         names,
     )
@@ -88,7 +126,7 @@ def queues() -> list[str]:
 
 
 @contextmanager
-def batch(queue: str, *, limit: int, max_bytes: int) -> Iterator[Batch]:
+def batch(queue: str, *, limit: int, max_bytes: int, floors: Floors | None = None) -> Iterator[Batch]:
     """Take what is due, and give it up as published when the block ends; after an exception all of it is due as before.
 
     At most ``limit``, and bodies and headers of ``max_bytes`` together, but at least one. Raises Overtaken when the
@@ -96,17 +134,16 @@ def batch(queue: str, *, limit: int, max_bytes: int) -> Iterator[Batch]:
     """
     if database.on_postgresql():
         with database.atomic():
-            yield from _batch_on_postgresql(queue, limit, max_bytes)
+            yield from _batch_on_postgresql(queue, floors.since(queue) if floors else None, limit, max_bytes)
     else:
         yield from _batch_on_sqlite(queue, limit, max_bytes)
     faults.point("relay.committed")
 
 
-def _batch_on_postgresql(queue: str, limit: int, max_bytes: int) -> Iterator[Batch]:
-    # A relay that stands still, or whose machine is gone, gives its rows back.
-    database.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{ABANDONED_AFTER}s'")
-    losses = marker.current().losses
-    taken = _batch(queue, database.rows(_taking_on_postgresql(), [queue, limit, max_bytes]))
+def _batch_on_postgresql(queue: str, since: datetime | None, limit: int, max_bytes: int) -> Iterator[Batch]:
+    opened, due = database.rows_together((_OPENING, []), (_TAKING_ON_POSTGRESQL, [queue, since, limit, max_bytes]))
+    losses = opened[0]["losses"] if opened else marker.current().losses
+    taken = _batch(queue, limit, due)
     faults.point("relay.taken")
     yield taken
     faults.point("relay.confirmed")
@@ -117,9 +154,28 @@ def _batch_on_postgresql(queue: str, limit: int, max_bytes: int) -> Iterator[Bat
         marker.hold(losses)
 
 
+_SETTINGS = {
+    # A relay that stands still, or whose machine is gone, gives its rows back.
+    "idle_in_transaction_session_timeout": f"{ABANDONED_AFTER}s",
+    # What a crash of the database makes it forget is published again, in the same epoch.
+    "synchronous_commit": "off",
+    # The one good plan follows the indexes and stops at the limit. The statistics of a table that was empty a minute
+    # ago speak for reading and sorting all of a backlog, for each batch.
+    "enable_bitmapscan": "off",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+_OPENING = f"""
+    SELECT losses, {", ".join(f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items())}
+    FROM routing_brokermarker WHERE id = 1
+"""
+
+
 def _batch_on_sqlite(queue: str, limit: int, max_bytes: int) -> Iterator[Batch]:
     losses = marker.current().losses
-    taken = _batch(queue, database.rows(_READING_ON_SQLITE, [queue, limit, max_bytes]))
+    taken = _batch(queue, limit, database.rows(_READING_ON_SQLITE, [queue, limit, max_bytes]))
     faults.point("relay.taken")
     yield taken
     faults.point("relay.confirmed")
@@ -143,7 +199,8 @@ _FITTING = """
     )
 """
 _MESSAGES = """
-    SELECT f.id, f.message_id, f.epoch, f.failures, m.attempt, m.headers, m.properties, m.body
+    SELECT f.id, f.message_id, f.epoch, f.failures, m.attempt, m.headers, m.properties, m.body,
+        (SELECT count(*) FROM due) AS due
     FROM fitting AS f LEFT JOIN routing_message AS m ON m.id = f.message_id AND m.epoch = f.epoch
     ORDER BY f.position
 """
@@ -155,22 +212,22 @@ _READING_ON_SQLITE = f"""
 """
 
 
-def _taking_on_postgresql() -> str:
-    size = "coalesce(octet_length(m.headers) + octet_length(m.body), 0)"
-    return f"""
-        WITH due AS MATERIALIZED (
-            SELECT id, message_id, epoch, failures, due_at FROM routing_outbox
-            WHERE queue = %s AND due_at <= statement_timestamp() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
-        ), {_FITTING.format(size=size)}, gone AS (
-            DELETE FROM routing_outbox USING fitting WHERE routing_outbox.id = fitting.id
-        ) {_MESSAGES}
-    """
+_TAKING_ON_POSTGRESQL = f"""
+    WITH due AS MATERIALIZED (
+        SELECT id, message_id, epoch, failures, due_at FROM routing_outbox
+        WHERE queue = %s AND due_at >= coalesce(%s, '-infinity'::timestamptz) AND due_at <= statement_timestamp()
+        ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+    ), {_FITTING.format(size="coalesce(octet_length(m.headers) + octet_length(m.body), 0)")}, gone AS (
+        DELETE FROM routing_outbox USING fitting WHERE routing_outbox.id = fitting.id
+    ) {_MESSAGES}
+"""
 
 
-def _batch(queue: str, seen: list[database.Row]) -> Batch:
+def _batch(queue: str, limit: int, seen: list[database.Row]) -> Batch:
+    due = max((row.pop("due") for row in seen), default=0)
     # No message of this epoch: it has ended, was cancelled, or will be published under a newer one.
     wanted = [row for row in seen if row["body"] is not None]
-    return Batch(queue, [Publication(queue=queue, **row) for row in wanted], seen)
+    return Batch(queue, [Publication(queue=queue, **row) for row in wanted], seen, due == limit or due > len(seen))
 
 
 def _put_back(taken: Batch) -> None:
@@ -202,9 +259,3 @@ def _delete(rows: Iterable[database.Row]) -> None:
         cursor.executemany(
             "DELETE FROM routing_outbox WHERE id = %s AND epoch = %s", [(row["id"], row["epoch"]) for row in rows]
         )
-
-
-def _seconds_until(column: str) -> str:
-    if database.on_postgresql():
-        return f"extract(epoch FROM {column} - clock_timestamp())"
-    return f"(julianday({column}) - julianday('now')) * 86400.0"

@@ -9,7 +9,7 @@ from celery import current_app
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from routing.broker import expiry
+from routing.broker import expiry, pair
 from routing.broker.keeper import Keeper
 from routing.broker.publisher import BrokerTrouble
 from routing.broker.relay import Config, Relay
@@ -57,6 +57,6 @@ def _run(config: Config, *, embedded: bool) -> None:
     keeper = Keeper(name=f"relay@{socket.gethostname()}", embedded=embedded, stop=stop)
     keeper.start()
     try:
-        Relay(config, stop=stop, keeper=keeper).run()
+        pair.run(config, stop=stop, keeper=keeper)
     finally:
         keeper.end()
