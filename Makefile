@@ -26,7 +26,7 @@ SETTLE_WITHIN ?= 180
 DEPLOYED := SITE_URL=https://taskyard.example.com SECRET_KEY=$$(head -c 48 /dev/urandom | base64 -w 0)
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test chaos chaos-selftest bench-relay ci format format-check lint types contracts checks lock flower \
+.PHONY: help up demo test chaos chaos-selftest bench bench-quick bench-relay ci format format-check lint types contracts checks lock flower \
 	clean python
 
 help:  ## List these targets
@@ -53,17 +53,25 @@ test: $(DEV)  ## Run the tests on PostgreSQL and on SQLite; PYTEST_ARGS goes to 
 	@$(BOOTSTRAP) packages --optional $(TEST_PACKAGES)
 	@exec $(PY) -m tests.both_databases $(PYTEST_ARGS)
 
-chaos: $(DEV)  ## Kill everything at random, and see that no task is lost or doubled; SECONDS=60 SEED= NODES=1|3 DATABASE=postgresql|sqlite
+chaos: $(DEV)  ## Kill everything at random, and judge: SECONDS= SEED= NODES= DATABASE=
 	@$(BOOTSTRAP) packages --optional $(CHAOS_PACKAGES)
 	@exec $(PY) -m tests.chaos --seconds $(SECONDS) --seed "$(SEED)" --nodes $(NODES) --database $(DATABASE) --rate "$(RATE)" --settle-within $(SETTLE_WITHIN)
 
-chaos-selftest: $(DEV)  ## Break the settlement on purpose, and see that make chaos would report it
+chaos-selftest: $(DEV)  ## Break the settlement on purpose, and see the loss reported
 	@$(BOOTSTRAP) packages --optional $(CHAOS_PACKAGES)
 	@exec $(PY) -m tests.chaos --selftest --seconds 20 --settle-within 15 --folder build/chaos-selftest
 
 bench-relay: $(DEV)  ## Measure enqueueing and the relay, with services of its own; BENCH_ARGS=--quick for a minute
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
 	@exec $(PY) -m benchmarks.relay $(BENCH_ARGS)
+
+bench: $(DEV)  ## Measure it beside stock Celery, about 20 minutes; BENCH_ARGS as --help tells
+	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
+	@exec $(PY) -m benchmarks.compare $(BENCH_ARGS)
+
+bench-quick: $(DEV)  ## The same in under two minutes
+	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
+	@exec $(PY) -m benchmarks.compare --quick $(BENCH_ARGS)
 
 format: $(DEV)  ## Format the code
 	@$(PY) -m ruff format $(SOURCES) manage.py

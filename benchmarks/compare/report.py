@@ -1,0 +1,95 @@
+"""What was measured: a table for people, and one line of JSON with the ratios for programs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from benchmarks.compare.contenders import CEILING, DOCUMENTED, KEPT, OURS, Contender
+from benchmarks.compare.rounds import Figures
+
+Measured = Mapping[Contender, Sequence[Figures]]
+
+TITLES = {
+    "tasks_per_s": "tasks/s, end to end",
+    "enqueue_per_s": "single calls/s",
+    "enqueue_us": "one call, us",
+    "enqueue_committed_us": "one call with its own commit, us",
+    "bulk_per_s": "many in one call, /s",
+    "relay_per_s": "relay alone, confirmed, /s",
+    "cpu_all": "CPU s per 1,000 tasks",
+    "cpu_main": "  worker's main process",
+    "cpu_children": "  worker's children",
+    "cpu_relay": "  relay",
+    "cpu_postgresql": "  PostgreSQL",
+    "cpu_rabbitmq": "  RabbitMQ",
+    "wal_bytes": "WAL bytes per task",
+    "idle_p50_ms": "idle latency, p50 ms",
+    "idle_p99_ms": "idle latency, p99 ms",
+    "half_rate": "load, the same for all, /s",
+    "half_p50_ms": "  latency, p50 ms",
+    "half_p99_ms": "  latency, p99 ms",
+    "half_sent_late_ms": "  latest call, ms",
+    "own_half_rate": "load, half of its own, /s",
+    "own_half_p50_ms": "  latency, p50 ms",
+    "own_half_p99_ms": "  latency, p99 ms",
+    "own_half_sent_late_ms": "  latest call, ms",
+    "others_cpus": "CPUs that others used meanwhile",
+}
+WIDTH = 29
+
+
+def table(measured: Measured) -> str:
+    """Medians of the rounds, with the lowest and the highest beneath."""
+    lines = [" " * 34 + "".join(f"{contender.name:>{WIDTH}}" for contender in measured)]
+    for key, title in TITLES.items():
+        if any(key in figures for rounds in measured.values() for figures in rounds):
+            cells = [_cell([figures[key] for figures in rounds if key in figures]) for rounds in measured.values()]
+            lines.append(f"{title:<34}" + "".join(f"{cell:>{WIDTH}}" for cell in cells))
+    return "\n".join(lines)
+
+
+def _cell(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    return f"{_short(median(values))} ({_short(min(values))}..{_short(max(values))})"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def summary(measured: Measured, circumstances: Mapping[str, Any]) -> str:
+    """Ratios of the medians; below one is better for latency, CPU and the wall time of a call."""
+    medians = {contender.name: _medians(rounds) for contender, rounds in measured.items()}
+    ours, documented, kept, ceiling = (medians[one.name] for one in (OURS, DOCUMENTED, KEPT, CEILING))
+
+    def ratio(key: str, other: Figures) -> float:
+        return round(ours[key] / other[key], 3)
+
+    ratios = {
+        "throughput_ratio": ratio("tasks_per_s", documented),
+        "throughput_ratio_kept": ratio("tasks_per_s", kept),
+        "throughput_of_ceiling": ratio("tasks_per_s", ceiling),
+        "cpu_ratio": ratio("cpu_all", documented),
+        "cpu_ratio_kept": ratio("cpu_all", kept),
+        "relay_per_s": round(ours["relay_per_s"]),
+        "enqueue_many_per_s": round(ours["bulk_per_s"]),
+        "enqueue_wall_ratio": ratio("enqueue_us", documented),
+        "enqueue_committed_wall_ratio": round(ours["enqueue_committed_us"] / documented["enqueue_us"], 3),
+    }
+    for figure, name in (("idle", "latency"), ("half", "latency_half_load"), ("own_half", "latency_own_half_load")):
+        for share in ("p50", "p99"):
+            ratios[f"{name}_{share}_ratio"] = ratio(f"{figure}_{share}_ms", documented)
+            ratios[f"{name}_{share}_ratio_kept"] = ratio(f"{figure}_{share}_ms", kept)
+    half = "half of stock's throughput as documented, the same for all; own_half: half of each one's own"
+    return json.dumps({**ratios, "half_load": half, **circumstances, "medians": medians})
+
+
+def _medians(rounds: Sequence[Figures]) -> Figures:
+    keys = {key for figures in rounds for key in figures}
+    return {
+        key: float(f"{median([figures[key] for figures in rounds if key in figures]):.5g}")
+        for key in (*TITLES, *sorted(keys - set(TITLES)))
+        if key in keys
+    }
