@@ -62,7 +62,7 @@ class ResultBackend(DatabaseBackend):
         """Settle, with chord part, failed chain and errbacks; fenced by the request's run, and once for each."""
         run = run_of(request)
         if run is None:
-            if not self._is_the_ledgers(task_id):
+            if getattr(request, "is_eager", False) or not self._is_the_ledgers(task_id):
                 options = {"store_result": store_result, "call_errbacks": call_errbacks, "state": state}
                 super().mark_as_failure(task_id, exc, traceback, request, **options)
         elif not run.closed:
