@@ -12,7 +12,6 @@ from pathlib import Path
 
 LOOK_EVERY = 0.05
 RESTART_AFTER = 1.0
-STOPPED_WITHIN = 30.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -60,10 +59,10 @@ class Program:
         self._stopping.set()
         self.signal(signal.SIGTERM)
 
-    def stop(self) -> None:
-        """Return once all of it has ended. Safe to call again."""
+    def stop(self, *, within: float) -> None:
+        """Return once all of it has ended, in so many seconds by itself. Safe to call again."""
         self.begin_stop()
-        deadline = time.monotonic() + STOPPED_WITHIN
+        deadline = time.monotonic() + within
         while self.pid is not None and time.monotonic() < deadline:
             time.sleep(LOOK_EVERY)
         if self._process is not None:

@@ -55,7 +55,8 @@ class Run:
             casting.stop(program for program in self._cast.all if program not in self._cast.wires)
             return self._judge()
         finally:
-            casting.stop(self._cast.all)
+            # After a run that was cut short there is nothing to wait for.
+            casting.stop(self._cast.all, within=0)
             connection.close()
 
     def tell(self, verdict: Verdict) -> None:
