@@ -20,7 +20,7 @@ SEED ?=
 NODES ?= 1
 DATABASE ?= postgresql
 RATE ?=
-SETTLE_WITHIN ?= 180
+SETTLE_WITHIN ?= 90
 
 # Where production differs from a laptop, for Django's own deployment checks.
 DEPLOYED := SITE_URL=https://taskyard.example.com SECRET_KEY=$$(head -c 48 /dev/urandom | base64 -w 0)

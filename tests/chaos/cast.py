@@ -1,6 +1,7 @@
 """Everybody who takes part: callers, web, beat, relays, worker pools, and the watch that nobody attacks."""
 
 import sys
+import time
 from collections.abc import Iterable
 
 from routing.domains import registry
@@ -12,6 +13,7 @@ from tests.chaos.programs import Program
 
 BEAT, WEB, WATCH = "beat", "web", "watch"
 CHILDREN = 2
+STOPPED_WITHIN = 40.0
 MOST_TASKS = 40
 """After so many, children of one of the pools make place for new ones: forks happen at any time."""
 
@@ -53,13 +55,14 @@ class Cast:
         return Program(name, command, log=self._ground.logs / f"{name}.log", environment=environment)
 
 
-def stop(programs: Iterable[Program]) -> None:
-    """All at once; return when they have ended."""
+def stop(programs: Iterable[Program], *, within: float = STOPPED_WITHIN) -> None:
+    """Ask all of them at once to finish; return when they have, or were killed because it took too long."""
     programs = list(programs)
     for program in programs:
         program.begin_stop()
+    deadline = time.monotonic() + within
     for program in programs:
-        program.stop()
+        program.stop(within=max(0.0, deadline - time.monotonic()))
 
 
 def _figures(options: Options) -> list[str]:

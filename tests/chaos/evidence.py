@@ -54,7 +54,8 @@ class Evidence:
     finished: int = 0
     discarded: int = 0
     """Outcomes that the ledger counted as finished and gone: a second one of the same id."""
-    died_in_windows: Counter[str] = field(default_factory=Counter)
+    died_in_windows: Mapping[int, str] = field(default_factory=dict)
+    """The window, by process."""
     imbalances: Sequence[str] = ()
     open_chords: int = 0
     publications: int = 0

@@ -103,8 +103,10 @@ class Case:
     # --- Questions --------------------------------------------------------------------------------------------------
 
     def lost(self) -> Iterator[Accusation]:
+        """What is to follow a task that is stuck cannot be there yet."""
         for task_id, one in self.promised.items():
-            if not self._exists(task_id):
+            comes_later = task_id not in one.first and not self._evidence.in_flight.keys().isdisjoint(one.tasks)
+            if not self._exists(task_id) and not comes_later:
                 yield Accusation(Charge.LOST, task_id, f"part of a {one.kind} that was committed; it is nowhere")
 
     def stuck(self) -> Iterator[Accusation]:

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_DEBT = 10.0
 """Seconds of calls that are made up for at once, after a service was away."""
-TOO_MANY = 3000
+TOO_MANY = 1000
 """Tasks in flight above which callers pause, so that a run also comes to its end."""
 LOOK_EVERY = 2.0
 ROLLED_BACK, BARE = 0.08, 0.15

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path("build/chaos")
-RATES = {"postgresql": 30.0, "sqlite": 10.0}
+RATES = {"postgresql": 20.0, "sqlite": 10.0}
 """Tasks a second that the callers aim at."""
-LEAST_SHARE = 0.5
+LEAST_SHARE = 0.4
 """Of that rate, while services are away as well."""
 
 
@@ -19,9 +19,9 @@ class Options:
     seed: int
     nodes: int = 1
     database: str = "postgresql"
-    rate: float = 30.0
-    settle_within: int = 180
-    """Seconds that everything may take to come to an outcome, once nobody kills any more."""
+    rate: float = 20.0
+    settle_within: int = 90
+    """Seconds without any outcome, once nobody kills any more, after which what is in flight is stuck."""
     folder: Path = FOLDER
     selftest: bool = False
 
@@ -44,7 +44,7 @@ def read(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--nodes", type=int, choices=(1, 3), default=1, help="RabbitMQ nodes")
     parser.add_argument("--database", choices=tuple(RATES), default="postgresql")
     parser.add_argument("--rate", type=_rate, default=None, help="tasks a second that the callers aim at")
-    parser.add_argument("--settle-within", type=int, default=180, help="seconds for the rest, when the killing is over")
+    parser.add_argument("--settle-within", type=int, default=90, help="seconds without any outcome that mean stuck")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="for journals, logs and tables; emptied first")
     parser.add_argument("--selftest", action="store_true", help="break the settlement on purpose, and see it reported")
     given = parser.parse_args(arguments)

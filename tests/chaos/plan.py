@@ -19,6 +19,9 @@ class Target:
     name: str
     pause: float
     deck: tuple[str, ...]
+    family: str = ""
+    start: int = 0
+    """Targets of one family have their decks shuffled alike, and begin at different places: soon all has happened."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,12 @@ WAY = (*["answer-loss"] * 4, "database-freeze", "database-freeze-long")
 
 ONE_IN = {
     "child-kill": 5,
-    "window-kill": 10,
-    "worker-kill": 30,
-    "worker-stop": 45,
-    "worker-freeze": 45,
-    "worker-freeze-long": 100,
-    "main-freeze-long": 100,
+    "window-kill": 20,
+    "worker-kill": 40,
+    "worker-stop": 90,
+    "worker-freeze": 90,
+    "worker-freeze-long": 120,
+    "main-freeze-long": 120,
     "relay-kill": 40,
     "relay-stop": 120,
     "relay-freeze": 120,
@@ -78,8 +81,8 @@ BY_THEMSELVES = frozenset({"window-kill"})
 def programs(pools: Sequence[str]) -> list[Target]:
     return [
         Target("children", 2.0, ("child-kill",)),
-        *(Target(pool, 30.0, WORKER) for pool in pools),
-        *(Target(relay, 16.0, RELAY) for relay in RELAYS),
+        *(Target(pool, 30.0, WORKER, "worker", 2 * number) for number, pool in enumerate(pools)),
+        *(Target(relay, 16.0, RELAY, "relay", 3 * number) for number, relay in enumerate(RELAYS)),
     ]
 
 
@@ -98,10 +101,11 @@ def everything(pools: Sequence[str], *, nodes: int, database: str) -> list[Targe
 def decisions(seed: int, target: Target) -> Iterator[Decision]:
     """Without end. The deck is dealt to its end before it is shuffled again, so that each kind has its turn."""
     chance = random.Random(f"{seed}/{target.name}")  # noqa: S311
+    shuffling = random.Random(f"{seed}/{target.family or target.name}/deck")  # noqa: S311
     while True:
         deck = list(target.deck)
-        chance.shuffle(deck)
-        for kind in deck:
+        shuffling.shuffle(deck)
+        for kind in [*deck[target.start :], *deck[: target.start]]:
             pause = target.pause * chance.uniform(0.4, 1.6)
             yield Decision(pause, kind, chance.random(), chance.random(), chance.random())
 

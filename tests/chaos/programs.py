@@ -12,7 +12,6 @@ from pathlib import Path
 
 LOOK_EVERY = 0.05
 RESTART_AFTER = 1.0
-STOPPED_WITHIN = 30.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -22,8 +21,8 @@ class Program:
     def __init__(self, name: str, command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> None:
         self.name = name
         self.log = log
-        self.deaths = 0
-        """Those that nobody asked for."""
+        self.deaths: set[int] = set()
+        """Its main processes that ended though no attack on it was to end them."""
         self._command = command
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,10 +59,10 @@ class Program:
         self._stopping.set()
         self.signal(signal.SIGTERM)
 
-    def stop(self) -> None:
-        """Return once all of it has ended. Safe to call again."""
+    def stop(self, *, within: float) -> None:
+        """Return once all of it has ended, in so many seconds by itself. Safe to call again."""
         self.begin_stop()
-        deadline = time.monotonic() + STOPPED_WITHIN
+        deadline = time.monotonic() + within
         while self.pid is not None and time.monotonic() < deadline:
             time.sleep(LOOK_EVERY)
         if self._process is not None:
@@ -76,18 +75,18 @@ class Program:
     def _keep(self) -> None:
         """Linux ties the death of what we start to this thread's, which lives until the end."""
         while not self._stopping.is_set():
-            self._launch()
+            pid = self._launch()
             while self.pid is not None:
                 time.sleep(LOOK_EVERY)
-            if not self._attacked and not self._stopping.is_set():
-                self.deaths += 1
+            if pid and not self._attacked and not self._stopping.is_set():
+                self.deaths.add(pid)
             self._stopping.wait(RESTART_AFTER)
 
-    def _launch(self) -> None:
+    def _launch(self) -> int | None:
         guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
         with self._lock, self.log.open("ab") as log:
             if self._stopping.is_set():
-                return
+                return None
             self._attacked = False
             self._process = subprocess.Popen(
                 [*guard, *self._command],
@@ -98,6 +97,7 @@ class Program:
                 stderr=log,
                 start_new_session=True,
             )
+            return self._process.pid
 
 
 def _children(pid: int) -> list[int]:

@@ -3,15 +3,17 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import TypeVar
 
 from django.db import DatabaseError, InterfaceError, connection
+from django_celery_results.models import TaskResult
 
 from routing.domains import registry
 from routing.ledger.tables import Message, Outbox
 from tests.chaos import cast as casting
 from tests.chaos import traces
 from tests.chaos.cast import Cast
-from tests.chaos.evidence import gather
+from tests.chaos.evidence import Evidence, gather
 from tests.chaos.ground import Ground
 from tests.chaos.judge import judge
 from tests.chaos.kills import Killer
@@ -22,9 +24,11 @@ from tests.chaos.verdict import Verdict, too_few, too_little
 from tests.chaos.visitor import Visitor
 from tests.waiting import until
 
+T = TypeVar("T")
+
 READY_WITHIN = 120
 PROGRESS_EVERY = 10.0
-TICK = 0.5
+TICK = 1.0
 
 
 class Aborted(Exception):
@@ -51,7 +55,8 @@ class Run:
             casting.stop(program for program in self._cast.all if program not in self._cast.wires)
             return self._judge()
         finally:
-            casting.stop(self._cast.all)
+            # After a run that was cut short there is nothing to wait for.
+            casting.stop(self._cast.all, within=0)
             connection.close()
 
     def tell(self, verdict: Verdict) -> None:
@@ -82,7 +87,8 @@ class Run:
             caller.start()
         visitor.start()
         self._killer.start(self._targets, self._options.seed)
-        self._wait(lambda: self._report.clock() >= self._options.seconds or bool(self._killer.failed))
+        while self._report.clock() < self._options.seconds and not self._killer.failed:
+            self._pause()
         self._report.say("no more attacks")
         self._killer.stop()
         casting.stop([*self._cast.callers, self._cast.beat])
@@ -92,37 +98,40 @@ class Run:
         self._report.say(f"no more calls; {visitor.promised} came through the web")
 
     def _settle(self) -> None:
-        deadline = time.monotonic() + self._options.settle_within
-        self._wait(lambda: time.monotonic() > deadline or self._is_quiet())
-        self._report.say("nothing is in flight" if self._is_quiet() else "time is up, and tasks are in flight still")
+        """Return when nothing is in flight, or nothing has come to its outcome for so long that nothing more will."""
+        outcomes, since = 0, time.monotonic()
+        while not self._is_quiet():
+            if (now := self._outcomes()) > outcomes:
+                outcomes, since = now, time.monotonic()
+            if time.monotonic() - since > self._options.settle_within:
+                self._report.say("tasks are in flight, and none of them moves")
+                return
+            self._pause()
+        self._report.say("nothing is in flight")
 
-    def _wait(self, done: Callable[[], bool]) -> None:
-        while not done():
-            time.sleep(TICK)
-            if time.monotonic() - self._told_at > PROGRESS_EVERY:
-                self._told_at = time.monotonic()
-                self._report.say(f"{self._killer.performed.total()} attacks; in flight: {self._in_flight()}")
+    def _pause(self) -> None:
+        time.sleep(TICK)
+        if time.monotonic() - self._told_at > PROGRESS_EVERY:
+            self._told_at = time.monotonic()
+            in_flight = _ask(lambda: str(Message.objects.count()), otherwise="?")
+            self._report.say(f"{self._killer.performed.total()} attacks; in flight: {in_flight}")
 
-    def _in_flight(self) -> str:
-        try:
-            return str(Message.objects.count())
-        except (DatabaseError, InterfaceError):
-            connection.close()
-            return "?"
+    def _outcomes(self) -> int:
+        return _ask(TaskResult.objects.count, otherwise=0)
 
     def _is_quiet(self) -> bool:
-        try:
-            return not Message.objects.exists() and not Outbox.objects.exists()
-        except (DatabaseError, InterfaceError):
-            connection.close()
-            return False
+        return _ask(lambda: not Message.objects.exists() and not Outbox.objects.exists(), otherwise=False)
+
+    def _unexplained(self, evidence: Evidence) -> dict[str, int]:
+        found = {program.name: program.deaths - evidence.died_in_windows.keys() for program in self._cast.all}
+        return {name: len(deaths) for name, deaths in found.items() if deaths}
 
     def _judge(self) -> Verdict:
         evidence = gather(self._ground.folder)
         finding = judge(evidence)
         self._report.tables()
         self._report.accusations(finding)
-        windows = Counter({"window-kill": evidence.died_in_windows.total()})
+        windows = Counter({"window-kill": len(evidence.died_in_windows)})
         kills = self._killer.performed + windows
         return Verdict(
             options=self._options,
@@ -133,8 +142,17 @@ class Run:
                 *too_few(kills, self._targets, seconds=self._options.seconds),
                 *too_little(finding.journalled, self._options),
             ),
-            deaths={program.name: program.deaths for program in self._cast.all if program.deaths},
+            deaths=self._unexplained(evidence),
         )
+
+
+def _ask(question: Callable[[], T], *, otherwise: T) -> T:
+    """What the database answers, or ``otherwise`` where it is away."""
+    try:
+        return question()
+    except (DatabaseError, InterfaceError):
+        connection.close()
+        return otherwise
 
 
 def _targets(options: Options) -> list[Target]:

@@ -8,12 +8,15 @@ import dataclasses
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 from zlib import crc32
 
 ONE_IN = {"forget": 40, "keep": 60, "twice": 20, "unatomic": 2, "restart": 2, "phantom": 1}
 """One task, or transaction, in so many."""
+ONCE = frozenset({"unatomic"})
+"""What is done to a task the first time only; the rest, each time that it runs."""
 LATER = 3.0
 
 _active = frozenset(os.environ.get("TASKYARD_CHAOS_SABOTAGE", "").split())
@@ -21,7 +24,19 @@ _active = frozenset(os.environ.get("TASKYARD_CHAOS_SABOTAGE", "").split())
 
 def strikes(what: str, key: str) -> bool:
     """Whether this task or transaction is one of those to be broken in this way."""
-    return what in _active and crc32(f"{what} {key}".encode()) % ONE_IN[what] == 0
+    if what not in _active or crc32(f"{what} {key}".encode()) % ONE_IN[what]:
+        return False
+    return what not in ONCE or _is_first(what, key)
+
+
+def _is_first(what: str, key: str) -> bool:
+    folder = Path(os.environ["TASKYARD_CHAOS_FOLDER"]) / "struck" / what
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / key).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def install() -> None:

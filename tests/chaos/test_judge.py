@@ -45,6 +45,11 @@ def test_what_is_in_flight_in_the_end_is_stuck() -> None:
     assert charges(call(), in_flight={"a": Waiting(task="reporting.chaos_work")}) == [Charge.STUCK]
 
 
+def test_what_follows_a_stuck_task_is_not_lost() -> None:
+    sent = Sent(kind="chain", tasks=["b", "a"], first=["a"], final="b", value=1)
+    assert charges(sent, in_flight={"a": Waiting(task="reporting.chaos_add")}) == [Charge.STUCK]
+
+
 def test_an_outcome_that_was_seen_and_is_gone_is_lost() -> None:
     assert charges(seen={"a": {"SUCCESS noon"}}) == [Charge.LOST]
 

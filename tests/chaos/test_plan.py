@@ -30,6 +30,12 @@ def test_the_whole_deck_is_dealt_before_anything_comes_again() -> None:
     assert all(Counter(kinds[start : start + 3]) == {"kill": 2, "freeze": 1} for start in range(0, 30, 3))
 
 
+def test_a_family_begins_with_different_attacks() -> None:
+    workers = [target for target in everything(POOLS, nodes=1, database="postgresql") if target.family == "worker"]
+    first_two = [decision.kind for worker in workers for decision in islice(decisions(7, worker), 2)]
+    assert set(first_two) == set(workers[0].deck)
+
+
 @pytest.mark.parametrize("nodes", [1, 3])
 @pytest.mark.parametrize("database", ["postgresql", "sqlite"])
 def test_every_kind_of_attack_has_its_minimum(nodes: int, database: str) -> None:
@@ -46,8 +52,8 @@ def test_too_few_attacks_of_one_kind_are_told() -> None:
 
 def test_too_low_a_load_is_told() -> None:
     options = read(["--seconds", "100", "--rate", "30"])
-    assert too_little(1500, options) == []
-    assert len(too_little(1499, options)) == 1
+    assert too_little(1200, options) == []
+    assert len(too_little(1199, options)) == 1
 
 
 def test_what_make_passes_on_empty_is_left_to_chance_and_database() -> None:

@@ -64,7 +64,7 @@ class Verdict:
             "open_chords": count(Charge.OPEN_CHORD),
             "kills": self.kills.total(),
             "kills_by_kind": dict(sorted(self.kills.items())),
-            "died_in_windows": dict(sorted(self.evidence.died_in_windows.items())),
+            "died_in_windows": dict(sorted(Counter(self.evidence.died_in_windows.values()).items())),
             "outcomes": dict(sorted(Counter(one.status for one in self.evidence.outcomes.values()).items())),
             "runs_repeated": sum(starts - 1 for starts in self.evidence.starts.values()),
             "shortfalls": list(self.shortfalls),

@@ -8,14 +8,14 @@ import os
 import random
 import signal
 import time
-from collections import Counter
 from pathlib import Path
 
 from routing import faults
 
 ONE_IN = 400
-"""Passes of what every task passes; what is passed seldom is deadlier."""
-SELDOM = {"main.settling": 8, "main.settled": 8, "redrive.marked": 4, "redrive.declared": 4}
+"""Of so many passes one is deadly, where every task passes."""
+OTHERS = {"main": 8, "redrive": 4, "relay": 1500}
+"""The same for places that are passed more seldom, or all the time; by the first part of their names."""
 
 _seed = os.environ.get("TASKYARD_CHAOS_WINDOWS", "")
 
@@ -32,7 +32,7 @@ class Windows:
             # Children would all make the decisions that their parent had before it.
             self._pid = os.getpid()
             self._chance = random.Random(f"{self._seed}/{self._pid}")  # noqa: S311
-        if self._chance.random() * SELDOM.get(name, ONE_IN) < 1:
+        if self._chance.random() * OTHERS.get(name.partition(".")[0], ONE_IN) < 1:
             with self._log.open("a") as log:
                 log.write(f"{time.time():.3f} {name} pid={self._pid}\n")
             os.kill(self._pid, signal.SIGKILL)
@@ -44,10 +44,11 @@ def install() -> None:
         faults.point = Windows(_seed, _log_of(Path(os.environ["TASKYARD_CHAOS_FOLDER"]))).point
 
 
-def deaths(folder: Path) -> Counter[str]:
-    """How many died in each window."""
+def deaths(folder: Path) -> dict[int, str]:
+    """Which processes died, and in which window."""
     log = _log_of(folder)
-    return Counter(line.split()[1] for line in log.read_text().splitlines()) if log.exists() else Counter()
+    lines = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+    return {int(pid.removeprefix("pid=")): name for _, name, pid in lines}
 
 
 def _log_of(folder: Path) -> Path:
