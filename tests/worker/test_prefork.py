@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from celery import shared_task
+from celery import current_app, shared_task
 from celery.exceptions import Ignore
 from django_celery_results.models import TaskResult
 from kombu.asynchronous import Hub
@@ -22,6 +22,8 @@ from routing.worker.prefork import AsynPool
 from tests import probe
 from tests.waiting import until
 from tests.workers import StartWorker
+
+pytestmark = pytest.mark.any_database
 
 NEWS = 99
 """A kind of message that only these tests write and read."""
@@ -102,6 +104,11 @@ def _pool_of_one() -> Any:
 def running() -> Iterator[Running]:
     running = Running()
     yield running
+    for child in running.pool._pool:
+        # Asked to end, it would take its time.
+        if child.exitcode is None:
+            os.kill(child.pid, signal.SIGKILL)
+            child.join()
     running.pool.terminate()
     running.loop.close()
 
@@ -210,12 +217,16 @@ def test_what_a_child_wrote_before_it_died_arrives_though_half_of_it_was_read_be
     running.write(FIRST[:IN_ITS_BODY])
     running.until_read()
     if loses_connection:
-        running.lose_the_connection()
+        running.loop.reset()
 
     running.write(FIRST[IN_ITS_BODY:] + SECOND)
-    running.kill_child()
+    os.kill(running.child.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, running.child.pid, os.WEXITED | os.WNOWAIT)
+    running.pool.flush()
 
     assert running.news == [b"first" * 1000, b"second"]
+    running.register()
+    assert running.result_of(pow, 2, 5) == 32
 
 
 def test_a_child_that_has_closed_its_files_and_not_yet_ended_is_replaced_as_soon_as_it_has(running: Running) -> None:
@@ -269,7 +280,6 @@ def _is_stopped(pid: int) -> bool:
 
 @pytest.mark.pipeline
 @pytest.mark.broker
-@pytest.mark.any_database
 def test_a_worker_that_loses_its_connection_half_way_through_a_childs_message_works_on(
     start_worker: StartWorker, broker_node: Node | None, tmp_path: Path
 ) -> None:
@@ -296,3 +306,26 @@ def test_a_worker_that_loses_its_connection_half_way_through_a_childs_message_wo
     assert after.state == "SUCCESS"
     assert TaskResult.objects.get(task_id=result.id).status == "IGNORED"
     assert worker.log.read_text().count("Traceback") == 0
+
+
+@pytest.mark.pipeline
+@pytest.mark.broker
+@pytest.mark.parametrize(
+    ("options", "implementation"),
+    [
+        ([], "routing.worker.prefork:TaskPool"),
+        (["--pool=prefork"], "routing.worker.prefork:TaskPool"),
+        (["--pool=threads"], "celery.concurrency.thread:TaskPool"),
+        (["--pool=solo"], "celery.concurrency.solo:TaskPool"),
+    ],
+)
+def test_every_worker_has_this_pool_unless_it_is_asked_for_another(
+    start_worker: StartWorker, options: list[str], implementation: str
+) -> None:
+    start_worker("reporting", *options)
+
+    added: Any = probe.add.delay(1, 2)
+    until(lambda: added.state == "SUCCESS", what="a task in that pool")
+
+    replies = current_app.control.inspect(timeout=5).stats() or {}
+    assert [stats["pool"]["implementation"] for stats in replies.values()] == [implementation]
