@@ -1,10 +1,12 @@
 """What a long transaction beside it costs the relay: until it ends, no trace of what was published can be cleared away.
 
 Tasks flow through one lane, and now and then one through another; first with nothing else, then beside a transaction
-whose snapshot is older than all of them. A poll is the question that a relay asks whenever it looks for work.
+whose snapshot is older than all of them. A poll is the question that a relay asks whenever it looks for work; it is
+asked here as a relay asks it.
 """
 
 import random
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,7 +20,8 @@ from benchmarks.relay.isolation import enqueue
 from benchmarks.relay.running import Journal
 from benchmarks.relay.services import Running
 from benchmarks.relay.sheet import Sheet, percentile
-from routing.domains import registry
+from routing.broker.keeper import LOOK_OUT_EVERY
+from routing.broker.lookout import Lookout
 from routing.ledger import outbox
 
 FLOW = 2_000
@@ -58,6 +61,9 @@ def measure(services: Running, sheet: Sheet, *, alone: float, beside: float) -> 
 
 def _run(seconds: float) -> Stretch:
     stretch, began = Stretch(), time.monotonic()
+    lookout, ended = Lookout(), threading.Event()
+    keeping = threading.Thread(target=_keep_up, args=(lookout, ended))
+    keeping.start()
     due = began
     while (now := time.monotonic()) < began + seconds:
         due = max(due + EVERY * random.uniform(0.5, 1.5), now)  # noqa: S311
@@ -66,11 +72,19 @@ def _run(seconds: float) -> Stretch:
         task_id, moment = enqueue()
         stretch.single[task_id] = moment
         asked = time.monotonic()
-        outbox.due_queues(registry().pools)
+        outbox.due_queues(lookout.queues, floors=lookout.floors)
         stretch.polls.append(time.monotonic() - asked)
         time.sleep(max(due - time.monotonic(), 0))
     stretch.seconds = time.monotonic() - began
+    ended.set()
+    keeping.join()
     return stretch
+
+
+def _keep_up(lookout: Lookout, ended: threading.Event) -> None:
+    while not ended.wait(LOOK_OUT_EVERY):
+        lookout.run_once()
+    connection.close()
 
 
 def _figures(stretch: Stretch, flow: Journal, single: Journal) -> dict[str, float]:

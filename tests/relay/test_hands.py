@@ -7,12 +7,14 @@ from datetime import timedelta
 import pytest
 from kombu import Connection
 
-from routing.broker.hands import QuickHand, SlowHand, SlowQueues
+from routing.broker import pair as pair_module
+from routing.broker.hands import Hand, QuickHand, SlowHand, SlowQueues
+from routing.broker.keeper import Keeper
 from routing.broker.publisher import BrokerTrouble
 from routing.broker.relay import Config, Relay
 from routing.ledger.tables import Outbox
 from tests.relay.ledger import ago, epochs, ready, waiting
-from tests.services import Broker
+from tests.services import DATABASE, Broker
 from tests.waiting import until
 from tests.workers import Process as Program
 
@@ -124,6 +126,27 @@ def test_the_slow_hand_hears_of_a_queue_at_once() -> None:
 
     assert hand.takes("reporting")
     assert not hand.takes("notifications")
+
+
+@pytest.mark.skipif(DATABASE == "sqlite", reason="SQLite has one hand for all")
+@pytest.mark.parametrize("broken", [QuickHand, SlowHand])
+def test_neither_hand_goes_on_alone(
+    transactional_db: None, clean_broker: Connection, monkeypatch: pytest.MonkeyPatch, broken: type[Hand]
+) -> None:
+    class Breaking(Relay):
+        def run(self) -> None:
+            if isinstance(self._hand, broken):
+                raise ZeroDivisionError
+            super().run()
+
+    monkeypatch.setattr(pair_module, "Relay", Breaking)
+    monkeypatch.setattr("sys.setswitchinterval", lambda _: None)
+    stop = threading.Event()
+
+    with pytest.raises(ZeroDivisionError):
+        pair_module.run(Config(window=1, batch=1), stop=stop, keeper=Keeper(name="it", embedded=False, stop=stop))
+
+    assert stop.is_set()
 
 
 @pytest.mark.pipeline
