@@ -19,11 +19,9 @@ def main() -> None:
 
 def _probe() -> None:
     """Without Django: supervisors ask every few seconds, and loading it takes a second."""
-    from pathlib import Path
-
     from routing import alive
 
-    sys.exit(alive.main(sys.argv[2:], alive.folder_of(os.environ, Path(__file__).resolve().parent)))
+    sys.exit(alive.main(sys.argv[2:], alive.folder_of(os.environ, os.path.dirname(os.path.realpath(__file__)))))
 
 
 if __name__ == "__main__":

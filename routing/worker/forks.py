@@ -15,14 +15,17 @@ LONGEST_WAIT = 1.0
 
 _turn = threading.Condition()
 _holders = 0
+_is_due = False
+"""A fork is waiting for the holders. Nobody becomes one meanwhile, or its turn might never come."""
 _never_again = False
 
 
 @contextmanager
 def held_off() -> Iterator[None]:
-    """Keep forks waiting for a moment. Any number of threads at once: none waits for another's database."""
+    """Keep forks waiting for a moment. Any number of threads at once, but not one within another of the same thread."""
     global _holders
     with _turn:
+        _turn.wait_for(lambda: not _is_due, LONGEST_WAIT)
         _holders += 1
     try:
         yield
@@ -41,19 +44,24 @@ def hold_off_for_good() -> None:
 
 
 def _before() -> None:
+    global _is_due
     _turn.acquire()
+    _is_due = True
     _turn.wait_for(lambda: not _holders, LONGEST_WAIT)
     while _never_again:
         _turn.wait(LONGEST_WAIT)
 
 
 def _after_in_parent() -> None:
+    global _is_due
+    _is_due = False
+    _turn.notify_all()
     _turn.release()
 
 
 def _after_in_child() -> None:
-    global _turn, _holders
-    _turn, _holders = threading.Condition(), 0
+    global _turn, _holders, _is_due
+    _turn, _holders, _is_due = threading.Condition(), 0, False
 
 
 os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

@@ -122,19 +122,21 @@ class Heart:
         return "solo" in getattr(self._worker.pool_cls, "__module__", "")
 
     def _tell_once(self, error: Exception) -> None:
-        database.connection().close()
+        with forks.held_off():
+            database.connection().close()
         if not self._is_failing:
             logger.warning("Cannot tell the database that this worker lives; it goes on trying. %s", error)
         self._is_failing = True
 
     def _leave(self) -> None:
         self._relay.stop()
-        try:
-            processes.leave(self._id)
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("This worker's row stays, because the database cannot be reached: %s", error)
-        finally:
-            database.connection().close()
+        with forks.held_off():
+            try:
+                processes.leave(self._id)
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("This worker's row stays, because the database cannot be reached: %s", error)
+            finally:
+                database.connection().close()
 
     def _start_anew(self) -> None:
         """A supervisor is not needed for it: the same process becomes the same program again."""

@@ -183,16 +183,17 @@ class Settlements:
     def _work(self) -> None:
         while True:
             job, answer = self._jobs.get(), None
-            try:
-                with forks.held_off():
+            with forks.held_off():
+                try:
                     answer = job.run()
-            except BaseException:
-                # Acked all the same, or a pool that may hold one message would stand still. The row is left without
-                # anybody at work on it, which routing/worker/strays.py finds.
-                logger.exception("Cannot settle %s", job.task_id)
-            finally:
-                connections.close_all()
-                self.pending.remove(job.task_id)
+                except BaseException:
+                    # Acked all the same, or a pool that may hold one message would stand still. The row is left
+                    # without anybody at work on it, which routing/worker/strays.py finds.
+                    logger.exception("Cannot settle %s", job.task_id)
+                finally:
+                    # Closing takes locks, too: a child forked meanwhile would wait for them for ever.
+                    connections.close_all()
+                    self.pending.remove(job.task_id)
             if job.then is not None:
                 (self.call_soon or _now)(partial(job.then, answer))
 

@@ -334,9 +334,9 @@ def test_a_declared_expiry_holds_for_a_task_sent_by_name(
     assert finished(result).status == "REVOKED"
 
 
-def test_the_plain_celery_commands_work(start_worker: StartWorker, journal: str) -> None:
+def test_the_plain_celery_commands_work(start_worker: StartWorker, clean_broker: Connection) -> None:
     start_worker("reporting")
 
-    replies = current_app.control.inspect(timeout=5).ping()
+    replies = current_app.control.inspect(timeout=5, connection=clean_broker).ping()
 
     assert [reply for node, reply in (replies or {}).items() if node.startswith("reporting@")] == [{"ok": "pong"}]

@@ -15,6 +15,7 @@ import pytest
 from celery import current_app, shared_task
 from celery.exceptions import Ignore
 from django_celery_results.models import TaskResult
+from kombu import Connection
 from kombu.asynchronous import Hub
 
 from project.services.rabbitmq import Node
@@ -320,12 +321,12 @@ def test_a_worker_that_loses_its_connection_half_way_through_a_childs_message_wo
     ],
 )
 def test_every_worker_has_this_pool_unless_it_is_asked_for_another(
-    start_worker: StartWorker, options: list[str], implementation: str
+    start_worker: StartWorker, clean_broker: Connection, options: list[str], implementation: str
 ) -> None:
     start_worker("reporting", *options)
 
     added: Any = probe.add.delay(1, 2)
     until(lambda: added.state == "SUCCESS", what="a task in that pool")
 
-    replies = current_app.control.inspect(timeout=5).stats() or {}
+    replies = current_app.control.inspect(timeout=5, connection=clean_broker).stats() or {}
     assert [stats["pool"]["implementation"] for stats in replies.values()] == [implementation]
