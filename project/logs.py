@@ -36,6 +36,8 @@ def config(*, fmt: str, level: str) -> dict[str, Any]:
             "amqp": {"level": "WARNING"},
             "celery.worker.consumer.connection": {"level": "INFO"},
             "celery.redirected": {"level": "WARNING"},
+            # "Task … received", for each, while the ledger shows which are in flight; LOG_LEVEL=DEBUG has it.
+            "celery.worker.strategy": {"level": "DEBUG" if level == "DEBUG" else "WARNING"},
             "fontTools": {"level": "WARNING"},
         },
     }

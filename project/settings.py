@@ -162,7 +162,8 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_HEARTBEAT = 20
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "confirm_publish": True,
+    # Not "confirm_publish": tasks are published by relays, which confirm by the batch. What Celery publishes itself are
+    # events and answers to remote control, and each would wait for its confirmation.
     # Without these a broker that hangs would hang whoever publishes.
     "connect_timeout": 5,
     "read_timeout": 15,

@@ -50,7 +50,7 @@ class Sign:
                 os.unlink(path)
 
 
-def main(arguments: Sequence[str], folder: str) -> int:
+def main(arguments: Sequence[str], folder: "str | os.PathLike[str]") -> int:
     """The exit status of ``manage.py alive ROLE [--name NAME]``: 0 alive, 1 not, 2 asked wrongly."""
     role, name = (arguments[0] if arguments else ""), _name_of(arguments[1:])
     if role not in ROLES or name is None:

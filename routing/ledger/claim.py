@@ -39,7 +39,16 @@ def claim(
     unowned row through, and the broker still holds the message for this worker. A task that may start only once
     cannot afford that.
     """
-    relaxed = ", set_config('synchronous_commit', 'off', true)" if database.on_postgresql() and not durable else ""
+    if database.on_postgresql():
+        relaxed = "" if durable else ", set_config('synchronous_commit', 'off', true)"
+        sql = f"SELECT taskyard_claim_1(%s, %s, %s, %s, %s){relaxed}"
+        runs = database.value(sql, [task_id, epoch, owner, pid, run_limit])
+    else:
+        runs = _on_sqlite(task_id, epoch, owner, pid, run_limit)
+    return _refusal(task_id, epoch, run_limit) if runs is None else Claim(runs)
+
+
+def _on_sqlite(task_id: str, epoch: int, owner: int, pid: int, run_limit: int) -> int | None:
     now = database.now_sql()
     mine = "(owner = %s AND pid = %s)"
     claimed = database.rows(
@@ -57,11 +66,11 @@ def claim(
             AND NOT EXISTS (
                 SELECT 1 FROM django_celery_results_taskresult WHERE task_id = %s AND status IN {OUTCOMES}
             )
-        RETURNING runs{relaxed}
+        RETURNING runs
         """,
         [owner, pid, owner, pid, task_id, epoch, owner, pid, run_limit, task_id],
     )
-    return Claim(claimed[0]["runs"]) if claimed else _refusal(task_id, epoch, run_limit)
+    return claimed[0]["runs"] if claimed else None
 
 
 def drop_doubled(task_id: str) -> bool:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.dateparse import parse_datetime
@@ -16,12 +17,19 @@ from django.utils.timezone import make_aware
 Row = dict[str, Any]
 
 
+_known: tuple[object, str] | None = None
+
+
 def using() -> str:
     """The alias that the ledger is written to, and read from."""
-    # Not at the top: the Celery application is made before Django has its models.
-    from routing.ledger.tables import Message
+    global _known
+    routers = router.routers
+    if _known is None or _known[0] is not routers:
+        # Not at the top: the Celery application is made before Django has its models.
+        from routing.ledger.tables import Message
 
-    return router.db_for_write(Message)
+        _known = routers, router.db_for_write(Message)
+    return _known[1]
 
 
 def connection() -> BaseDatabaseWrapper:
@@ -53,6 +61,22 @@ def rows(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[R
     with connection().cursor() as cursor:
         cursor.execute(sql, parameters)
         return _named(cursor)
+
+
+def value(sql: str, parameters: Sequence[Any]) -> Any:
+    """The first value of the first row, on PostgreSQL; for statements that run once or more for each task.
+
+    Past Django's cursor, which costs more than PostgreSQL takes to call a function, unless somebody watches it.
+    """
+    wrapper = connection()
+    if wrapper.queries_logged or wrapper.execute_wrappers or wrapper.connection is None or wrapper.needs_rollback:
+        with wrapper.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            (row,) = cursor.fetchall()
+    else:
+        with wrapper.wrap_database_errors:
+            (row,) = psycopg.Cursor(wrapper.connection).execute(sql, parameters)
+    return row[0]
 
 
 def rows_together(*statements: tuple[str, Sequence[Any]]) -> list[list[Row]]:

@@ -55,8 +55,16 @@ def enqueue(envelopes: Sequence[Envelope]) -> set[str]:
 
 
 def _on_postgresql(batch: Sequence[Envelope]) -> set[str]:
+    if len(batch) == 1:
+        sql, values = enqueueing(batch[0])
+        return {batch[0].id} if database.value(f"SELECT {sql}", values) else set()
     sql = f"WITH {POSTGRESQL_ROWS}, {postgresql_inserts('TRUE')} SELECT id FROM added"
     return {row["id"] for row in database.rows(sql, parameters(batch))}
+
+
+def enqueueing(one: Envelope) -> tuple[str, tuple[Any, ...]]:
+    """The call that enqueues a single task, and its parameters; postgresql/functions_1.sql has what it does."""
+    return "taskyard_enqueue_1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)", _values(one)
 
 
 POSTGRESQL_ROWS = """new AS (
@@ -109,8 +117,6 @@ def parameters(batch: Sequence[Envelope]) -> list[list[Any]]:
 
 def _first_of_each_id(batch: Sequence[Envelope]) -> Iterable[Envelope]:
     # PostgreSQL's ON CONFLICT DO UPDATE refuses to touch a row twice in one statement.
-    if len(batch) < 2:
-        return batch
     firsts: dict[str, Envelope] = {}
     for envelope in batch:
         firsts.setdefault(envelope.id, envelope)

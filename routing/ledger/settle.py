@@ -13,6 +13,7 @@ from routing.ledger.enqueue import (
     REPLACED,
     Envelope,
     enqueue,
+    enqueueing,
     parameters,
     postgresql_inserts,
 )
@@ -73,7 +74,7 @@ class Outcome:
 def settle(fence: Fence, outcome: Outcome, continuation: Sequence[Envelope] = ()) -> bool:
     """Record the outcome. False if the row is no longer ours: then nothing at all is written.
 
-    One statement on PostgreSQL. Inside an open transaction it is part of that one.
+    One statement on PostgreSQL (postgresql/functions_1.sql). Inside an open transaction it is part of that one.
     """
     done = _on_postgresql if database.on_postgresql() else _on_sqlite
     won = done(fence, outcome, continuation)
@@ -82,16 +83,18 @@ def settle(fence: Fence, outcome: Outcome, continuation: Sequence[Envelope] = ()
 
 
 def _on_postgresql(fence: Fence, outcome: Outcome, continuation: Sequence[Envelope]) -> bool:
-    condition, values = fence.sql()
-    steps = [f"gone AS (DELETE FROM routing_message WHERE {condition} RETURNING *)", _STORED, _COUNTED, _RELEASED]
-    values += _result_values(outcome)
-    if outcome.dead_letter:
-        steps.append(_BURIED)
-        values += _letter_values(outcome)
-    if continuation:
-        steps += [POSTGRESQL_ROWS, postgresql_inserts("EXISTS (SELECT 1 FROM gone)")]
-        values += parameters(continuation)
-    return bool(database.rows(f"WITH {', '.join(steps)} SELECT id FROM gone", values))
+    call = f"SELECT taskyard_settle_1({', '.join(['%s'] * 17)}) AS won"
+    values = [fence.task_id, fence.epoch, fence.owner, fence.pid, fence.replaced, *_result_values(outcome)]
+    values += [outcome.dead_letter, outcome.error]
+    if not continuation:
+        return bool(database.value(call, values))
+    if len(continuation) == 1:
+        sql, following = enqueueing(continuation[0])
+        call = f"SELECT won, CASE WHEN won THEN {sql} END FROM ({call} OFFSET 0) AS settled"
+        return bool(database.value(call, [*following, *values]))
+    steps = [f"settled AS MATERIALIZED ({call})", POSTGRESQL_ROWS, postgresql_inserts("(SELECT won FROM settled)")]
+    sql = f"WITH {', '.join(steps)} SELECT won FROM settled"
+    return bool(database.value(sql, [*values, *parameters(continuation)]))
 
 
 # What another release stored for a task that had not ended yet gives way.
@@ -104,31 +107,6 @@ _UPSERT = f"""
 """
 _META_COLUMNS = ("domain", "queue", "attempt", "runs", "root_id", "parent_id")
 """The row's own, so that the books name the domain that accepted the task, whoever settles it."""
-_META = (
-    "concat('{', "
-    + ", ".join(f"""'"{name}": ', coalesce(to_json({name})::text, 'null'), ', '""" for name in _META_COLUMNS)
-    + ", substr(%s::text, 2))"
-)
-_STORED = f"""stored AS (
-    INSERT INTO django_celery_results_taskresult ({RESULT_COLUMNS})
-    SELECT id, task, %s, %s, %s, {_META}, %s, %s, %s, %s, %s, %s, created_at, started_at, clock_timestamp() FROM gone
-    {_UPSERT} RETURNING 1
-)"""
-# An outcome that was there already stays; this second one of the same id is counted as gone.
-_COUNTED = """counted AS (
-    INSERT INTO routing_tally (domain, accepted, finished, pruned)
-    SELECT domain, 0, 1, CASE WHEN EXISTS (SELECT 1 FROM stored) THEN 0 ELSE 1 END FROM gone
-)"""
-_RELEASED = """released AS (
-    DELETE FROM routing_uniquekey WHERE task_id IN (SELECT id FROM gone)
-        AND (expires_at IS NULL OR expires_at <= clock_timestamp())
-)"""
-_BURIED = """buried AS (
-    INSERT INTO routing_deadletter (task_id, task, domain, queue, headers, properties, body, reason, error, traceback,
-        attempt, runs, enqueued_at, dead_at)
-    SELECT id, task, domain, queue, headers, properties, body, %s, %s, %s, attempt, runs, created_at, clock_timestamp()
-    FROM gone
-)"""
 
 
 def _result_values(outcome: Outcome) -> list[Any]:

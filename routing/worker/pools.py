@@ -37,6 +37,5 @@ def command(pool: Pool, extra: Sequence[str] = ()) -> list[str]:
         f"--concurrency={pool.concurrency}",
         f"--prefetch-multiplier={pool.prefetch}",
         "--loglevel=INFO",
-        "--events",
         *extra,
     ]

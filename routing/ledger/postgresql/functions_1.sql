@@ -1,0 +1,137 @@
+-- The ledger's three hottest verbs, as functions: PostgreSQL plans each of their statements once in a session, where it
+-- would plan a statement that comes from outside every time, for longer than it takes to execute.
+--
+-- Planned once also means planned for whatever the tables held then. An empty table speaks for reading it from end to
+-- end; with a million rows in it that would be the end of the pipeline. Hence "enable_seqscan = off".
+--
+-- A function that is in use is never changed: a new one gets a new number, so that old and new code run side by side.
+
+CREATE OR REPLACE FUNCTION taskyard_enqueue_1(
+    p_id text, p_task text, p_domain text, p_queue text, p_headers text, p_properties text, p_body text,
+    p_attempt integer, p_at_most_once boolean, p_due_in double precision, p_due_at timestamptz,
+    p_expires_in double precision, p_expires_at timestamptz, p_root_id text, p_parent_id text
+) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    added record;
+BEGIN
+    IF EXISTS (
+        SELECT FROM django_celery_results_taskresult
+        WHERE task_id = p_id AND status IN ('SUCCESS', 'FAILURE', 'REVOKED', 'IGNORED')
+    ) THEN
+        RETURN FALSE;
+    END IF;
+
+    INSERT INTO routing_message AS message (
+        id, task, domain, queue, headers, properties, body, state, epoch, attempt, runs, at_most_once, due_at,
+        expires_at, root_id, parent_id, created_at
+    ) VALUES (
+        p_id, p_task, p_domain, p_queue, p_headers, p_properties, p_body, 'PENDING', 1, p_attempt, 0, p_at_most_once,
+        coalesce(p_due_at, clock_timestamp() + make_interval(secs => coalesce(p_due_in, 0))),
+        coalesce(p_expires_at, clock_timestamp() + make_interval(secs => p_expires_in)),
+        p_root_id, p_parent_id, clock_timestamp()
+    )
+    ON CONFLICT (id) DO UPDATE SET
+        task = excluded.task, queue = excluded.queue, headers = excluded.headers, properties = excluded.properties,
+        body = excluded.body, state = 'PENDING', attempt = excluded.attempt, runs = 0,
+        at_most_once = excluded.at_most_once, due_at = excluded.due_at, expires_at = excluded.expires_at,
+        epoch = message.epoch + 1
+    WHERE message.state = 'REPLACED'
+    RETURNING message.epoch, message.due_at INTO added;
+    IF NOT FOUND THEN
+        RETURN FALSE;
+    END IF;
+
+    INSERT INTO routing_outbox (message_id, epoch, queue, due_at, failures)
+    VALUES (p_id, added.epoch, p_queue, added.due_at, 0);
+    IF added.epoch = 1 THEN
+        INSERT INTO routing_tally (domain, accepted, finished, pruned) VALUES (p_domain, 1, 0, 0);
+    END IF;
+    RETURN TRUE;
+END $$;
+
+-- The number of bodies started for this attempt, this one included; NULL if the message is not to be run.
+CREATE OR REPLACE FUNCTION taskyard_claim_1(
+    p_id text, p_epoch integer, p_owner bigint, p_pid integer, p_run_limit integer
+) RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    started integer;
+BEGIN
+    UPDATE routing_message AS message
+    SET owner = p_owner, pid = p_pid, started_at = clock_timestamp(), state = 'STARTED', progress = NULL,
+        runs = CASE WHEN message.owner = p_owner AND message.pid = p_pid THEN runs ELSE runs + 1 END
+    WHERE id = p_id AND epoch = p_epoch AND state <> 'REPLACED'
+        AND ((message.owner = p_owner AND message.pid = p_pid) OR (
+            (message.owner IS NULL OR NOT EXISTS (
+                SELECT FROM routing_process AS process WHERE process.id = message.owner AND process.dead_at IS NULL
+            ))
+            AND runs < CASE WHEN at_most_once THEN 1 ELSE p_run_limit END
+            AND (expires_at IS NULL OR expires_at > clock_timestamp())
+        ))
+        AND NOT EXISTS (
+            SELECT FROM django_celery_results_taskresult
+            WHERE task_id = p_id AND status IN ('SUCCESS', 'FAILURE', 'REVOKED', 'IGNORED')
+        )
+    RETURNING runs INTO started;
+    RETURN started;
+END $$;
+
+-- FALSE if the row is no longer the caller's: nothing is written then. p_pid NULL: whichever child of the owner runs it.
+CREATE OR REPLACE FUNCTION taskyard_settle_1(
+    p_id text, p_epoch integer, p_owner bigint, p_pid integer, p_replaced boolean,
+    p_status text, p_result text, p_traceback text, p_meta text, p_args text, p_kwargs text, p_worker text,
+    p_periodic_task_name text, p_content_type text, p_content_encoding text, p_dead_letter text, p_error text
+) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    gone routing_message;
+    stored integer;
+BEGIN
+    IF p_replaced THEN
+        DELETE FROM routing_message WHERE id = p_id AND state = 'REPLACED' RETURNING * INTO gone;
+    ELSE
+        -- An unowned row of this epoch is as good as one's own: a database that crashed may have lost the claim.
+        DELETE FROM routing_message
+        WHERE id = p_id AND epoch = p_epoch
+            AND (owner IS NULL OR (owner = p_owner AND (p_pid IS NULL OR pid = p_pid)))
+        RETURNING * INTO gone;
+    END IF;
+    IF NOT FOUND THEN
+        RETURN FALSE;
+    END IF;
+
+    -- What another release stored for a task that had not ended yet gives way.
+    INSERT INTO django_celery_results_taskresult AS result (
+        task_id, task_name, status, result, traceback, meta, task_args, task_kwargs, worker, periodic_task_name,
+        content_type, content_encoding, date_created, date_started, date_done
+    ) VALUES (
+        gone.id, gone.task, p_status, p_result, p_traceback,
+        -- The row's own, so that the books name the domain that accepted the task, whoever settles it.
+        concat(
+            '{"domain": ', to_json(gone.domain), ', "queue": ', to_json(gone.queue), ', "attempt": ', gone.attempt,
+            ', "runs": ', gone.runs, ', "root_id": ', coalesce(to_json(gone.root_id)::text, 'null'),
+            ', "parent_id": ', coalesce(to_json(gone.parent_id)::text, 'null'), ', ', substr(p_meta, 2)
+        ),
+        p_args, p_kwargs, p_worker, p_periodic_task_name, p_content_type, p_content_encoding,
+        gone.created_at, gone.started_at, clock_timestamp()
+    )
+    ON CONFLICT (task_id) DO UPDATE SET
+        status = excluded.status, result = excluded.result, traceback = excluded.traceback, meta = excluded.meta,
+        task_args = excluded.task_args, task_kwargs = excluded.task_kwargs, worker = excluded.worker,
+        date_started = excluded.date_started, date_done = excluded.date_done
+    WHERE result.status NOT IN ('SUCCESS', 'FAILURE', 'REVOKED', 'IGNORED');
+    GET DIAGNOSTICS stored = ROW_COUNT;
+
+    -- An outcome that was there already stays; this second one of the same id is counted as gone.
+    INSERT INTO routing_tally (domain, accepted, finished, pruned) VALUES (gone.domain, 0, 1, 1 - stored);
+    DELETE FROM routing_uniquekey
+    WHERE task_id = gone.id AND (expires_at IS NULL OR expires_at <= clock_timestamp());
+    IF p_dead_letter IS NOT NULL THEN
+        INSERT INTO routing_deadletter (
+            task_id, task, domain, queue, headers, properties, body, reason, error, traceback, attempt, runs,
+            enqueued_at, dead_at
+        ) VALUES (
+            gone.id, gone.task, gone.domain, gone.queue, gone.headers, gone.properties, gone.body, p_dead_letter,
+            p_error, p_traceback, gone.attempt, gone.runs, gone.created_at, clock_timestamp()
+        );
+    END IF;
+    RETURN TRUE;
+END $$;
