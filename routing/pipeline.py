@@ -13,6 +13,7 @@ from celery.utils import uuid
 
 from routing import moments
 from routing import options as known_options
+from routing.broker import repeated
 from routing.broker.sending import PRODUCER, Producer, Timing, sending_together
 from routing.ledger import continuation, database, unique
 from routing.ledger.continuation import Key
@@ -76,7 +77,7 @@ class Pipeline(Celery):
         # What the task's declaration asks for, its own apply_async knows.
         send: Callable[..., Any] = task.apply_async if task is not None else partial(self.send_task, name)
         with self.producer_or_acquire() as producer:
-            return [send(*_arguments(call), producer=producer, **options) for call in calls]
+            return repeated.send_all(self, partial(send, producer=producer), calls, task=task, options=options)
 
     def producer_or_acquire(self, producer: Any = None) -> AbstractContextManager[Any]:  # type: ignore[override]
         """Celery sends all tasks of a group within this one block: they go into the ledger in one transaction."""
@@ -137,7 +138,3 @@ def _require_text(what: str, value: object) -> None:
         return
     if not isinstance(value, str) or "\0" in value or not 0 < len(value.encode(errors="surrogatepass")) <= 255:
         raise UnusableId(what, value)
-
-
-def _arguments(call: Sequence[Any] | Mapping[str, Any]) -> tuple[Sequence[Any] | None, dict[str, Any] | None]:
-    return (None, dict(call)) if isinstance(call, Mapping) else (call, None)

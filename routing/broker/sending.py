@@ -164,7 +164,7 @@ def _envelope(
         queue=queue,
         headers=_json(name, headers),
         properties=_json(name, properties),
-        body=_within_limit(name, _json(name, body)),
+        body=body_of(name, body),
         attempt=(headers.get("retries") or 0) + 1,
         at_most_once=at_most_once,
         due=timing.due,
@@ -182,8 +182,9 @@ def _json(task: str, value: object) -> str:
     return str(text)
 
 
-def _within_limit(task: str, body: str) -> str:
-    limit = settings.TASKYARD_MAX_PAYLOAD
+def body_of(task: str, parts: Sequence[Any]) -> str:
+    """Arguments, named arguments and what follows, as JSON. Raises NotSerialisable and PayloadTooLarge."""
+    body, limit = _json(task, parts), settings.TASKYARD_MAX_PAYLOAD
     # JSON escapes what is not ASCII, so that characters are bytes.
     if len(body) > limit:
         raise PayloadTooLarge(task, len(body), limit)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from routing.domains import Domain
-from routing.ledger import database
+from routing.ledger import database, functions
 from routing.ledger.enqueue import OUTCOMES, REPLACED
 
 
@@ -40,9 +40,8 @@ def claim(
     cannot afford that.
     """
     if database.on_postgresql():
-        relaxed = "" if durable else ", set_config('synchronous_commit', 'off', true)"
-        sql = f"SELECT taskyard_claim_1(%s, %s, %s, %s, %s){relaxed}"
-        runs = database.value(sql, [task_id, epoch, owner, pid, run_limit])
+        values = [task_id, epoch, owner, pid, run_limit]
+        runs = functions.call("taskyard_claim_1", values, relaxed=not durable)
     else:
         runs = _on_sqlite(task_id, epoch, owner, pid, run_limit)
     return _refusal(task_id, epoch, run_limit) if runs is None else Claim(runs)

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.dateparse import parse_datetime
@@ -61,22 +60,6 @@ def rows(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[R
     with connection().cursor() as cursor:
         cursor.execute(sql, parameters)
         return _named(cursor)
-
-
-def value(sql: str, parameters: Sequence[Any]) -> Any:
-    """The first value of the first row, on PostgreSQL; for statements that run once or more for each task.
-
-    Past Django's cursor, which costs more than PostgreSQL takes to call a function, unless somebody watches it.
-    """
-    wrapper = connection()
-    if wrapper.queries_logged or wrapper.execute_wrappers or wrapper.connection is None or wrapper.needs_rollback:
-        with wrapper.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            (row,) = cursor.fetchall()
-    else:
-        with wrapper.wrap_database_errors:
-            (row,) = psycopg.Cursor(wrapper.connection).execute(sql, parameters)
-    return row[0]
 
 
 def rows_together(*statements: tuple[str, Sequence[Any]]) -> list[list[Row]]:

@@ -1,5 +1,6 @@
 """Enqueue: the rows that promise a task, in the caller's transaction."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,9 +10,14 @@ from typing import Any
 from celery import states
 from django.db import transaction
 
-from routing.ledger import database
+from routing.ledger import database, functions
 
 BATCH = 500
+ENQUEUE, ENQUEUE_MANY = "taskyard_enqueue_1", "taskyard_enqueue_many_1"
+COLUMNS = (
+    *("id", "task", "domain", "queue", "headers", "properties", "body", "attempt", "at_most_once"),
+    *("due_in", "due_at", "expires_in", "expires_at", "root_id", "parent_id"),
+)
 OUTCOMES = (states.SUCCESS, states.FAILURE, states.REVOKED, states.IGNORED)
 """What a task can come to; once recorded, none of them changes."""
 REPLACED = "REPLACED"
@@ -56,63 +62,14 @@ def enqueue(envelopes: Sequence[Envelope]) -> set[str]:
 
 def _on_postgresql(batch: Sequence[Envelope]) -> set[str]:
     if len(batch) == 1:
-        sql, values = enqueueing(batch[0])
-        return {batch[0].id} if database.value(f"SELECT {sql}", values) else set()
-    sql = f"WITH {POSTGRESQL_ROWS}, {postgresql_inserts('TRUE')} SELECT id FROM added"
-    return {row["id"] for row in database.rows(sql, parameters(batch))}
+        return {batch[0].id} if functions.call(ENQUEUE, columns_of(batch[0])) else set()
+    return set(functions.call(ENQUEUE_MANY, [document_of(batch)]))
 
 
-def enqueueing(one: Envelope) -> tuple[str, tuple[Any, ...]]:
-    """The call that enqueues a single task, and its parameters; postgresql/functions_1.sql has what it does."""
-    return "taskyard_enqueue_1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)", _values(one)
-
-
-POSTGRESQL_ROWS = """new AS (
-    SELECT * FROM unnest(
-        %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::bool[],
-        %s::float8[], %s::timestamptz[], %s::float8[], %s::timestamptz[], %s::text[], %s::text[]
-    ) WITH ORDINALITY AS v(
-        id, task, domain, queue, headers, properties, body, attempt, at_most_once,
-        due_in, due_at, expires_in, expires_at, root_id, parent_id, position
-    )
-)"""
-
-
-def postgresql_inserts(condition: str) -> str:
-    """The rest of the one statement that enqueues the rows ``new``, if the condition holds."""
-    return f"""added AS (
-    INSERT INTO routing_message (id, task, domain, queue, headers, properties, body, state, epoch, attempt, runs,
-        at_most_once, due_at, expires_at, root_id, parent_id, created_at)
-    SELECT id, task, domain, queue, headers, properties, body, 'PENDING', 1, attempt, 0, at_most_once,
-        coalesce(due_at, clock_timestamp() + make_interval(secs => coalesce(due_in, 0))),
-        coalesce(expires_at, clock_timestamp() + make_interval(secs => expires_in)),
-        root_id, parent_id, clock_timestamp()
-    FROM new
-    WHERE {condition} AND NOT EXISTS (
-        SELECT 1 FROM django_celery_results_taskresult AS result
-        WHERE result.task_id = new.id AND result.status IN {OUTCOMES}
-    )
-    ORDER BY position
-    ON CONFLICT (id) DO UPDATE SET
-        task = excluded.task, queue = excluded.queue, headers = excluded.headers,
-        properties = excluded.properties, body = excluded.body, state = 'PENDING', attempt = excluded.attempt,
-        runs = 0, at_most_once = excluded.at_most_once, due_at = excluded.due_at, expires_at = excluded.expires_at,
-        epoch = routing_message.epoch + 1
-        WHERE routing_message.state = '{REPLACED}'
-    RETURNING id, domain, queue, epoch, due_at
-), published AS (
-    INSERT INTO routing_outbox (message_id, epoch, queue, due_at, failures)
-    SELECT id, epoch, queue, due_at, 0 FROM added
-), accepted AS (
-    INSERT INTO routing_tally (domain, accepted, finished, pruned)
-    SELECT domain, count(*), 0, 0 FROM added WHERE epoch = 1 GROUP BY domain
-)"""
-
-
-def parameters(batch: Sequence[Envelope]) -> list[list[Any]]:
-    """One array for each column of the rows ``new``: of each id the first, as if they were enqueued one by one."""
-    columns = zip(*(_values(envelope) for envelope in _first_of_each_id(batch)), strict=True)
-    return [list(column) for column in columns]
+def document_of(batch: Sequence[Envelope]) -> str:
+    """The parameter of ENQUEUE_MANY: of each id the first, as if they were enqueued one by one."""
+    rows = [dict(zip(COLUMNS, columns_of(envelope), strict=True)) for envelope in _first_of_each_id(batch)]
+    return json.dumps(rows, default=datetime.isoformat)
 
 
 def _first_of_each_id(batch: Sequence[Envelope]) -> Iterable[Envelope]:
@@ -123,7 +80,8 @@ def _first_of_each_id(batch: Sequence[Envelope]) -> Iterable[Envelope]:
     return firsts.values()
 
 
-def _values(one: Envelope) -> tuple[Any, ...]:
+def columns_of(one: Envelope) -> tuple[Any, ...]:
+    """As COLUMNS has them; also the parameters of ENQUEUE."""
     return (
         one.id,
         one.task,
@@ -159,7 +117,7 @@ def _on_sqlite(batch: Sequence[Envelope]) -> set[str]:
 
 def _insert_on_sqlite(envelope: Envelope) -> list[database.Row]:
     now = database.now_sql()
-    *columns, due_in, due_at, expires_in, expires_at, root_id, parent_id = _values(envelope)
+    *columns, due_in, due_at, expires_in, expires_at, root_id, parent_id = columns_of(envelope)
     moments = [database.parameter(due_at), due_in or 0, database.parameter(expires_at), expires_in]
     added = database.rows(
         f"""

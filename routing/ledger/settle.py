@@ -6,18 +6,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from routing import faults
-from routing.ledger import database
+from routing.ledger import database, functions
 from routing.ledger.enqueue import (
+    ENQUEUE,
+    ENQUEUE_MANY,
     OUTCOMES,
-    POSTGRESQL_ROWS,
     REPLACED,
     Envelope,
+    columns_of,
+    document_of,
     enqueue,
-    enqueueing,
-    parameters,
-    postgresql_inserts,
 )
 
+SETTLE = "taskyard_settle_1"
 RESULT_COLUMNS = (
     "task_id, task_name, status, result, traceback, meta, task_args, task_kwargs, worker, periodic_task_name, "
     "content_type, content_encoding, date_created, date_started, date_done"
@@ -83,18 +84,14 @@ def settle(fence: Fence, outcome: Outcome, continuation: Sequence[Envelope] = ()
 
 
 def _on_postgresql(fence: Fence, outcome: Outcome, continuation: Sequence[Envelope]) -> bool:
-    call = f"SELECT taskyard_settle_1({', '.join(['%s'] * 17)}) AS won"
     values = [fence.task_id, fence.epoch, fence.owner, fence.pid, fence.replaced, *_result_values(outcome)]
     values += [outcome.dead_letter, outcome.error]
     if not continuation:
-        return bool(database.value(call, values))
+        return bool(functions.call(SETTLE, values))
+    following: tuple[str, Sequence[Any]] = (ENQUEUE_MANY, [document_of(continuation)])
     if len(continuation) == 1:
-        sql, following = enqueueing(continuation[0])
-        call = f"SELECT won, CASE WHEN won THEN {sql} END FROM ({call} OFFSET 0) AS settled"
-        return bool(database.value(call, [*following, *values]))
-    steps = [f"settled AS MATERIALIZED ({call})", POSTGRESQL_ROWS, postgresql_inserts("(SELECT won FROM settled)")]
-    sql = f"WITH {', '.join(steps)} SELECT won FROM settled"
-    return bool(database.value(sql, [*values, *parameters(continuation)]))
+        following = (ENQUEUE, columns_of(continuation[0]))
+    return bool(functions.call(SETTLE, values, then=following))
 
 
 # What another release stored for a task that had not ended yet gives way.

@@ -14,6 +14,7 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.utils.log import get_task_logger
 from django_celery_results.backends.database import DatabaseBackend
 from django_celery_results.models import TaskResult
+from kombu.utils.json import dumps
 
 from routing.broker.sending import is_uncommitted
 from routing.ledger import continuation, database, lookup, tally
@@ -175,8 +176,8 @@ class ResultBackend(DatabaseBackend):
         task = self.app.tasks.get(request.task)
         wants_none = task is not None and get_actual_ignore_result(task, request)
         is_error = isinstance(result, BaseException)
-        _, _, args = self.encode_content(list(request.args or ()))
-        _, _, kwargs = self.encode_content(dict(request.kwargs or {}))
+        # They came as JSON.
+        args, kwargs = dumps(list(request.args or ())), dumps(dict(request.kwargs or {}))
         return Outcome(
             status=status,
             result=None if wants_none and not is_error else self._encoded(result, status),

@@ -250,6 +250,8 @@ def _backend(task: "Task") -> Any:
 def _dispatch(task: "Task", value: Any) -> None:
     """Send links, then the chain's next step, as Celery's tracer does."""
     request: Any = task.request
+    if not request.callbacks and not request.chain:
+        return
     app = task.app
     inherited = request.delivery_info.get("priority") if app.conf.task_inherit_parent_priority else None
     common: dict[str, Any] = {"parent_id": request.id, "root_id": request.root_id or request.id, "priority": inherited}

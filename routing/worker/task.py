@@ -78,6 +78,16 @@ class Task(celery.Task):  # type: ignore[type-arg]
         found: list[AsyncResult[Any]] = self.app.enqueue_many(self.name, calls, task_type=self, **options)  # type: ignore[attr-defined]
         return found
 
+    @property
+    def is_alike(self) -> bool:
+        """Whether what a call asks for, but its arguments and id, is the same whatever its arguments are."""
+        own = type(self)
+        return (
+            self.unique_by is None
+            and own.apply_async is Task.apply_async
+            and own.shadow_name is celery.Task.shadow_name
+        )
+
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         if not self.request.is_eager:
             admit(self)

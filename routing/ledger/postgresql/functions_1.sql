@@ -1,4 +1,4 @@
--- The ledger's three hottest verbs, as functions: PostgreSQL plans each of their statements once in a session, where it
+-- The ledger's hottest verbs, as functions: PostgreSQL plans each of their statements once in a session, where it
 -- would plan a statement that comes from outside every time, for longer than it takes to execute.
 --
 -- Planned once also means planned for whatever the tables held then. An empty table speaks for reading it from end to
@@ -47,6 +47,54 @@ BEGIN
         INSERT INTO routing_tally (domain, accepted, finished, pruned) VALUES (p_domain, 1, 0, 0);
     END IF;
     RETURN TRUE;
+END $$;
+
+-- Many at once: an array of objects, in which no id is twice. Returns the ids that are new, as an array.
+CREATE OR REPLACE FUNCTION taskyard_enqueue_many_1(p_rows json)
+RETURNS json LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    ids json;
+BEGIN
+    WITH new AS (
+        SELECT * FROM ROWS FROM (json_to_recordset(p_rows) AS (
+            id text, task text, domain text, queue text, headers text, properties text, body text, attempt integer,
+            at_most_once boolean, due_in double precision, due_at timestamptz, expires_in double precision,
+            expires_at timestamptz, root_id text, parent_id text
+        )) WITH ORDINALITY AS v (
+            id, task, domain, queue, headers, properties, body, attempt, at_most_once, due_in, due_at, expires_in,
+            expires_at, root_id, parent_id, position
+        )
+    ), added AS (
+        INSERT INTO routing_message AS message (
+            id, task, domain, queue, headers, properties, body, state, epoch, attempt, runs, at_most_once, due_at,
+            expires_at, root_id, parent_id, created_at
+        )
+        SELECT id, task, domain, queue, headers, properties, body, 'PENDING', 1, attempt, 0, at_most_once,
+            coalesce(due_at, clock_timestamp() + make_interval(secs => coalesce(due_in, 0))),
+            coalesce(expires_at, clock_timestamp() + make_interval(secs => expires_in)),
+            root_id, parent_id, clock_timestamp()
+        FROM new
+        WHERE NOT EXISTS (
+            SELECT FROM django_celery_results_taskresult AS result
+            WHERE result.task_id = new.id AND result.status IN ('SUCCESS', 'FAILURE', 'REVOKED', 'IGNORED')
+        )
+        ORDER BY position
+        ON CONFLICT (id) DO UPDATE SET
+            task = excluded.task, queue = excluded.queue, headers = excluded.headers,
+            properties = excluded.properties, body = excluded.body, state = 'PENDING', attempt = excluded.attempt,
+            runs = 0, at_most_once = excluded.at_most_once, due_at = excluded.due_at,
+            expires_at = excluded.expires_at, epoch = message.epoch + 1
+        WHERE message.state = 'REPLACED'
+        RETURNING message.id, message.domain, message.queue, message.epoch, message.due_at
+    ), published AS (
+        INSERT INTO routing_outbox (message_id, epoch, queue, due_at, failures)
+        SELECT id, epoch, queue, due_at, 0 FROM added
+    ), accepted AS (
+        INSERT INTO routing_tally (domain, accepted, finished, pruned)
+        SELECT domain, count(*), 0, 0 FROM added WHERE epoch = 1 GROUP BY domain
+    )
+    SELECT coalesce(json_agg(id), '[]') INTO ids FROM added;
+    RETURN ids;
 END $$;
 
 -- The number of bodies started for this attempt, this one included; NULL if the message is not to be run.
