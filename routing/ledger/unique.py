@@ -19,13 +19,15 @@ def acquire(key: str, task_id: str, *, seconds: float | None = None) -> str:
         "ON CONFLICT (key) DO NOTHING",
         [key, task_id, *values],
     ) or database.execute(
-        # A key whose task is gone, and whose period is over, is anybody's.
+        # A key whose task is gone, and whose period is over, is anybody's. Where we wait for another one to take it, we
+        # still do not see his task: so only from the holder that was there when this statement began.
         f"""
         UPDATE routing_uniquekey SET task_id = %s, expires_at = {expiry}
-        WHERE key = %s AND coalesce(expires_at <= {database.now_sql()}, TRUE)
+        WHERE key = %s AND task_id = (SELECT seen.task_id FROM routing_uniquekey AS seen WHERE seen.key = %s)
+            AND coalesce(expires_at <= {database.now_sql()}, TRUE)
             AND NOT EXISTS (SELECT 1 FROM routing_message WHERE id = routing_uniquekey.task_id)
         """,
-        [task_id, *values, key],
+        [task_id, *values, key, key],
     )
     if taken:
         return task_id

@@ -9,7 +9,7 @@ from celery import group
 from django.db import connection, transaction
 from django.utils import timezone
 
-from routing.ledger import continuation, processes, retention
+from routing.ledger import continuation, database, processes, retention
 from routing.ledger.completion import complete
 from routing.ledger.settle import Fence
 from routing.ledger.tables import Message, Outbox, Process, UniqueKey
@@ -212,6 +212,39 @@ def test_two_that_want_the_same_keys_do_not_wait_for_one_another() -> None:
     other.join()
 
     assert ids == [second.id, first.id]
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite's writers come one after the other")
+def test_of_two_that_take_over_a_key_at_once_the_second_joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    UniqueKey.objects.create(key="reporting.probe_add:k", task_id="gone", expires_at=timezone.now())
+    ids: list[str] = []
+    both_found_it = threading.Barrier(2)
+    execute = database.execute
+
+    def in_step(sql: str, parameters: Any = ()) -> int:
+        changed = execute(sql, parameters)
+        if "INSERT INTO routing_uniquekey" in sql:
+            both_found_it.wait()
+            if threading.current_thread() is other:
+                until(has_taken.is_set, what="the first to take it")
+        return changed
+
+    def enqueue() -> None:
+        try:
+            ids.append(probe.add.apply_async((1, 2), unique_key="k").id)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(database, "execute", in_step)
+    has_taken, other = threading.Event(), threading.Thread(target=enqueue)
+    with transaction.atomic():
+        other.start()
+        first = probe.add.apply_async((1, 2), unique_key="k")
+        has_taken.set()
+        until(is_waiting, what="the second to wait for the first")
+    other.join()
+
+    assert ids == [first.id]
 
 
 def is_waiting() -> bool:
