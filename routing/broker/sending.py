@@ -139,9 +139,13 @@ class Announcement:
 
 
 def is_uncommitted(task_id: str) -> bool:
-    """Whether the task was enqueued in the transaction that is open in this thread."""
+    """Whether it was enqueued in the transaction that is open in this thread, or can only come after one that was."""
+    # Not at the top: the Celery application is made before Django has its models.
+    from routing.ledger import lookup
+
     hooks = [entry[1] for entry in database.connection().run_on_commit]
-    return any(isinstance(hook, Announcement) and task_id in hook.task_ids for hook in hooks)
+    ids = {one for hook in hooks if isinstance(hook, Announcement) for one in hook.task_ids}
+    return task_id in ids or any(task_id in lookup.following(body) for body in lookup.bodies(ids))
 
 
 def _envelope(

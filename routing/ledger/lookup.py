@@ -1,6 +1,7 @@
 """What the ledger knows of a task that is in flight."""
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db.models import QuerySet
@@ -8,6 +9,9 @@ from django.db.models import QuerySet
 from routing.ledger import database
 from routing.ledger.enqueue import REPLACED
 from routing.ledger.tables import Message
+
+IN_MEMORY = 50
+"""Rows whose bodies are in memory together."""
 
 
 def messages() -> "QuerySet[Message]":
@@ -17,6 +21,13 @@ def messages() -> "QuerySet[Message]":
 
 def in_flight(task_id: str) -> Message | None:
     return messages().filter(pk=task_id.replace("\0", "")).first()
+
+
+def bodies(task_ids: Iterable[str]) -> Iterator[str]:
+    """Of those that are in flight, a few at a time in memory."""
+    ids = list(task_ids)
+    for start in range(0, len(ids), IN_MEMORY):
+        yield from messages().filter(pk__in=ids[start : start + IN_MEMORY]).values_list("body", flat=True)
 
 
 def report(task_id: str, *, state: str, progress: str | None, owner: int | None = None) -> bool:
@@ -40,3 +51,22 @@ def embedded(body: str) -> dict[str, Any]:
     """Callbacks, errbacks, chain and chord of a body."""
     _, _, embed = json.loads(body)
     return dict(embed or {})
+
+
+def following(body: str) -> Iterator[str]:
+    """The ids, as far as they are known, of tasks that are still to come after this one: its chain's, its chord's."""
+    return _ids_of_signatures(embedded(body))
+
+
+def _ids_of_signatures(value: Any) -> Iterator[str]:
+    """Anywhere in it: a group's tasks and a chord's body are among its arguments."""
+    match value:
+        case dict():
+            match value:
+                case {"options": {"task_id": str() as task_id}}:
+                    yield task_id
+            for each in value.values():
+                yield from _ids_of_signatures(each)
+        case list():
+            for each in value:
+                yield from _ids_of_signatures(each)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from celery import chain, chord, group, signals
 from celery.exceptions import QueueNotFound
+from celery.exceptions import TimeoutError as CeleryTimeoutError
 from django.db import connection, connections, router, transaction
 from django.utils import timezone
 from django_celery_results.models import ChordCounter
@@ -332,6 +333,31 @@ def test_waiting_inside_the_enqueueing_transaction_fails_at_once() -> None:
         result = probe.add.delay(1, 2)
         with pytest.raises(NotCommitted, match="after the transaction"):
             result.get(timeout=10)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: chain(probe.add.s(1, 2), probe.add.s(3)).delay(),
+        lambda: chord([probe.add.s(1, 1), probe.add.s(2, 2)])(probe.total.s()),
+        lambda: (probe.add.s(1, 1) | group(probe.add.s(1), probe.add.s(2))).delay(),
+        lambda: group(probe.add.s(1, 1) | probe.add.s(1), probe.add.s(2, 2)).delay(),
+    ],
+)
+def test_waiting_for_what_comes_after_an_uncommitted_task_fails_at_once(call: Any) -> None:
+    with transaction.atomic():
+        result = call()
+        with pytest.raises(NotCommitted):
+            result.get(timeout=1)
+
+
+def test_waiting_for_an_earlier_task_is_no_mistake() -> None:
+    earlier = probe.add.delay(1, 2)
+
+    with transaction.atomic():
+        probe.add.delay(earlier.id, 1)
+        with pytest.raises(CeleryTimeoutError):
+            earlier.get(timeout=0.01)
 
 
 def test_many_are_enqueued_in_one_transaction() -> None:
