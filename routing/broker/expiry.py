@@ -32,11 +32,14 @@ def sweep() -> int:
 
 
 def _expired(seen: set[str]) -> list[str]:
-    now = "statement_timestamp()" if database.on_postgresql() else database.now_sql()
+    now, passing_over = database.now_sql(), ""
+    if database.on_postgresql():
+        # What a long transaction holds, such as one that revokes it, keeps this thread from nothing else.
+        now, passing_over = "statement_timestamp()", "FOR UPDATE SKIP LOCKED"
     found = database.rows(
         "SELECT id FROM routing_message WHERE expires_at IS NOT NULL "  # noqa: S608  (no value comes from outside)
         f"AND expires_at <= {now} AND owner IS NULL AND state <> '{REPLACED}' "
-        f"ORDER BY expires_at LIMIT {BATCH + len(seen)}"
+        f"ORDER BY expires_at LIMIT {BATCH + len(seen)} {passing_over}"
     )
     return [row["id"] for row in found if row["id"] not in seen]
 

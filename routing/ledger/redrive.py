@@ -63,25 +63,32 @@ def of_dead_owners() -> int:
     exhausted, limits = _exhausted()
     settled = sum(_settle(message) for message in _messages(f"{_OWNER_IS_DEAD} AND {exhausted}", limits))
     # What may not start again but could not be settled just now waits for the next time.
-    again = _publish_anew(f"{_OWNER_IS_DEAD} AND NOT {exhausted}", limits)
+    again = _publish_anew(f"{_OWNER_IS_DEAD} AND NOT {exhausted}", limits, passing_over=_passing_over())
     if settled or again:
         logger.warning("Of dead processes' tasks, %d are published again and %d are given up", again, settled)
     return settled + again
 
 
-def _publish_anew(condition: str, values: Sequence[Any]) -> int:
+def _passing_over() -> str:
+    """What somebody holds is left for the next time: a worker that stands still in an atomic task, or whose machine
+    is gone, may hold its row for hours. What is lost with the broker cannot be left: nothing would find it again.
+    """
+    return "FOR UPDATE OF m SKIP LOCKED" if database.on_postgresql() else ""
+
+
+def _publish_anew(condition: str, values: Sequence[Any], *, passing_over: str = "") -> int:
     """In order of their ids, a batch and a transaction at a time, without their bodies."""
     count, last = 0, ""
     while True:
         with database.atomic():
-            seen = _unpublished(condition, values, last)
+            seen = _unpublished(condition, values, last, passing_over)
             count += _again_on_postgresql(seen) if database.on_postgresql() else sum(map(_again_on_sqlite, seen))
         if len(seen) < BATCH:
             return count
         last = seen[-1]["id"]
 
 
-def _unpublished(condition: str, values: Sequence[Any], last: str) -> list[database.Row]:
+def _unpublished(condition: str, values: Sequence[Any], last: str, passing_over: str) -> list[database.Row]:
     """Messages after this id for which the condition holds, and that no relay is about to publish."""
     return database.rows(
         f"""
@@ -89,7 +96,7 @@ def _unpublished(condition: str, values: Sequence[Any], last: str) -> list[datab
         WHERE {condition} AND m.id > %s AND m.state <> '{REPLACED}' AND NOT EXISTS (
             SELECT 1 FROM routing_outbox AS o WHERE o.message_id = m.id AND o.epoch = m.epoch
         )
-        ORDER BY m.id LIMIT {BATCH}
+        ORDER BY m.id LIMIT {BATCH} {passing_over}
         """,
         [*values, last],
     )
@@ -140,13 +147,14 @@ def _exhausted() -> tuple[str, list[Any]]:
 def _messages(condition: str, values: Sequence[Any]) -> Iterator[Message]:
     """Whole rows, a few at a time in memory."""
     found = database.rows(
-        f"SELECT m.id, m.epoch FROM routing_message AS m WHERE {condition} ORDER BY m.id LIMIT {BATCH}",
+        f"SELECT m.id, m.epoch, m.owner FROM routing_message AS m WHERE {condition} ORDER BY m.id LIMIT {BATCH} "
+        f"{_passing_over()}",
         values,
     )
     for start in range(0, len(found), IN_MEMORY):
-        epochs = {row["id"]: row["epoch"] for row in found[start : start + IN_MEMORY]}
-        for message in Message.objects.using(database.using()).filter(pk__in=epochs):
-            if message.epoch == epochs[message.pk]:
+        seen = {row["id"]: (row["epoch"], row["owner"]) for row in found[start : start + IN_MEMORY]}
+        for message in Message.objects.using(database.using()).filter(pk__in=seen):
+            if (message.epoch, message.owner) == seen[message.pk]:
                 yield message
 
 

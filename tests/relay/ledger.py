@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from django.db import connection as ours
 from django.utils import timezone
 from kombu import Connection
 
@@ -55,6 +57,22 @@ def dead_process() -> Process:
 
 def living_process() -> Process:
     return Process.objects.create(role="worker", name="lives", host="here", pid=1)
+
+
+@contextmanager
+def held(message: Message) -> Iterator[None]:
+    """The row is in the open transaction of another process, which stands still. Whoever waits for it gets an error."""
+    other = ours.copy()
+    with ours.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '1s'")
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT 1 FROM routing_message WHERE id = %s FOR UPDATE", [message.pk])
+        yield
+    finally:
+        other.close()
+        ours.close()
 
 
 def ago(**period: float) -> datetime:

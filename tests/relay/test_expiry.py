@@ -1,11 +1,12 @@
 """Tasks that were not started in time."""
 
 import pytest
+from django.db import connection
 from django_celery_results.models import TaskResult
 
 from routing.broker import expiry
 from routing.ledger.tables import Message
-from tests.relay.ledger import ago, living_process, waiting
+from tests.relay.ledger import ago, held, living_process, waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,6 +31,17 @@ def test_what_has_started_or_was_replaced_by_a_chain_no_longer_expires() -> None
     assert expiry.sweep() == 0
 
     assert Message.objects.count() == 2
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has no locks on rows")
+def test_what_somebody_holds_keeps_no_other_from_expiring() -> None:
+    (kept,), _ = waiting(expires_at=ago(seconds=9)), waiting(expires_at=ago(seconds=1))
+
+    with held(kept):
+        assert expiry.sweep() == 1
+    assert connection.vendor == "postgresql"
+
+    assert expiry.sweep() == 1
 
 
 def test_tasks_that_cannot_be_settled_hold_up_no_others(monkeypatch: pytest.MonkeyPatch) -> None:

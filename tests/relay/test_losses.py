@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from django_celery_results.models import TaskResult
 from kombu import Connection
 
@@ -13,7 +14,7 @@ from routing.broker.relay import Relay
 from routing.domains import registry
 from routing.ledger import database, marker, outbox, redrive
 from routing.ledger.tables import BrokerMarker, DeadLetter, Message, Outbox, Process
-from tests.relay.ledger import ago, dead_process, epochs, living_process, publication, ready, waiting
+from tests.relay.ledger import ago, dead_process, epochs, held, living_process, publication, ready, waiting
 from tests.waiting import until
 
 pytestmark = pytest.mark.broker
@@ -216,6 +217,22 @@ def test_what_a_dead_owner_ran_is_published_again(transactional_db: None) -> Non
         message.refresh_from_db()
         assert (message.epoch, message.owner, message.pid, message.state, message.runs) == (2, None, None, state, 1)
         assert Outbox.objects.filter(message_id=message.pk, epoch=2).exists()
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has no locks on rows")
+@pytest.mark.parametrize("at_most_once", [False, True])
+def test_what_a_dead_owner_still_holds_keeps_no_other_from_being_given_out(
+    transactional_db: None, *, at_most_once: bool
+) -> None:
+    """It stands still in the midst of an atomic task, or its machine is gone and PostgreSQL has not noticed."""
+    values: dict[str, Any] = {"publish": False, "owner": dead_process().pk, "state": "STARTED", "runs": 1}
+    (kept,), _ = waiting(**values, at_most_once=at_most_once), waiting(**values)
+
+    with held(kept):
+        assert redrive.of_dead_owners() == 1
+    assert connection.vendor == "postgresql"
+
+    assert redrive.of_dead_owners() == 1
 
 
 def test_what_the_living_run_is_left_alone(transactional_db: None) -> None:
