@@ -16,7 +16,7 @@ HONOURED = {
     "priority": "on the message; RabbitMQ 4 has two priorities in a quorum queue, 3 ignores it",
     "link": "enqueued with the success, in its transaction",
     "link_error": "enqueued with the failure, in its transaction",
-    "headers": "on the message, and in the task's request",
+    "headers": "on the message, and in the task's request; short, at most 64 KiB with all else",
     "ignore_result": "the outcome is recorded without a result",
     "time_limit": "before the domain's",
     "soft_time_limit": "before the domain's",

@@ -47,8 +47,8 @@ class Pipeline(Celery):
     ) -> AsyncResult[Any]:
         """As ``Celery.send_task``; see routing/options.py for what is honoured. Nothing here speaks to the broker.
 
-        Raises UnusableOption, NaiveTime, UnusableTime, UnusableId, PayloadTooLarge, NotSerialisable, NoDomain, and
-        QueueNotFound for an undeclared queue, all before the database is touched.
+        Raises UnusableOption, NaiveTime, UnusableTime, UnusableId, PayloadTooLarge, NotSerialisable, UnusableHeaders,
+        NoDomain, and QueueNotFound for an undeclared queue, all before the database is touched.
         """
         options = self._checked(options, producer)
         _require_text("task id", task_id)

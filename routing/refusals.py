@@ -17,6 +17,14 @@ class NotSerialisable(TypeError):
         )
 
 
+class UnusableHeaders(ValueError):
+    def __init__(self, task: str, why: str) -> None:
+        super().__init__(
+            f"RabbitMQ cannot take the headers and properties of {task}: {why}. Use short text, numbers of at most 64 "
+            "bits and a priority from 0 to 255; pass anything else as an argument."
+        )
+
+
 class UnusableId(ValueError):
     def __init__(self, what: str, value: object) -> None:
         super().__init__(f"{value!r} cannot be a {what}: use text of 1 to 255 bytes, without NUL.")

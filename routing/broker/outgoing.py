@@ -1,24 +1,13 @@
 """A publication as it goes out to RabbitMQ, or why it cannot."""
 
 import json
-import struct
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import amqp
 
-from routing.broker.sending import EPOCH_HEADER
+from routing.broker.sending import EPOCH_HEADER, UNSERIALISABLE
 from routing.ledger.outbox import Publication
-
-_UNSERIALISABLE = (
-    amqp.AMQPError,
-    struct.error,
-    TypeError,
-    ValueError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
 
 
 class Outgoing:
@@ -33,7 +22,7 @@ class Outgoing:
         for publication in self._publications:
             try:
                 message = Prepared(publication)
-            except _UNSERIALISABLE as error:
+            except UNSERIALISABLE as error:
                 self.refused[publication.id] = f"Its headers cannot be sent: {sentence(error)}"
                 continue
             if len(message.serialised) > self._largest_frame:

@@ -1,5 +1,6 @@
 """The one place that every task passes when it is sent: from here it goes into the ledger, not to the broker."""
 
+import struct
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -8,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from amqp import AMQPError, Message
 from celery import signals
 from celery.app.amqp import AMQP
 from django.conf import settings
@@ -22,9 +24,20 @@ from routing.ledger.continuation import Continuation
 from routing.ledger.enqueue import Envelope, enqueue
 from routing.ledger.unique import admitted
 from routing.options import PROPERTIES
-from routing.refusals import NotSerialisable, PayloadTooLarge, TaskOutsideTransaction, UnusableId
+from routing.refusals import NotSerialisable, PayloadTooLarge, TaskOutsideTransaction, UnusableHeaders, UnusableId
 
 EPOCH_HEADER = "taskyard_epoch"
+LARGEST_HEADERS = 64 * 1024
+"""Bytes: half of what RabbitMQ takes, unless told otherwise."""
+UNSERIALISABLE = (
+    AMQPError,
+    struct.error,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,10 @@ class Sending(AMQP):
                 properties=properties,
                 retry_policy={},
             )
+            # What Celery has made fits; to look at it each time would double the time that a call takes here.
+            is_callers_own = options.keys() & _CALLERS_OWN or properties.get("reply_to") != self.app.thread_oid
+            if is_callers_own or signals.before_task_publish.receivers:
+                _require_publishable(name, headers, properties)
             self._hand_over(_envelope(name, headers, properties, body, queue_name, ledger, self._at_most_once(name)))
             signals.after_task_publish.send(
                 sender=name, body=body, headers=headers, exchange="", routing_key=queue_name
@@ -157,7 +174,7 @@ def _envelope(
     timing: Timing,
     at_most_once: bool,
 ) -> Envelope:
-    """Raises NotSerialisable, PayloadTooLarge, UnusableId."""
+    """Raises NotSerialisable, PayloadTooLarge, UnusableHeaders, UnusableId."""
     if len(name) > 255 or "\0" in name:
         raise UnusableId("task name", name)
     domain = registry().of_queue(queue)
@@ -176,6 +193,19 @@ def _envelope(
         root_id=headers.get("root_id"),
         parent_id=headers.get("parent_id"),
     )
+
+
+_CALLERS_OWN = {"headers", *PROPERTIES}
+
+
+def _require_publishable(task: str, headers: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
+    """Raises UnusableHeaders: the relay would try in vain for ever."""
+    try:
+        size = len(Message("", application_headers=headers, **properties)._serialize_properties())  # type: ignore[attr-defined]
+    except UNSERIALISABLE as error:
+        raise UnusableHeaders(task, str(error) or type(error).__name__) from error
+    if size > LARGEST_HEADERS:
+        raise UnusableHeaders(task, f"they take {size:,} bytes, and {LARGEST_HEADERS:,} is the most")
 
 
 def _json(task: str, value: object) -> str:

@@ -25,6 +25,7 @@ from routing.refusals import (
     NotSerialisable,
     PayloadTooLarge,
     TaskOutsideTransaction,
+    UnusableHeaders,
     UnusableId,
     UnusableTime,
 )
@@ -223,6 +224,11 @@ def test_of_one_id_twice_in_a_batch_the_first_is_enqueued(send_twice: Callable[[
         ({"expires": datetime(2030, 1, 1)}, NaiveTime, "no time zone"),  # noqa: DTZ001
         ({"task_id": "ü" * 128}, UnusableId, "1 to 255 bytes"),
         ({"task_id": "a\0b"}, UnusableId, "NUL"),
+        ({"headers": {"note": "x" * 70_000}}, UnusableHeaders, "70,"),
+        ({"headers": {"number": 1 << 70}}, UnusableHeaders, "64 bits"),
+        ({"headers": {"x" * 300: 1}}, UnusableHeaders, "short text"),
+        ({"priority": 4711}, UnusableHeaders, "0 to 255"),
+        ({"reply_to": "x" * 300}, UnusableHeaders, "short text"),
     ],
 )
 def test_a_call_that_cannot_work_fails_before_the_transaction_is_spoiled(
