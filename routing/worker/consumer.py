@@ -27,6 +27,7 @@ RESOURCE_LOCKED = 405
 class Consumer(CeleryConsumer):
     task_consumer: Any
     channel_errors: Any
+    connection_errors: Any
     consumed_at: float | None = None
     """When its event loop last found it consuming, by the monotonic clock."""
 
@@ -95,15 +96,23 @@ class Consumer(CeleryConsumer):
             message.content_encoding,
             exc,
         )
-        message.reject(requeue=False)
         headers: dict[str, Any] = message.headers or {}
         if headers.get("id") is None:
+            message.reject(requeue=False)
             return
         task_id, epoch = str(headers["id"]), headers.get(EPOCH_HEADER)
-        if epoch is None:
-            SETTLEMENTS.put(Job(task_id, lambda: self.app.backend.mark_as_failure(task_id, exc)))
-        else:
-            SETTLEMENTS.put(Job(task_id, lambda: give_back(task_id, epoch, f"It arrived unreadable: {exc}")))
+
+        def settle() -> None:
+            if epoch is None:
+                self.app.backend.mark_as_failure(task_id, exc)
+            else:
+                give_back(task_id, epoch, f"It arrived unreadable: {exc}")
+
+        # Last: were the worker to die in between, nobody would publish the task again.
+        SETTLEMENTS.put(Job(task_id, settle, then=lambda _: self._reject(message)))
+
+    def _reject(self, message: Message) -> None:
+        message.reject_log_error(logger, self.connection_errors)
 
     def on_unknown_task(self, body: Any, message: Message, exc: Exception) -> None:
         """A task of the ledger's goes back there, for a worker that knows it; a foreign one is dead-lettered."""
