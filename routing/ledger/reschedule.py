@@ -50,9 +50,13 @@ def release(fence: Fence, *, error: str, delay: float = 0.0, counted: bool = Tru
 
 
 def _again(fence: Fence, envelope: Envelope, *, state: str, error: str | None) -> bool:
-    """Wherever it goes now, it stays in the books of the domain that accepted it."""
+    """Wherever it goes now, it stays in the books of the domain that accepted it; and it expires as before, unless told
+    otherwise.
+    """
     condition, values = fence.sql()
-    at = envelope.due if isinstance(envelope.due, datetime) else None
+    times = {"due_at": envelope.due or 0.0}
+    if envelope.expires is not None:
+        times["expires_at"] = envelope.expires
     changes = {
         "task": envelope.task,
         "queue": envelope.queue,
@@ -67,12 +71,20 @@ def _again(fence: Fence, envelope: Envelope, *, state: str, error: str | None) -
     return _publish_anew(
         f"""
         UPDATE routing_message
-        SET {", ".join(f"{name} = %s" for name in changes)}, due_at = {"%s" if at else database.later_sql()},
+        SET {", ".join(f"{name} = %s" for name in changes)}, {", ".join(map(_time_sql, times, times.values()))},
             epoch = epoch + 1, runs = 0, owner = NULL, pid = NULL, progress = NULL
         WHERE {condition} RETURNING id, epoch, queue, due_at
         """,
-        [*changes.values(), database.parameter(at) if at else envelope.due or 0, *values],
+        [*changes.values(), *map(_time, times.values()), *values],
     )
+
+
+def _time_sql(column: str, when: float | datetime) -> str:
+    return f"{column} = {'%s' if isinstance(when, datetime) else database.later_sql()}"
+
+
+def _time(when: float | datetime) -> Any:
+    return database.parameter(when) if isinstance(when, datetime) else when
 
 
 def _publish_anew(update: str, values: list[Any]) -> bool:

@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -242,6 +244,20 @@ def test_a_retry_makes_a_new_epoch_and_a_publication(task_id: str, owner: int) -
     assert Outbox.objects.get(epoch=2).due_at == message.due_at > message.created_at
     assert not settle(fence(task_id, owner), DONE)
     assert not reschedule.retry(fence(task_id, owner), envelope(task_id), error="again")
+
+
+@pytest.mark.parametrize("again", [partial(reschedule.retry, error="busy"), reschedule.replace])
+@pytest.mark.parametrize("expires", [60.0, timezone.now() + timedelta(minutes=1)])
+def test_what_runs_again_expires_as_it_asks_for_and_else_as_before(owner: int, again: Any, expires: Any) -> None:
+    task_id = probe.add.apply_async((1, 2), expires=3600).id
+    before = Message.objects.get().expires_at
+
+    assert again(fence(task_id, owner), envelope(task_id))
+    assert Message.objects.get().expires_at == before
+
+    assert again(fence(task_id, owner, epoch=2), envelope(task_id, due=30.0, expires=expires))
+    message = Message.objects.get()
+    assert message.due_at < message.expires_at < timezone.now() + timedelta(minutes=2)  # type: ignore[operator]
 
 
 def test_a_release_lets_it_run_again_and_counts_on(task_id: str, owner: int) -> None:
