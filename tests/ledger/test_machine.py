@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
-from routing.ledger import processes, reschedule
+from routing.domains import Domain
+from routing.ledger import processes, redrive, reschedule
 from routing.ledger.claim import Claim, claim, drop_doubled
 from routing.ledger.enqueue import Envelope, enqueue
 from routing.ledger.settle import Fence, settle
@@ -48,6 +49,7 @@ class Ledger(RuleBasedStateMachine):
         for table in (Message, Outbox, Tally, DeadLetter, Process, TaskResult):
             table.objects.all().delete()
         self.model = Model()
+        self.published: set[tuple[str, int]] = set()
 
     @rule(target=workers)
     def a_worker_starts(self) -> int:
@@ -76,6 +78,7 @@ class Ledger(RuleBasedStateMachine):
         """Everything that is to be published becomes a copy; and the relay may die before it knows."""
         published = [(row.message_id, row.epoch) for row in Outbox.objects.order_by("id")]
         Outbox.objects.filter(epoch__gt=1).delete()
+        self.published.update(published)
         return multiple(*published)
 
     @rule(copy=copies, worker=workers)
@@ -85,6 +88,7 @@ class Ledger(RuleBasedStateMachine):
 
         task = self.model.in_flight.get(task_id)
         may = task is not None and task.epoch == epoch and task.owner not in self.model.living
+        may = may and task is not None and task.runs < Domain.run_limit
         assert isinstance(answer, Claim) == may, answer
         if task is not None and isinstance(answer, Claim):
             task.owner, task.runs = worker, task.runs + 1
@@ -116,6 +120,21 @@ class Ledger(RuleBasedStateMachine):
             task = self.model.in_flight[copy[0]]
             task.epoch, task.owner = copy[1] + 1, None
 
+    @rule()
+    def what_the_dead_own_is_given_out_again_or_given_up(self) -> None:
+        waiting = {(row.message_id, row.epoch) for row in Outbox.objects.all()}
+
+        redrive.of_dead_owners()
+
+        for task_id, task in list(self.model.in_flight.items()):
+            if task.owner is None or task.owner in self.model.living:
+                continue
+            if task.runs >= Domain.run_limit:
+                del self.model.in_flight[task_id]
+                self.model.outcomes[task_id] = "FAILURE"
+            elif (task_id, task.epoch) not in waiting:
+                task.epoch, task.owner = task.epoch + 1, None
+
     @rule(task_id=st.sampled_from(IDS))
     def drop_doubled(self, task_id: str) -> None:
         assert not drop_doubled(task_id)
@@ -130,9 +149,11 @@ class Ledger(RuleBasedStateMachine):
         assert dict(TaskResult.objects.values_list("task_id", "status")) == self.model.outcomes
 
     @invariant()
-    def every_unowned_task_has_a_publication_or_was_published(self) -> None:
-        for message in Message.objects.filter(owner=None, epoch__gt=1):
+    def every_task_has_a_publication_or_was_published(self) -> None:
+        waiting = {(row.message_id, row.epoch) for row in Outbox.objects.all()}
+        for message in Message.objects.all():
             assert message.epoch == self.model.in_flight[message.pk].epoch
+            assert (message.pk, message.epoch) in waiting | self.published
 
     @invariant()
     def the_books_balance(self) -> None:
