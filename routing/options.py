@@ -1,6 +1,7 @@
 """Every option of ``apply_async``: honoured, or refused with its cure. docs/lifecycle.md shows the table."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 HONOURED = {
@@ -60,6 +61,28 @@ ONLY = {
 }
 
 
+CELERYS_OWN = frozenset(
+    {
+        *(
+            "task_type",
+            "route_name",
+            "result_cls",
+            "ledger",
+            "retries",
+            "origin",
+            "chord",
+            "chain",
+            "group",
+            "group_id",
+        ),
+        *("group_index", "root_id", "parent_id", "replaced_task_nesting", "argsrepr", "kwargsrepr", "stamps"),
+        *("create_sent_event", "redelivered", "chord_size", "parent", "delivery_info", "hostname", "lang", "timelimit"),
+        *("content_type", "content_encoding", "periodic_task_name"),
+    }
+)
+"""What Celery adds by itself where it sends a chain, a group, a chord, a retry or a replacement."""
+
+
 class UnusableOption(TypeError):
     """An option that cannot be honoured. The message tells what to do in its place."""
 
@@ -69,11 +92,16 @@ class UnusableOption(TypeError):
 
 def check(options: Mapping[str, Any]) -> None:
     """Raises UnusableOption. None and False ask for nothing."""
+    stamps = set(options.get("stamped_headers") or ())
     for name, value in options.items():
         if value is None or value is False:
             continue
         if name in REFUSED:
             raise UnusableOption(name, REFUSED[name])
+        if name not in HONOURED and name not in CELERYS_OWN and name not in stamps:
+            close = get_close_matches(name, HONOURED, n=1)
+            hint = f"did you mean {close[0]}=?" if close else "docs/lifecycle.md lists those that are."
+            raise UnusableOption(name, f"{hint} What is meant for the task goes into its arguments or headers=.")
         allowed, cure = ONLY.get(name, ((value,), ""))
         if value not in allowed:
             raise UnusableOption(f"{name}={value!r}", cure) from None

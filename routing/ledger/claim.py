@@ -72,6 +72,17 @@ def _on_sqlite(task_id: str, epoch: int, owner: int, pid: int, run_limit: int) -
     return claimed[0]["runs"] if claimed else None
 
 
+def make_durable() -> None:
+    """Have what others have committed on the disk, as the claim that an answer was built on: it may be not there yet.
+
+    For a copy that is refused because another worker runs the task, and is about to be acked: were that claim forgotten
+    in a crash, and its worker to die, neither ledger nor broker would have the task run again.
+    """
+    if database.on_postgresql():
+        # A transaction that writes: only such a one waits for the disk.
+        database.rows("SELECT pg_logical_emit_message(true, 'taskyard', '')")
+
+
 def drop_doubled(task_id: str) -> bool:
     """Remove a message that was enqueued while its id's outcome was being recorded. Whether there was one."""
     with database.atomic():

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from routing.ledger import database
 from routing.ledger.enqueue import REPLACED
@@ -21,6 +23,12 @@ def messages() -> "QuerySet[Message]":
 
 def in_flight(task_id: str) -> Message | None:
     return messages().filter(pk=task_id.replace("\0", "")).first()
+
+
+def unknown_for(task_id: str) -> timedelta:
+    """How long workers that cannot run it have had it, by the database's clock."""
+    since = messages().filter(pk=task_id, unknown_since__isnull=False).values_list("unknown_since", Now())
+    return next((now - first for first, now in since), timedelta())
 
 
 def bodies(task_ids: Iterable[str]) -> Iterator[str]:

@@ -102,7 +102,10 @@ def _unpublished(condition: str, values: Sequence[Any], last: str, passing_over:
     )
 
 
-_RESET = "epoch = epoch + 1, owner = NULL, pid = NULL, state = CASE WHEN attempt > 1 THEN 'RETRY' ELSE 'PENDING' END"
+_RESET = (
+    "epoch = epoch + 1, owner = NULL, pid = NULL, unknown_since = NULL, "
+    "state = CASE WHEN attempt > 1 THEN 'RETRY' ELSE 'PENDING' END"
+)
 
 
 def _again_on_postgresql(seen: Sequence[database.Row]) -> int:

@@ -31,10 +31,11 @@ def set_aside(fence: Fence) -> bool:
     )
 
 
-def release(fence: Fence, *, error: str, delay: float = 0.0, counted: bool = True) -> bool:
+def release(fence: Fence, *, error: str, delay: float = 0.0, counted: bool = True, is_unknown: bool = False) -> bool:
     """Let go of a task whose run ended without an outcome, so that it runs again.
 
     Its runs count on, unless told that this one does not: its body has not begun, or all it did is undone.
+    ``is_unknown``: the worker cannot run it, and the ledger notes since when that has been so.
     """
     condition, values = fence.sql()
     return _publish_anew(
@@ -42,6 +43,7 @@ def release(fence: Fence, *, error: str, delay: float = 0.0, counted: bool = Tru
         UPDATE routing_message
         SET owner = NULL, pid = NULL, epoch = epoch + 1, error = %s, due_at = {database.later_sql()},
             runs = CASE WHEN owner IS NULL OR %s THEN runs ELSE runs - 1 END,
+            unknown_since = {f"coalesce(unknown_since, {database.now_sql()})" if is_unknown else "NULL"},
             state = CASE WHEN attempt > 1 THEN 'RETRY' ELSE 'PENDING' END
         WHERE {condition} RETURNING id, epoch, queue, due_at
         """,
@@ -72,7 +74,7 @@ def _again(fence: Fence, envelope: Envelope, *, state: str, error: str | None) -
         f"""
         UPDATE routing_message
         SET {", ".join(f"{name} = %s" for name in changes)}, {", ".join(map(_time_sql, times, times.values()))},
-            epoch = epoch + 1, runs = 0, owner = NULL, pid = NULL, progress = NULL
+            epoch = epoch + 1, runs = 0, owner = NULL, pid = NULL, progress = NULL, unknown_since = NULL
         WHERE {condition} RETURNING id, epoch, queue, due_at
         """,
         [*changes.values(), *map(_time, times.values()), *values],

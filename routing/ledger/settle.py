@@ -73,7 +73,7 @@ class Outcome:
 
 
 def settle(fence: Fence, outcome: Outcome, continuation: Sequence[Envelope] = ()) -> bool:
-    """Record the outcome. False if the row is no longer ours: then nothing at all is written.
+    """Record the outcome. False if the row is no longer ours, or if its id has an outcome: nothing follows then.
 
     One statement on PostgreSQL (postgresql/functions_1.sql). Inside an open transaction it is part of that one.
     """
@@ -131,12 +131,14 @@ def _on_sqlite(fence: Fence, outcome: Outcome, continuation: Sequence[Envelope])
         gone = database.rows(f"DELETE FROM routing_message WHERE {condition} RETURNING *", values)
         if not gone:
             return False
-        _record_on_sqlite(gone[0], outcome)
+        if not _record_on_sqlite(gone[0], outcome):
+            return False
         enqueue(continuation)
     return True
 
 
-def _record_on_sqlite(gone: database.Row, outcome: Outcome) -> None:
+def _record_on_sqlite(gone: database.Row, outcome: Outcome) -> bool:
+    """False if its id had an outcome already."""
     now = database.now_sql()
     known = json.dumps({name: gone[name] for name in _META_COLUMNS})
     outcome = replace(outcome, meta=f"{known[:-1]}, {outcome.meta[1:]}")
@@ -153,7 +155,7 @@ def _record_on_sqlite(gone: database.Row, outcome: Outcome) -> None:
         f"DELETE FROM routing_uniquekey WHERE task_id = %s AND (expires_at IS NULL OR expires_at <= {now})",
         [gone["id"]],
     )
-    if outcome.dead_letter:
+    if outcome.dead_letter and stored:
         copied = ("id", "task", "domain", "queue", "headers", "properties", "body", "attempt", "runs", "created_at")
         database.execute(
             "INSERT INTO routing_deadletter (task_id, task, domain, queue, headers, properties, body, attempt, runs, "
@@ -161,6 +163,7 @@ def _record_on_sqlite(gone: database.Row, outcome: Outcome) -> None:
             f"VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {now})",
             [*(gone[name] for name in copied), *_letter_values(outcome)],
         )
+    return bool(stored)
 
 
 def store_aside(task_id: str, outcome: Outcome, *, task: str | None) -> bool:

@@ -37,6 +37,8 @@ class Message(models.Model):
     root_id = models.CharField(_("root id"), max_length=255, null=True)
     parent_id = models.CharField(_("parent id"), max_length=255, null=True)
     error = models.TextField(_("last error"), null=True)
+    unknown_since = models.DateTimeField(null=True)
+    """Since when workers have it that do not know its task, or cannot read it."""
     created_at = models.DateTimeField(_("enqueued at"))
 
     class Meta:

@@ -106,6 +106,8 @@ def _refuse(task: "Task", refusal: Refusal) -> None:
     backend: Any = task.backend
     if refusal is Refusal.FINISHED:
         claim.drop_doubled(request.id)
+    elif refusal is Refusal.OWNED:
+        claim.make_durable()
     elif refusal is Refusal.UNKNOWN:
         adoption.keep_unknown(_envelope(request))
     elif message := lookup.in_flight(request.id):

@@ -207,6 +207,9 @@ class ResultBackend(DatabaseBackend):
         is_own = run is not None and run.task_id == task_id
         if state not in OUTCOMES:
             _require_state(state)
+            if run is not None and is_own and run.atomic:
+                # Nobody would see it before the end, and everybody who wants its row would wait until then.
+                return result
             owner = run.fence.owner if run is not None and is_own else None
             lookup.report(task_id, state=state, progress=self._encoded(result, state), owner=owner)
         elif run is not None and is_own:

@@ -1,7 +1,7 @@
 """What a chord continues with, once its last member has come to its outcome."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from celery import current_app, states
@@ -31,7 +31,7 @@ def finish_chord(part: Part, sub_tasks: str) -> Continuation:
         if error := next(_failures(tuples, rows), None):
             _fail(body, error)
         else:
-            _send(body, [_value(one, rows) for one in tuples])
+            _send(body, lambda: [_value(one, rows) for one in tuples])
     return sent
 
 
@@ -43,9 +43,9 @@ def _fail(body: Any, error: ChordError) -> None:
         current_app.backend.chord_error_from_stack(body, error)
 
 
-def _send(body: Any, values: list[Any]) -> None:
+def _send(body: Any, values: Callable[[], list[Any]]) -> None:
     try:
-        body.delay(values)
+        body.delay(values())
     except (DatabaseError, InterfaceError):
         raise
     except Exception as error:

@@ -7,6 +7,7 @@ long, or killed its process, from a claim or a settlement that waited for the da
 import os
 import signal
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -14,8 +15,8 @@ from mmap import mmap
 
 PLACES = 16_384
 """By process id, modulo; where two children should ever share one, nothing is known of the older."""
-_PID = 4
-_PLACE = _PID + 1
+_PID, _TASK = 4, 4
+_PLACE = _PID + _TASK + 1
 SOFT_LIMIT = signal.SIGUSR1
 
 
@@ -31,6 +32,7 @@ _page: mmap | None = None
 _step_at: int | None = None
 """Where a child of the pool writes its step; None in other processes."""
 _running: set[str] = set()
+_turn = threading.Lock()
 
 
 def open_page() -> None:
@@ -41,19 +43,23 @@ def open_page() -> None:
 
 def take_place() -> None:
     """For a child of the pool, when it starts."""
-    global _step_at
+    global _step_at, _turn
     _running.clear()
+    _turn = threading.Lock()
     if _page is not None:
         at = _place(os.getpid())
-        _page[at : at + _PLACE] = os.getpid().to_bytes(_PID, "little") + bytes([Step.IDLE])
-        _step_at = at + _PID
+        _page[at : at + _PLACE] = os.getpid().to_bytes(_PID, "little") + bytes(_TASK) + bytes([Step.IDLE])
+        _step_at = at + _PID + _TASK
 
 
 def begin(task_id: str) -> bool:
     """A message has come to this process. False if the process is at work on that very task already."""
-    if task_id in _running:
-        return False
-    _running.add(task_id)
+    with _turn:
+        if task_id in _running:
+            return False
+        _running.add(task_id)
+    if _step_at is not None and _page is not None:
+        _page[_step_at - _TASK : _step_at] = _mark(task_id)
     # A soft time limit is for the body: it would tear a claim's connection apart.
     _hold_soft_limit()
     _enter(Step.CLAIMING)
@@ -93,14 +99,27 @@ def step_of(pid: int | None) -> Step | None:
     if _page is None or not pid:
         return None
     at = _place(pid)
-    return Step(_page[at + _PID]) if _page[at : at + _PID] == pid.to_bytes(_PID, "little") else None
+    return Step(_page[at + _PID + _TASK]) if _page[at : at + _PID] == pid.to_bytes(_PID, "little") else None
 
 
 def holds(task_id: str, pid: int | None) -> bool:
     """Whether this process, or that child of it, may be at work on the task."""
     if pid == os.getpid():
         return task_id in _running
-    return _lives(pid) and step_of(pid) is not Step.IDLE
+    if not _lives(pid):
+        return False
+    step = step_of(pid)
+    return step is None or (step is not Step.IDLE and _task_of(pid) == _mark(task_id))
+
+
+def _task_of(pid: int | None) -> bytes:
+    at = _place(pid or 0) + _PID
+    return _page[at : at + _TASK] if _page is not None else b""
+
+
+def _mark(task_id: str) -> bytes:
+    """Enough to tell one task from the next."""
+    return zlib.crc32(task_id.encode(errors="surrogatepass")).to_bytes(_TASK, "little")
 
 
 def _enter(step: Step) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]
 from celery.app.task import Context
 from celery.exceptions import Reject, Terminated, TimeLimitExceeded, WorkerLostError
-from celery.signals import task_failure
+from celery.signals import task_failure, task_revoked
 from celery.worker.request import Request as CeleryRequest
 from celery.worker.state import task_ready
 from django.db import connections
@@ -80,6 +80,8 @@ class Request(CeleryRequest):
         self.send_event("task-revoked", terminated=terminated, signum=signum, expired=expired)
         self._already_revoked = True
         self._settle_aside(lambda: self._revoke(reason))
+        context = self._context  # type: ignore[attr-defined]
+        task_revoked.send(sender=self.task, request=context, terminated=terminated, signum=signum, expired=expired)
 
     def _settle_aside(self, settle: Callable[[], Any]) -> None:
         """Once for each request, whatever Celery tells of it afterwards."""

@@ -54,6 +54,7 @@ class Run:
         self.task_id = fence.task_id
         self.closed = False
         self.entered = False
+        self.atomic = False
         self.won = False
         self.dead_letter = "failed"
         self.reason: str | None = None
@@ -69,7 +70,7 @@ class Run:
 
     def execute(self, task: "Task", body: Callable[[], Any]) -> Any:
         """Call the body and record what it came to, but a failure: that is the tracer's, through the backend."""
-        self.entered = True
+        self.entered, self.atomic = True, task.atomic
         try:
             if hands.is_late():
                 self.release("Its time limit passed while it waited for the database.", counted=False)

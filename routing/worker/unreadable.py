@@ -8,7 +8,6 @@ from typing import Any
 
 from celery import current_app
 from celery.utils.log import get_logger
-from django.utils import timezone
 
 from routing.ledger import lookup, reschedule, wake
 from routing.ledger.patience import until_reachable
@@ -22,14 +21,14 @@ PAUSE = 30.0
 
 
 def give_back(task_id: str, epoch: int, error: str) -> None:
-    """Have it published anew after a pause; after a quarter of an hour, settle it as FAILURE with a dead letter."""
+    """Have it published anew after a pause; after a quarter of an hour of that, settle it as FAILURE."""
     message = until_reachable(lambda: lookup.in_flight(task_id))
     if message is None or message.epoch != epoch or message.owner is not None:
         return
-    if timezone.now() - message.created_at > KNOWN_WITHIN:
+    if until_reachable(lambda: lookup.unknown_for(task_id)) > KNOWN_WITHIN:
         backend: Any = current_app.backend
         backend.settle_unrun(message, status="FAILURE", reason="failed", error=error)
         return
     fence = Fence(task_id=task_id, epoch=epoch)
-    until_reachable(lambda: reschedule.release(fence, error=error, delay=PAUSE))
+    until_reachable(lambda: reschedule.release(fence, error=error, delay=PAUSE, is_unknown=True))
     wake.wake()

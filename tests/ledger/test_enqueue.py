@@ -295,6 +295,13 @@ def test_a_refused_option_tells_its_cure(name: str) -> None:
     assert not Message.objects.exists()
 
 
+def test_an_option_that_nobody_knows_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UnusableOption, match="did you mean countdown="):
+        probe.add.apply_async((1, 2), contdown=5)
+
+    assert not Message.objects.exists()
+
+
 @pytest.mark.parametrize("option", [{"serializer": "pickle"}, {"delivery_mode": 1}])
 def test_only_json_and_only_persistent(option: dict[str, Any]) -> None:
     with pytest.raises(UnusableOption):

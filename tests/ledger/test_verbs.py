@@ -247,9 +247,9 @@ def test_a_retry_makes_a_new_epoch_and_a_publication(task_id: str, owner: int) -
 
 
 @pytest.mark.parametrize("again", [partial(reschedule.retry, error="busy"), reschedule.replace])
-@pytest.mark.parametrize("expires", [60.0, timezone.now() + timedelta(minutes=1)])
+@pytest.mark.parametrize("expires", [3600.0, timezone.now() + timedelta(hours=1)])
 def test_what_runs_again_expires_as_it_asks_for_and_else_as_before(owner: int, again: Any, expires: Any) -> None:
-    task_id = probe.add.apply_async((1, 2), expires=3600).id
+    task_id = probe.add.apply_async((1, 2), expires=36_000).id
     before = Message.objects.get().expires_at
 
     assert again(fence(task_id, owner), envelope(task_id))
@@ -257,7 +257,7 @@ def test_what_runs_again_expires_as_it_asks_for_and_else_as_before(owner: int, a
 
     assert again(fence(task_id, owner, epoch=2), envelope(task_id, due=30.0, expires=expires))
     message = Message.objects.get()
-    assert message.due_at < message.expires_at < timezone.now() + timedelta(minutes=2)  # type: ignore[operator]
+    assert message.due_at < message.expires_at < timezone.now() + timedelta(hours=2)  # type: ignore[operator]
 
 
 def test_a_release_lets_it_run_again_and_counts_on(task_id: str, owner: int) -> None:
@@ -323,11 +323,15 @@ def test_an_id_enqueued_while_its_outcome_was_being_recorded_is_dropped(task_id:
     assert sums("accepted") == sums("finished") == sums("pruned") == 1
 
 
-def test_a_second_outcome_of_an_id_is_counted_as_gone(task_id: str, owner: int) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_second_outcome_of_an_id_is_counted_as_gone_and_nothing_follows(task_id: str, owner: int, count: int) -> None:
     TaskResult.objects.create(task_id=task_id, status="SUCCESS", meta="{}")
+    following = [envelope(task_id, id=f"following {number}") for number in range(count)]
 
-    assert settle(fence(task_id, owner), replace(DONE, status="FAILURE"))
+    assert not settle(fence(task_id, owner), replace(DONE, status="FAILURE", dead_letter="failed"), following)
 
+    assert not Message.objects.exists()
+    assert not DeadLetter.objects.exists()
     assert TaskResult.objects.get().status == "SUCCESS"
     assert [sums("accepted"), sums("finished"), sums("pruned")] == [1, 1, 1]
 

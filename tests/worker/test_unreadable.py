@@ -1,12 +1,16 @@
 """Messages that a worker cannot read, seen from inside: what comes first, the ledger or the broker."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
+from django_celery_results.models import TaskResult
 
 from routing.ledger.tables import Message, Outbox
 from routing.worker.consumer import Consumer
 from routing.worker.request import SETTLEMENTS, Job
+from routing.worker.unreadable import KNOWN_WITHIN, give_back
 from tests.stored_results import in_flight
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,3 +46,27 @@ def test_the_ledger_has_an_unreadable_task_published_again_before_the_broker_let
     assert job.then is not None
     job.then(None)
     assert message.is_rejected
+
+
+def test_a_task_that_was_enqueued_long_ago_waits_as_long_as_any_for_a_worker_that_knows_it() -> None:
+    task = in_flight("reporting.probe_add")
+    Message.objects.update(created_at=timezone.now() - timedelta(days=1))
+
+    give_back(task.pk, 1, "unknown")
+
+    message = Message.objects.get()
+    assert (message.epoch, message.error) == (2, "unknown")
+    first = message.unknown_since
+    assert first is not None
+    give_back(task.pk, 2, "unknown")
+    assert Message.objects.get().unknown_since == first, "the time counts from the first of them"
+
+
+def test_a_task_that_no_worker_has_known_for_too_long_has_failed() -> None:
+    task = in_flight("reporting.probe_add")
+    Message.objects.update(unknown_since=timezone.now() - KNOWN_WITHIN - timedelta(seconds=1))
+
+    give_back(task.pk, 1, "unknown")
+
+    assert not Message.objects.exists()
+    assert TaskResult.objects.get(task_id=task.pk).status == "FAILURE"

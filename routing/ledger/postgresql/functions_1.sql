@@ -123,7 +123,7 @@ BEGIN
     RETURN started;
 END $$;
 
--- FALSE if the row is no longer the caller's: nothing is written then. p_pid NULL: whichever child of the owner runs it.
+-- FALSE if the row is no longer the caller's, or its id had an outcome: what follows from this one is not to be written. p_pid NULL: whichever child of the owner runs it.
 CREATE OR REPLACE FUNCTION taskyard_settle_1(
     p_id text, p_epoch integer, p_owner bigint, p_pid integer, p_replaced boolean,
     p_status text, p_result text, p_traceback text, p_meta text, p_args text, p_kwargs text, p_worker text,
@@ -168,11 +168,11 @@ BEGIN
     WHERE result.status NOT IN ('SUCCESS', 'FAILURE', 'REVOKED', 'IGNORED');
     GET DIAGNOSTICS stored = ROW_COUNT;
 
-    -- An outcome that was there already stays; this second one of the same id is counted as gone.
+    -- An outcome that was there already stays, and nothing follows from this second one, which is counted as gone.
     INSERT INTO routing_tally (domain, accepted, finished, pruned) VALUES (gone.domain, 0, 1, 1 - stored);
     DELETE FROM routing_uniquekey
     WHERE task_id = gone.id AND (expires_at IS NULL OR expires_at <= clock_timestamp());
-    IF p_dead_letter IS NOT NULL THEN
+    IF p_dead_letter IS NOT NULL AND stored > 0 THEN
         INSERT INTO routing_deadletter (
             task_id, task, domain, queue, headers, properties, body, reason, error, traceback, attempt, runs,
             enqueued_at, dead_at
@@ -181,5 +181,5 @@ BEGIN
             p_error, p_traceback, gone.attempt, gone.runs, gone.created_at, clock_timestamp()
         );
     END IF;
-    RETURN TRUE;
+    RETURN stored > 0;
 END $$;
