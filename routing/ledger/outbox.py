@@ -67,29 +67,14 @@ def due_queues(known: Iterable[str], *, floors: Floors | None = None, in_full: b
         return _due_on_sqlite(names)
     floors = floors or Floors()
     since = {queue: None if in_full else floors.since(queue) for queue in names}
-    found = database.rows(_LOOKING_ON_POSTGRESQL, [names, list(since.values())])
+    found = database.rows(
+        "SELECT * FROM taskyard_due_1(%s::text[], %s::timestamptz[], %s)", [names, list(since.values()), LATE]
+    )
     for row in found:
         floors.looked(
             row["queue"], since=since[row["queue"]], empty_until=row["empty_until"], seconds=float(row["took"])
         )
     return {row["queue"]: float(row["seconds"]) for row in found if row["seconds"] is not None}
-
-
-# One probe of the index for each queue: min() over all rows would read a million of them.
-_LOOKING_ON_POSTGRESQL = f"""
-    WITH known AS (
-        SELECT * FROM unnest(%s::text[], %s::timestamptz[]) WITH ORDINALITY AS k(queue, since, position)
-    ), first AS (
-        SELECT position, queue, (
-            SELECT due_at FROM routing_outbox
-            WHERE queue = known.queue AND due_at >= coalesce(since, '-infinity') ORDER BY due_at LIMIT 1
-        ) AS due_at, clock_timestamp() AS looked_at FROM known
-    )
-    SELECT queue, extract(epoch FROM due_at - clock_timestamp()) AS seconds,
-        least(due_at, statement_timestamp() - interval '{LATE} seconds') AS empty_until,
-        extract(epoch FROM looked_at - lag(looked_at, 1, statement_timestamp()) OVER (ORDER BY position)) AS took
-    FROM first
-"""
 
 
 def _due_on_sqlite(names: Sequence[str]) -> dict[str, float]:
@@ -141,7 +126,7 @@ def batch(queue: str, *, limit: int, max_bytes: int, floors: Floors | None = Non
 
 
 def _batch_on_postgresql(queue: str, since: datetime | None, limit: int, max_bytes: int) -> Iterator[Batch]:
-    opened, due = database.rows_together((_OPENING, []), (_TAKING_ON_POSTGRESQL, [queue, since, limit, max_bytes]))
+    opened, due = database.rows_together((_OPENING, []), (_TAKING, [queue, since, limit, max_bytes]))
     losses = opened[0]["losses"] if opened else marker.current().losses
     taken = _batch(queue, limit, due)
     faults.point("relay.taken")
@@ -159,14 +144,8 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": f"{ABANDONED_AFTER}s",
     # What a crash of the database makes it forget is published again, in the same epoch.
     "synchronous_commit": "off",
-    # The one good plan follows the indexes and stops at the limit. The statistics of a table that was empty a minute
-    # ago speak for reading and sorting all of a backlog, for each batch.
-    "enable_bitmapscan": "off",
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
 }
+_TAKING = "SELECT * FROM taskyard_take_1(%s, %s, %s, %s)"
 _OPENING = f"""
     SELECT losses, {", ".join(f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items())}
     FROM routing_brokermarker WHERE id = 1
@@ -186,40 +165,21 @@ def _batch_on_sqlite(queue: str, limit: int, max_bytes: int) -> Iterator[Batch]:
             _delete(row for row in taken.seen if row["id"] not in taken.refused)
 
 
-# The time is the statement's: clock_timestamp() would change from row to row, so that no index could find what is due.
-# Rows of one moment come in the index's own order, about that of their insertion: sorting a million of them for each
-# batch would take seconds.
-_FITTING = """
-    sized AS (
-        SELECT due.*, SUM({size}) OVER (ORDER BY due.due_at, due.id) AS total,
+_READING_ON_SQLITE = """
+    WITH due AS MATERIALIZED (
+        SELECT id, message_id, epoch, failures, due_at FROM routing_outbox
+        WHERE queue = %s AND due_at <= strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now') ORDER BY due_at, id LIMIT %s
+    ), sized AS (
+        SELECT due.*, SUM(coalesce(length(m.headers) + length(m.body), 0)) OVER (ORDER BY due.due_at, due.id) AS total,
             ROW_NUMBER() OVER (ORDER BY due.due_at, due.id) AS position
         FROM due LEFT JOIN routing_message AS m ON m.id = due.message_id AND m.epoch = due.epoch
     ), fitting AS (
         SELECT * FROM sized WHERE total <= %s OR position = 1
     )
-"""
-_MESSAGES = """
     SELECT f.id, f.message_id, f.epoch, f.failures, m.attempt, m.headers, m.properties, m.body,
         (SELECT count(*) FROM due) AS due
     FROM fitting AS f LEFT JOIN routing_message AS m ON m.id = f.message_id AND m.epoch = f.epoch
     ORDER BY f.position
-"""
-_READING_ON_SQLITE = f"""
-    WITH due AS MATERIALIZED (
-        SELECT id, message_id, epoch, failures, due_at FROM routing_outbox
-        WHERE queue = %s AND due_at <= strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now') ORDER BY due_at, id LIMIT %s
-    ), {_FITTING.format(size="coalesce(length(m.headers) + length(m.body), 0)")} {_MESSAGES}
-"""
-
-
-_TAKING_ON_POSTGRESQL = f"""
-    WITH due AS MATERIALIZED (
-        SELECT id, message_id, epoch, failures, due_at FROM routing_outbox
-        WHERE queue = %s AND due_at >= coalesce(%s, '-infinity'::timestamptz) AND due_at <= statement_timestamp()
-        ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
-    ), {_FITTING.format(size="coalesce(octet_length(m.headers) + octet_length(m.body), 0)")}, gone AS (
-        DELETE FROM routing_outbox USING fitting WHERE routing_outbox.id = fitting.id
-    ) {_MESSAGES}
 """
 
 

@@ -183,3 +183,63 @@ BEGIN
     END IF;
     RETURN stored > 0;
 END $$;
+
+-- For each queue: seconds until its first publication is due, and until when there is certainly none, if rows are
+-- committed within p_late seconds; p_since is where to begin looking. One probe of the index for each: min() over all rows would read a million of them.
+CREATE OR REPLACE FUNCTION taskyard_due_1(p_queues text[], p_since timestamptz[], p_late double precision)
+RETURNS TABLE (queue text, seconds double precision, empty_until timestamptz, took double precision)
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN QUERY
+    WITH known AS (
+        SELECT * FROM unnest(p_queues, p_since) WITH ORDINALITY AS k (name, since, position)
+    ), first AS (
+        SELECT position, name, (
+            SELECT outbox.due_at FROM routing_outbox AS outbox
+            WHERE outbox.queue = known.name AND outbox.due_at >= coalesce(since, '-infinity')
+            ORDER BY outbox.due_at LIMIT 1
+        ) AS due_at, clock_timestamp() AS looked_at
+        FROM known
+    )
+    SELECT name, extract(epoch FROM due_at - clock_timestamp())::float8,
+        least(due_at, statement_timestamp() - make_interval(secs => p_late)),
+        extract(epoch FROM looked_at - lag(looked_at, 1, statement_timestamp()) OVER (ORDER BY position))::float8
+    FROM first;
+END $$;
+
+-- Takes what is due out of the outbox: at most p_limit, with headers and bodies of p_bytes together, but at least one.
+-- NULL as body: no message of this epoch is left. "due" counts those that could have been taken.
+--
+-- The time is the statement's: clock_timestamp() would change from row to row, so that no index could find what is due.
+-- Rows of one moment come in the index's own order, about that of their insertion: sorting a million of them for each
+-- batch would take seconds.
+CREATE OR REPLACE FUNCTION taskyard_take_1(p_queue text, p_since timestamptz, p_limit integer, p_bytes bigint)
+RETURNS TABLE (
+    id bigint, message_id text, epoch integer, failures integer, attempt integer, headers text, properties text,
+    body text, due bigint
+)
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH taken AS MATERIALIZED (
+        SELECT o.id, o.message_id, o.epoch, o.failures, o.due_at FROM routing_outbox AS o
+        WHERE o.queue = p_queue AND o.due_at >= coalesce(p_since, '-infinity'::timestamptz)
+            AND o.due_at <= statement_timestamp()
+        ORDER BY o.due_at LIMIT p_limit FOR UPDATE SKIP LOCKED
+    ), sized AS (
+        SELECT taken.*, m.attempt, m.headers, m.properties, m.body,
+            sum(coalesce(octet_length(m.headers) + octet_length(m.body), 0)) OVER earlier AS total,
+            row_number() OVER earlier AS position
+        FROM taken LEFT JOIN routing_message AS m ON m.id = taken.message_id AND m.epoch = taken.epoch
+        WINDOW earlier AS (ORDER BY taken.due_at, taken.id)
+    ), fitting AS (
+        SELECT * FROM sized WHERE total <= p_bytes OR position = 1
+    ), gone AS (
+        DELETE FROM routing_outbox USING fitting WHERE routing_outbox.id = fitting.id
+    )
+    SELECT f.id, f.message_id::text, f.epoch, f.failures, f.attempt, f.headers, f.properties, f.body,
+        (SELECT count(*) FROM taken)
+    FROM fitting AS f ORDER BY f.position;
+END $$;
