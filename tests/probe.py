@@ -178,6 +178,13 @@ def fail_for_good() -> None:
     raise PermanentError("no such address: a\0b")
 
 
+def cut_the_connection() -> None:
+    """What a fault point may call: the database ends this process's connection."""
+    with connection.copy().cursor() as other, connection.cursor() as own:
+        own.execute("SELECT pg_backend_pid()")
+        other.execute("SELECT pg_terminate_backend(%s)", own.fetchone())
+
+
 @shared_task(name="reporting.probe_kill")
 def kill_its_process(journal: str) -> None:
     note(journal, "run")

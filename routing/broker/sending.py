@@ -17,6 +17,7 @@ from django.db import connections, transaction
 from kombu.exceptions import EncodeError
 from kombu.serialization import dumps
 
+from routing import faults
 from routing.domains import registry
 from routing.ledger import continuation, database, wake
 from routing.ledger.completion import insert
@@ -141,6 +142,7 @@ def write(sent: Continuation) -> None:
                 insert(counter)
             envelopes = admitted(sent)
             enqueue(envelopes)
+            faults.point("enqueue.written")
     ids = frozenset(envelope.id for envelope in envelopes)
     transaction.on_commit(Announcement(ids), using=database.using())
 
@@ -152,6 +154,7 @@ class Announcement:
     task_ids: frozenset[str]
 
     def __call__(self) -> None:
+        faults.point("enqueue.committed")
         wake.wake()
 
 

@@ -13,7 +13,7 @@ from kombu import Connection
 from project import celery_app
 from routing.broker import topology
 from routing.ledger import audit
-from routing.ledger.tables import DeadLetter
+from routing.ledger.tables import DeadLetter, Message
 from tests import probe as typed_probe
 from tests.services import Postgresql
 from tests.waiting import until
@@ -108,6 +108,27 @@ def test_a_connection_that_is_cut_costs_neither_outcome_nor_effect(
     until(lambda: {plain.state, atomic.state} == {"SUCCESS"}, what="both outcomes")
     assert (plain.get(), atomic.get()) == (1, 2)
     assert Group.objects.count() == 1
+
+
+@pytest.mark.parametrize("window", ["claim.committed", "run.ended", "run.uncommitted", "run.rescheduling"])
+def test_a_connection_that_is_cut_between_two_statements_costs_neither_outcome_nor_effect(
+    start_worker: Callable[..., Process], database_server: Postgresql | None, tmp_path: Path, window: str
+) -> None:
+    """At the claim, at the settlement, at the COMMIT of an atomic task, and at the rescheduling."""
+    if database_server is None:
+        pytest.skip("SQLite has no connections to cut")
+    flag = tmp_path / "cut"
+    variables = {"TASKYARD_FAULT_CALL": "tests.probe.cut_the_connection", "TASKYARD_FAULT_FLAG": str(flag)}
+    start_worker("reporting", fault=window, **variables)
+
+    atomic = probe.take_effect.apply_async((str(tmp_path / "atomic"), "once"), link=probe.total.si([5]))
+    retried = probe.succeed_at_third_run.delay(str(tmp_path / "retried"))
+
+    until(lambda: {atomic.state, retried.state} == {"SUCCESS"}, what="both outcomes")
+    assert flag.exists()
+    assert Group.objects.count() == 1
+    until(lambda: not Message.objects.exists(), what="what follows")
+    assert audit.audit().balances
 
 
 def test_claims_survive_idle_connections_that_are_cut(
