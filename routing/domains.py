@@ -154,6 +154,8 @@ class Registry:
         self.pools = {
             queue: Pool(queue, domain, lane) for domain in self.domains for queue, lane in domain.queues.items()
         }
+        # Asked for each task, several times; names come from outside, too, so not all of them are kept.
+        self._first_claimant = lru_cache(maxsize=4096)(lambda name: next(iter(self.claimants(name)), None))
 
     def __iter__(self) -> Iterator[Domain]:
         return iter(self.domains)
@@ -163,7 +165,7 @@ class Registry:
 
     def of_task(self, task_name: str) -> Domain | None:
         """The domain that claims this task; None if none does."""
-        return next(iter(self.claimants(task_name)), None)
+        return self._first_claimant(task_name)
 
     def of_queue(self, queue: str) -> Domain | None:
         pool = self.pools.get(queue)

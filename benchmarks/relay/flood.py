@@ -1,10 +1,10 @@
-"""A backlog of a million tasks within a minute: the very statement that enqueues, with rows that the database makes."""
+"""A backlog of a million tasks within a minute: the very function that enqueues, with rows that the database makes."""
 
 from collections.abc import Iterator
 
 from benchmarks.relay import tasks
 from routing.ledger import continuation, database
-from routing.ledger.enqueue import POSTGRESQL_ROWS, Envelope, parameters, postgresql_inserts
+from routing.ledger.enqueue import ENQUEUE_MANY, Envelope, document_of
 
 LANE = "notifications.bulk"
 CHUNK = 10_000
@@ -25,7 +25,8 @@ def pour(count: int) -> Iterator[int]:
 
 def enqueue(count: int) -> list[str]:
     """So many tasks in one statement, on PostgreSQL. Returns their ids."""
-    return [row["id"] for row in database.rows(_COPIES, [*parameters([_envelope()]), count])]
+    (row,) = database.rows(_COPIES, [document_of([_envelope()]), count])
+    return list(row["ids"])
 
 
 def _envelope() -> Envelope:
@@ -38,14 +39,14 @@ def _envelope() -> Envelope:
 
 # A copy differs in its id, which stands in its headers, too.
 _COPIES = f"""
-    WITH {POSTGRESQL_ROWS.replace("new AS", "one AS", 1)}, ids AS (
-        SELECT gen_random_uuid()::text AS new_id, number FROM generate_series(1, %s) AS number
-    ), new AS (
-        SELECT new_id AS id, task, domain, queue, replace(headers, id, new_id) AS headers,
-            replace(properties, id, new_id) AS properties, body, attempt, at_most_once, due_in, due_at, expires_in,
-            expires_at, new_id AS root_id, parent_id, number AS position
-        FROM one, ids
-    ), {postgresql_inserts("TRUE")} SELECT id FROM added
+    WITH one AS (SELECT row, row ->> 'id' AS id FROM jsonb_array_elements(%s::jsonb) AS row), copies AS (
+        SELECT row || jsonb_build_object(
+            'id', new_id, 'root_id', new_id, 'headers', replace(row ->> 'headers', id, new_id),
+            'properties', replace(row ->> 'properties', id, new_id)
+        ) AS copy
+        FROM one, (SELECT gen_random_uuid()::text AS new_id FROM generate_series(1, %s)) AS ids
+    )
+    SELECT {ENQUEUE_MANY}((SELECT json_agg(copy) FROM copies)) AS ids
 """  # noqa: S608
 
 
