@@ -204,6 +204,11 @@ CELERY_TASK_DEFAULT_QUEUE = DOMAINS[0].queue()
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = 15 * 60
+# Celery's defaults, written out: it asks for them with each call, and looks for an absent one under all its old names.
+CELERY_TASK_ALWAYS_EAGER = False
+CELERY_TASK_INHERIT_PARENT_PRIORITY = False
+CELERY_TASK_REPR_MAXLEVELS = 3
+CELERY_TASK_SEND_SENT_EVENT = False
 
 CELERY_WORKER_CONSUMER = "routing.worker.consumer:Consumer"
 # Stands in for Celery's own wherever no other pool, such as threads, is asked for; for --pool=prefork, too.
