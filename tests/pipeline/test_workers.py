@@ -299,7 +299,7 @@ def test_a_task_unknown_to_its_worker_waits_for_one_that_knows_it(start_worker: 
     until(waiting.exists, what="its return to the ledger")
     assert "Deploy the code that has it" in str(waiting.get().error)
 
-    waiting.update(created_at=timezone.now() - timedelta(minutes=16))
+    waiting.update(unknown_since=timezone.now() - timedelta(minutes=16))
     Outbox.objects.update(due_at=timezone.now())
 
     assert finished(unknown).status == "FAILURE"
