@@ -15,7 +15,7 @@ from routing.ledger import database
 
 QUICK_BATCH, QUICK_BYTES = 50, 256 * 1024
 """What the quick hand takes from a queue at once: what it publishes and has confirmed within a few milliseconds."""
-SWITCH_EVERY = 0.001
+SWITCH_EVERY = 0.0001
 """Seconds that the slow hand's thread may keep the interpreter from the quick one's."""
 
 
