@@ -44,6 +44,7 @@ def everything_stuck() -> list[Stuck]:
         *_overdue(now),
         *_unpublished(now),
         *_overtaken(now),
+        *_unmoved(now),
         *_replaced(now),
         *_stray_publications(now),
         *_undeclared_queues(now),
@@ -110,10 +111,8 @@ def _unpublished(now: datetime) -> Iterator[Stuck]:
 
 def _overtaken(now: datetime) -> Iterator[Stuck]:
     """Tasks that RabbitMQ should have, while it gives out others of their queue that became due much later."""
-    # What ran before and was given out again stands behind what was published meanwhile. A worker may hold a message
-    # for as long as RabbitMQ lets it. What has a priority may overtake.
-    waits_since = f"{_later()}(m.due_at, m.created_at, coalesce(m.started_at, m.due_at))"
-    seconds = max(OVERTAKEN_BY, settings.TASKYARD_CONSUMER_TIMEOUT).total_seconds()
+    # What has a priority may overtake.
+    waits_since, seconds = _waits_since(), _out_of_turn().total_seconds()
     found = _groups(
         f"""
         SELECT m.id AS example, {waits_since} AS since, m.queue FROM routing_message m
@@ -138,9 +137,46 @@ def _overtaken(now: datetime) -> Iterator[Stuck]:
             now,
             f"{_counted(group, 'task waits', 'tasks wait')} in {queue} while others that became due over an hour later "
             f"are being run; RabbitMQ has most likely dropped or dead-lettered the messages. Look into {dead_letters}, "
-            "and publish again what waits: manage.py shell -c 'from routing.ledger.redrive import after_loss; "
-            f'after_loss(["{queue}"])\'',
+            f"and publish again what waits: {_publish_again(queue)}",
         )
+
+
+def _unmoved(now: datetime) -> Iterator[Stuck]:
+    """Tasks that RabbitMQ should have, in a queue of which nobody runs anything: nothing there could overtake them."""
+    found = _groups(
+        f"""
+        SELECT m.id AS example, {_waits_since()} AS since, m.queue FROM routing_message m
+        LEFT JOIN routing_outbox o ON o.message_id = m.id AND o.epoch = m.epoch
+        WHERE m.owner IS NULL AND m.state <> '{REPLACED}' AND o.id IS NULL
+            AND m.queue NOT IN (SELECT queue FROM routing_message WHERE owner IS NOT NULL)
+        """,
+        now - _out_of_turn(),
+        by=("queue",),
+    )
+    for group in found:
+        queue = group["queue"]
+        yield _stuck(
+            "unmoved",
+            group,
+            now,
+            f"{_counted(group, 'task has', 'tasks have')} waited in {queue} for over an hour, and nothing of that queue "
+            "is being run. Either no pool serves it (manage.py status), or RabbitMQ does not have the messages; then "
+            f"publish them again: {_publish_again(queue)}",
+        )
+
+
+def _waits_since() -> str:
+    # What ran before and was given out again stands behind what was published meanwhile.
+    return f"{_later()}(m.due_at, m.created_at, coalesce(m.started_at, m.due_at))"
+
+
+def _out_of_turn() -> timedelta:
+    # A worker may hold a message for as long as RabbitMQ lets it.
+    return max(OVERTAKEN_BY, settings.TASKYARD_CONSUMER_TIMEOUT)
+
+
+def _publish_again(queue: str) -> str:
+    return f"manage.py shell -c 'from routing.ledger.redrive import after_loss; after_loss([\"{queue}\"])'"
 
 
 def _replaced(now: datetime) -> Iterator[Stuck]:
