@@ -154,14 +154,14 @@ def _unmoved(now: datetime) -> Iterator[Stuck]:
         by=("queue",),
     )
     for group in found:
-        queue = group["queue"]
+        queue, have = group["queue"], _counted(group, "task has", "tasks have")
         yield _stuck(
             "unmoved",
             group,
             now,
-            f"{_counted(group, 'task has', 'tasks have')} waited in {queue} for over an hour, and nothing of that queue "
-            "is being run. Either no pool serves it (manage.py status), or RabbitMQ does not have the messages; then "
-            f"publish them again: {_publish_again(queue)}",
+            f"{have} waited in {queue} for over an hour, and nothing of that queue is being run. "
+            "Either no pool serves it (manage.py status), or RabbitMQ does not have the messages; then publish "
+            f"them again: {_publish_again(queue)}",
         )
 
 
