@@ -70,7 +70,7 @@ class Template:
         self._check = getattr(task, "__header__", None) if task is not None and task.typing else None
         self._parent = app.current_worker_task if options.get("add_to_parent", True) else None
         self._levels = app.conf.task_repr_maxlevels
-        self._handle = type(handle)
+        self._handle, self._is_ignored = type(handle), handle.ignored
 
     def make(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> tuple[AsyncResult[Any], Envelope]:
         """Raises TypeError for arguments that the task does not take, NotSerialisable and PayloadTooLarge."""
@@ -90,6 +90,7 @@ class Template:
             self._headers[name] = repr(value) if is_short else saferepr(value, longest, maxlevels=self._levels)
         self._properties["correlation_id"] = task_id
         handle = self._handle(task_id, app=self._app)
+        handle.ignored = self._is_ignored
         if self._parent is not None:
             self._parent.add_trail(handle)
         envelope = replace(

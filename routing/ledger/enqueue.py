@@ -69,7 +69,8 @@ def _on_postgresql(batch: Sequence[Envelope]) -> set[str]:
 def document_of(batch: Sequence[Envelope]) -> str:
     """The parameter of ENQUEUE_MANY: of each id the first, as if they were enqueued one by one."""
     rows = [dict(zip(COLUMNS, columns_of(envelope), strict=True)) for envelope in _first_of_each_id(batch)]
-    return json.dumps(rows, default=datetime.isoformat)
+    # Half a surrogate pair is to fail here, as it does in a single one, and not in the caller's transaction.
+    return json.dumps(rows, default=datetime.isoformat, ensure_ascii=False)
 
 
 def _first_of_each_id(batch: Sequence[Envelope]) -> Iterable[Envelope]:

@@ -83,6 +83,9 @@ def _value(found: "pq.abc.PGresult") -> Any:
 
 def _text(value: Any) -> bytes | None:
     if isinstance(value, str):
+        if "\0" in value:
+            # libpq would end the text there, and not say so.
+            raise psycopg.DataError("PostgreSQL text cannot contain NUL (0x00) bytes")
         return value.encode()
     if value is None:
         return None

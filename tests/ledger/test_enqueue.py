@@ -34,6 +34,18 @@ from tests.dead_broker import silent_broker
 
 __all__ = ["silent_broker"]
 
+COMPARED = (
+    "task",
+    "domain",
+    "queue",
+    "headers",
+    "properties",
+    "body",
+    "attempt",
+    "at_most_once",
+    "root_id",
+    "parent_id",
+)
 probe: Any = typed_probe
 """Celery's stubs know none of our options."""
 
@@ -407,6 +419,34 @@ def test_the_bodys_text_is_kept_to_the_letter() -> None:
     probe.add.delay(text, float("inf"))
 
     assert json.loads(Message.objects.get().body)[0] == [text, float("inf")]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"ignore_result": True, "priority": 3, "headers": {"tenant": "a"}, "shadow": "alias", "countdown": 60}],
+)
+def test_each_of_many_calls_is_enqueued_as_it_would_be_by_itself(options: dict[str, Any]) -> None:
+    many = probe.add.enqueue_many([(0, 0), (1, 2), {"first": 3, "second": "ä" * 2000}], link=probe.add.s(5), **options)
+    alone = [
+        probe.add.apply_async((1, 2), link=probe.add.s(5), **options),
+        probe.add.apply_async(None, {"first": 3, "second": "ä" * 2000}, link=probe.add.s(5), **options),
+    ]
+
+    def row(result: Any) -> dict[str, Any]:
+        """Without what differs from call to call: its id, and the time."""
+        found = Message.objects.filter(pk=result.id).values(*COMPARED).get()
+        own = {name: str(value).replace(result.id, "ID") for name, value in found.items()}
+        return {**own, "headers": json.loads(own["headers"]), "body": json.loads(own["body"])}
+
+    assert [row(result) for result in many[1:]] == [row(result) for result in alone]
+    assert [result.ignored for result in many[1:]] == [result.ignored for result in alone]
+
+
+def test_every_one_of_many_calls_is_checked_against_the_tasks_arguments() -> None:
+    with pytest.raises(TypeError):
+        probe.add.enqueue_many([(1, 2), (1, 2, 3, 4)])
+
+    assert not Message.objects.exists()
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite's statements are several")

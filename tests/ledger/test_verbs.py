@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.db import DataError
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from project import celery_app
-from routing.ledger import adoption, processes, reschedule
+from routing.ledger import adoption, database, processes, reschedule
 from routing.ledger.audit import audit
 from routing.ledger.claim import Claim, Refusal, claim, drop_doubled
 from routing.ledger.enqueue import Envelope, enqueue
@@ -334,6 +335,16 @@ def test_a_second_outcome_of_an_id_is_counted_as_gone_and_nothing_follows(task_i
     assert not DeadLetter.objects.exists()
     assert TaskResult.objects.get().status == "SUCCESS"
     assert [sums("accepted"), sums("finished"), sums("pruned")] == [1, 1, 1]
+
+
+def test_text_that_the_database_cannot_keep_is_refused_and_not_cut_short(task_id: str, owner: int) -> None:
+    if not database.on_postgresql():
+        pytest.skip("SQLite keeps NUL")
+
+    with pytest.raises(DataError, match="NUL"):
+        settle(fence(task_id, owner), replace(DONE, worker="w\0x"))
+
+    assert Message.objects.get().pk == task_id
 
 
 def test_a_foreign_message_is_adopted_once(task_id: str, owner: int) -> None:
