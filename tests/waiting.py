@@ -7,11 +7,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T | None], *, seconds: float = 30, what: str = "") -> T:
+def until(condition: Callable[[], T | None], *, seconds: float = 30, what: str = "", every: float = 0.05) -> T:
     """Return the condition's first true value. Fails, saying what was awaited, when the deadline passes."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"Waited {seconds} s in vain for {what or condition}; last seen: {value!r}")
-        time.sleep(0.05)
+        time.sleep(every)
     return value

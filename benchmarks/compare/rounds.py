@@ -19,6 +19,8 @@ from tests.waiting import until
 
 Figures = dict[str, float]
 LOOK_EVERY = 0.02
+COUNT_EVERY = 0.25
+"""Results are counted so often while a worker is at work: each look takes the database's time from it."""
 DONE_WITHIN = 300.0
 
 
@@ -211,7 +213,7 @@ class Turn:
     def _until_done(self, count: int) -> None:
         if self._contender.has_results:
             what = f"{count} results; see {self._worker.log}"
-            until(lambda: self._stored.count() == count, seconds=DONE_WITHIN, what=what)
+            until(lambda: self._stored.count() == count, every=COUNT_EVERY, seconds=DONE_WITHIN, what=what)
         else:
             until(lambda: self._depth() == 0, seconds=DONE_WITHIN, what=f"an empty queue; see {self._worker.log}")
 
