@@ -16,6 +16,7 @@ CHAOS_PACKAGES := rabbitmq-server postgresql
 
 # make chaos: how long, which decisions (at random if left out), and on what.
 SECONDS ?= 60
+soak: SECONDS := $(if $(filter file,$(origin SECONDS)),3600,$(SECONDS))
 SEED ?=
 NODES ?= 1
 DATABASE ?= postgresql
@@ -26,7 +27,7 @@ SETTLE_WITHIN ?= 90
 DEPLOYED := SITE_URL=https://taskyard.example.com SECRET_KEY=$$(head -c 48 /dev/urandom | base64 -w 0)
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test chaos chaos-selftest bench bench-quick bench-relay ci format format-check lint types contracts checks lock flower \
+.PHONY: help up demo test chaos chaos-selftest bench bench-quick bench-relay soak ci format format-check lint types contracts checks lock flower \
 	clean python
 
 help:  ## List these targets
@@ -64,6 +65,10 @@ chaos-selftest: $(DEV)  ## Break the settlement on purpose, and see the loss rep
 bench-relay: $(DEV)  ## Measure enqueueing and the relay, with services of its own; BENCH_ARGS=--quick for a minute
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
 	@exec $(PY) -m benchmarks.relay $(BENCH_ARGS)
+
+soak: $(DEV)  ## An hour of load, ten minutes beside an open transaction: does anything grow? SECONDS=3600 RATE=25
+	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
+	@exec $(PY) -m benchmarks.soak --seconds $(SECONDS) --rate $(or $(RATE),25)
 
 bench: $(DEV)  ## Measure it beside stock Celery, about 20 minutes; BENCH_ARGS as --help tells
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql

@@ -46,7 +46,7 @@ def measure(services: Running, sheet: Sheet, *, alone: float, beside: float) -> 
         running.taking(flood.LANE, services.folder) as flow,
         running.taking("reporting", services.folder) as single,
     ):
-        for name, seconds, bystander in (("alone", alone, nullcontext()), ("beside", beside, _old_transaction())):
+        for name, seconds, bystander in (("alone", alone, nullcontext()), ("beside", beside, old_transaction())):
             with bystander:
                 stretch = _run(seconds)
                 figures[name] = found = _figures(stretch, flow, single)
@@ -62,7 +62,7 @@ def measure(services: Running, sheet: Sheet, *, alone: float, beside: float) -> 
 def _run(seconds: float) -> Stretch:
     stretch, began = Stretch(), time.monotonic()
     lookout, ended = Lookout(), threading.Event()
-    keeping = threading.Thread(target=_keep_up, args=(lookout, ended))
+    keeping = threading.Thread(target=keep_up, args=(lookout, ended))
     keeping.start()
     due = began
     while (now := time.monotonic()) < began + seconds:
@@ -81,7 +81,7 @@ def _run(seconds: float) -> Stretch:
     return stretch
 
 
-def _keep_up(lookout: Lookout, ended: threading.Event) -> None:
+def keep_up(lookout: Lookout, ended: threading.Event) -> None:
     while not ended.wait(LOOK_OUT_EVERY):
         lookout.run_once()
     connection.close()
@@ -102,7 +102,7 @@ def _figures(stretch: Stretch, flow: Journal, single: Journal) -> dict[str, floa
 
 
 @contextmanager
-def _old_transaction() -> Iterator[None]:
+def old_transaction() -> Iterator[None]:
     """A report, say, that reads as of its beginning and takes its time."""
     settings = connection.get_connection_params()
     with psycopg.connect(
