@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from routing.broker import expiry
 from routing.broker.lookout import Lookout
-from routing.ledger import database, processes, redrive, tally
+from routing.ledger import database, fingerprint, processes, redrive, tally
 from routing.ledger.tables import Process
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 EXPIRE_EVERY = 1.0
 LOOK_OUT_EVERY = 0.5
 ROLL_UP_EVERY = 10.0
+FINGERPRINTS_EVERY = 5.0
 SWEEP_EVERY = 15.0
 SWEEP_SHARE = 20
 """A sweep for dead owners reads every message in flight: it may take one part in this many of our time."""
@@ -95,6 +96,7 @@ class Keeper(threading.Thread):
             Duty("look for dead processes", processes.BEAT_EVERY, DeadOwners().run_once),
             Duty("expire tasks", EXPIRE_EVERY, expiry.sweep),
             Duty("roll up the books", ROLL_UP_EVERY, tally.roll_up),
+            Duty("tell the causes of dead letters", FINGERPRINTS_EVERY, fingerprint.work_out),
             Duty("look for what was overlooked", LOOK_OUT_EVERY, self.lookout.run_once),
         ]
 

@@ -109,13 +109,29 @@ class Tally(models.Model):
 
 
 class DeadLetter(models.Model):
-    """A task that failed for good, with its message exactly as it was, so that it can be replayed."""
+    """What failed for good or could not be processed, with its message exactly as it was, so that it can be replayed.
+
+    Of a task, ``body`` is the text that was published. What came from RabbitMQ's dead-letter queues has the bytes in
+    ``raw``, and its headers and properties in the form of routing/ledger/typed.py.
+    """
 
     class Reason(models.TextChoices):
         FAILED = "failed", _("failed")
         POISON = "poison", _("killed its workers")
         CRASHED = "crashed", _("its worker died, and it may not start twice")
         LOST = "lost", _("known to neither ledger nor results")
+        UNDECODABLE = "undecodable", _("cannot be read")
+        REFUSED = "refused", _("of a content type that is refused")
+        UNKNOWN = "unknown", _("its worker does not know the task")
+        REJECTED = "rejected", _("rejected by its worker")
+        MISROUTED = "misrouted", _("sent to a queue that does not exist")
+        EXPIRED = "expired", _("expired in RabbitMQ")
+        RETURNED = "returned", _("given back too often")
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open")
+        REPLAYED = "replayed", _("replayed")
+        DISCARDED = "discarded", _("discarded")
 
     id = models.BigAutoField(primary_key=True)
     task_id = models.CharField(max_length=255)
@@ -125,13 +141,27 @@ class DeadLetter(models.Model):
     headers = models.TextField()
     properties = models.TextField(db_default="{}")
     body = models.TextField()
+    raw = models.BinaryField(null=True)
     reason = models.CharField(max_length=20, choices=Reason)
     error = models.TextField(null=True)
     traceback = models.TextField(null=True)
+    fingerprint = models.CharField(max_length=32, db_default="")
+    """Alike for the same cause (routing/ledger/fingerprint.py); empty until a relay has worked it out."""
     attempt = models.IntegerField(db_default=1)
     runs = models.IntegerField(db_default=0)
     enqueued_at = models.DateTimeField(null=True)
     dead_at = models.DateTimeField(db_default=Now())
+    source = models.CharField(max_length=255, db_default="")
+    """RabbitMQ's queue that it was taken from; empty for a task that the ledger settled."""
+    delivery = models.CharField(max_length=100, null=True)
+    """What it was taken by, so that a message which RabbitMQ delivers again is not kept twice."""
+    history = models.TextField(db_default="[]")
+    """JSON list of what RabbitMQ and people did with it."""
+    state = models.CharField(max_length=10, choices=State, db_default=State.OPEN)
+    decided_by = models.CharField(max_length=150, db_default="")
+    decided_at = models.DateTimeField(null=True)
+    replayed_as = models.CharField(max_length=255, db_default="")
+    """The id of the task that its replay enqueued."""
 
     class Meta:
         verbose_name = _("dead letter")
@@ -139,10 +169,17 @@ class DeadLetter(models.Model):
         indexes = [
             models.Index(fields=["task_id"], name="routing_deadletter_task"),
             models.Index(fields=["dead_at"], name="routing_deadletter_age"),
+            models.Index(fields=["fingerprint", "dead_at"], name="routing_deadletter_cause"),
         ]
+        constraints = [models.UniqueConstraint(fields=["delivery"], name="routing_deadletter_delivery")]
 
     def __str__(self) -> str:
-        return f"{self.task}[{self.task_id}]"
+        return f"{self.task or self.get_reason_display()}[{self.task_id or self.pk}]"
+
+    @property
+    def content(self) -> bytes:
+        """The body, byte for byte."""
+        return bytes(self.raw or b"") if self.source else self.body.encode()
 
 
 class Process(models.Model):

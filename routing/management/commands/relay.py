@@ -10,10 +10,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from routing.broker import expiry, pair
+from routing.broker.collector import Collector
 from routing.broker.keeper import Keeper
 from routing.broker.publisher import BrokerTrouble
 from routing.broker.relay import Config, Relay
 from routing.ledger import redrive
+
+COLLECTED_WITHIN = 10
+"""Seconds for the message at hand; what was not acked by then RabbitMQ gives again."""
 
 
 class Command(BaseCommand):
@@ -24,7 +28,11 @@ class Command(BaseCommand):
         parser.add_argument("--batch", type=int, help="publications confirmed together")
         parser.add_argument("--window", type=int, help="messages that may be ready in a queue")
         parser.add_argument("--embedded", action="store_true", help="end when another relay runs; for workers")
-        parser.add_argument("--once", action="store_true", help="publish one batch of each queue, expire, and end")
+        parser.add_argument(
+            "--once",
+            action="store_true",
+            help="publish one batch of each queue, expire, empty the dead-letter queues, and end",
+        )
 
     def handle(self, *, batch: int | None, window: int | None, embedded: bool, once: bool, **_: Any) -> None:
         # What hangs on a task that is settled here may be other tasks.
@@ -39,15 +47,21 @@ class Command(BaseCommand):
             _run(config, embedded=embedded)
 
     def _once(self, config: Config) -> None:
-        relay = Relay(config, stop=threading.Event())
+        stop = threading.Event()
+        relay, collector = Relay(config, stop=stop), Collector(stop=stop)
         try:
             count, _ = relay.run_once()
+            collected = collector.run_once().total()
         except BrokerTrouble as error:
             raise CommandError(str(error)) from None
         finally:
             relay.close()
+            collector.close()
         again, expired = redrive.of_dead_owners(), expiry.sweep()
-        self.stdout.write(f"{count} published, {again} of dead processes put right, {expired} expired.")
+        self.stdout.write(
+            f"{count} published, {again} of dead processes put right, {expired} expired, "
+            f"{collected} taken from dead-letter queues."
+        )
 
 
 def _run(config: Config, *, embedded: bool) -> None:
@@ -56,7 +70,11 @@ def _run(config: Config, *, embedded: bool) -> None:
         signal.signal(number, lambda *_: stop.set())
     keeper = Keeper(name=f"relay@{socket.gethostname()}", embedded=embedded, stop=stop)
     keeper.start()
+    collector = Collector(stop=stop, stands_by=lambda: keeper.stands_by)
+    collector.start()
     try:
         pair.run(config, stop=stop, keeper=keeper)
     finally:
+        stop.set()
+        collector.join(COLLECTED_WITHIN)
         keeper.end()
