@@ -185,6 +185,14 @@ def cut_the_connection() -> None:
         other.execute("SELECT pg_terminate_backend(%s)", own.fetchone())
 
 
+@shared_task(name="reporting.probe_fail_until")
+def fail_until(path: str, value: int) -> int:
+    """Fails for good, unless the file is there."""
+    if not Path(path).exists():
+        raise PermanentError(f"not mended yet, says {os.getpid()}")
+    return value
+
+
 @shared_task(name="reporting.probe_kill")
 def kill_its_process(journal: str) -> None:
     note(journal, "run")

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from celery import states
-from django.db.models import Count, Model, Q, QuerySet
+from django.db.models import Count, Min, Model, Q, QuerySet
 from django_celery_results.models import TaskResult
 
 from routing.ledger import database
 from routing.ledger.enqueue import REPLACED
-from routing.ledger.tables import Message
+from routing.ledger.tables import DeadLetter, Message
 
 Row = TypeVar("Row", bound=Model)
 
@@ -22,7 +22,8 @@ BATCH = 500
 GROUPS = 20
 """Groups that a summary names; the rest it only counts."""
 IN_FLIGHT = (states.PENDING, states.STARTED, states.RETRY, REPLACED)
-FAILED = (states.FAILURE,)
+DEAD = tuple(DeadLetter.State.values)
+LONGEST_NUMBER = 19
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,22 @@ class Selection:
         if self.error:
             rows = rows.filter(Q(result__icontains=json.dumps(self.error)[1:-1]) | Q(traceback__icontains=self.error))
         return rows.filter(task_id__in=self.ids) if self.ids else rows
+
+    def dead_letters(self, *, at: datetime) -> "QuerySet[DeadLetter]":
+        """Those that were set aside by this moment of the database's clock. ``ids`` are their numbers, or task ids."""
+        rows = DeadLetter.objects.using(database.using()).filter(
+            self._named("task"),
+            self._equal("domain"),
+            self._equal("queue"),
+            self._equal("state"),
+            self._aged("dead_at", at),
+        )
+        if self.error:
+            rows = rows.filter(error__icontains=self.error)
+        if self.ids:
+            numbers = [int(one) for one in self.ids if one.isascii() and one.isdigit() and len(one) < LONGEST_NUMBER]
+            rows = rows.filter(Q(pk__in=numbers) | Q(task_id__in=self.ids))
+        return rows
 
     def _equal(self, name: str) -> Q:
         value = getattr(self, name)
@@ -131,8 +148,12 @@ class Summary:
         return self.total - sum(group.count for group in self.groups)
 
 
-def summary(rows: QuerySet[Any], *, by: tuple[str, ...]) -> Summary:
-    """Counted in the database."""
-    counted = rows.order_by().values(*by).annotate(rows_alike=Count("pk")).order_by("-rows_alike", *by)[:GROUPS]
-    groups = tuple(Group({name: row[name] for name in by}, row["rows_alike"]) for row in counted)
+def summary(rows: QuerySet[Any], *, by: tuple[str, ...], example: str = "") -> Summary:
+    """Counted in the database. ``example`` is a further column, of which each group shows one value."""
+    counts: dict[str, Any] = {"rows_alike": Count("pk")} | ({"one_of_them": Min(example)} if example else {})
+    counted = rows.order_by().values(*by).annotate(**counts).order_by("-rows_alike", *by)[:GROUPS]
+    groups = tuple(
+        Group({name: row[name] for name in by} | ({example: row["one_of_them"]} if example else {}), row["rows_alike"])
+        for row in counted
+    )
     return Summary(rows.count() if len(groups) == GROUPS else sum(group.count for group in groups), groups)

@@ -22,6 +22,8 @@ from routing.ledger.completion import write
 from routing.ledger.continuation import Continuation, Counter, Part, StoredResult
 from routing.ledger.enqueue import OUTCOMES, REPLACED
 from routing.ledger.patience import until_reachable
+from routing.ledger.renewal import REPLAY_HEADER
+from routing.ledger.replay import REPLAY_OF
 from routing.ledger.settle import Fence, Outcome
 from routing.ledger.tables import Message
 from routing.refusals import NotCommitted
@@ -244,10 +246,11 @@ class ResultBackend(DatabaseBackend):
         return str(encoded)
 
     def _meta(self, request: Any, reason: str | None) -> str:
-        children = self.current_task_children(request)
-        if not children and not reason:
+        children, replay_of = self.current_task_children(request), getattr(request, REPLAY_HEADER, None)
+        if not children and not reason and not replay_of:
             return NO_CHILDREN
-        return json.dumps({"children": children or []} | ({"reason": reason} if reason else {}))
+        known = {"children": children or []} | ({"reason": reason} if reason else {})
+        return json.dumps(known | ({REPLAY_OF: replay_of} if replay_of else {}))
 
     # --- Chords -----------------------------------------------------------------------------------------------------
 
