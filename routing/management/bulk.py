@@ -28,7 +28,8 @@ class Deed:
     """``verb`` and ``things`` as in "replay 3 dead letters". ``act`` does it to a batch of primary keys in short
     transactions and returns how many came to which outcome, such as ``{"replayed": 2, "replayed by another": 1}``.
 
-    ``by``: the columns by which it is told what would happen, with their headings.
+    ``by``: the columns by which it is told what would happen, with their headings; one without a heading is not shown.
+    ``example``: a further column and its heading, of which each group shows one value.
     """
 
     verb: str
@@ -37,9 +38,15 @@ class Deed:
     rows: QuerySet[Any]
     by: Mapping[str, str]
     act: Callable[[Sequence[Any]], Mapping[str, int]]
+    example: tuple[str, str] = ("", "")
     batch: int = BATCH
     notes: Sequence[str] = ()
     """What else somebody ought to know before he says yes."""
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Those that are shown, with their headings."""
+        return {name: heading for name, heading in [*self.by.items(), self.example] if heading}
 
 
 @dataclass
@@ -64,7 +71,7 @@ def run(command: BaseCommand, deed: Deed, *, dry_run: bool, yes: bool, as_json: 
     if as_json and not (dry_run or yes):
         raise CommandError("A program cannot be asked: give --json together with --dry-run or --yes.")
     console = Console(file=command.stdout, soft_wrap=True)  # type: ignore[arg-type]
-    found = summary(deed.rows, by=tuple(deed.by))
+    found = summary(deed.rows, by=tuple(deed.by), example=deed.example[0])
     if not as_json:
         _show(console, deed, found)
     done = None
@@ -86,14 +93,15 @@ def _show(console: Console, deed: Deed, found: Summary) -> None:
         console.print(f"There are no such {deed.things}.")
         return
     table = Table(title=f"To {deed.verb}", title_justify="left")
-    for heading in deed.by.values():
+    for heading in deed.columns.values():
         table.add_column(heading, overflow="fold")
-    table.add_column(deed.things.capitalize(), justify="right", no_wrap=True)
+    table.add_column("How many", justify="right", no_wrap=True)
     for group in found.groups:
-        table.add_row(*(escape(_cell(group.values[name])) for name in deed.by), f"{group.count:,}")
+        table.add_row(*(escape(_cell(group.values[name])) for name in deed.columns), f"{group.count:,}")
     if found.unnamed:
-        table.add_row("others", *[""] * (len(deed.by) - 1), f"{found.unnamed:,}")
+        table.add_row("others", *[""] * (len(deed.columns) - 1), f"{found.unnamed:,}")
     console.print(table)
+    console.print(f"{_counted(deed, found.total)} in all.", highlight=False)
     for note in deed.notes:
         console.print(note, markup=False, highlight=False)
 

@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,10 +27,11 @@ def add_options(
     group.add_argument("ids", nargs="*", metavar="ID", help=ids)
     group.add_argument("--task", default="", metavar="NAME", help="the task's name; * stands for any characters")
     group.add_argument("--domain", default="", metavar="NAME", help=f"one of {', '.join(d.name for d in registry())}")
-    group.add_argument("--queue", default="", metavar="NAME")
-    group.add_argument("--state", type=_state(states), metavar="STATE", help=f"one of {', '.join(states)}")
+    group.add_argument("--queue", default="", metavar="NAME", help="such as notifications.bulk")
+    if len(states) > 1:
+        group.add_argument("--state", type=_state(states), metavar="STATE", help=f"one of {', '.join(states)}")
     group.add_argument("--older-than", type=duration, metavar="AGE", help="such as 90s, 30m, 2h, 5d or 1d12h")
-    group.add_argument("--newer-than", type=duration, metavar="AGE", help="the same")
+    group.add_argument("--newer-than", type=duration, metavar="AGE", help="likewise")
     group.add_argument("--error", default="", metavar="TEXT", help="a part of the error, in upper or lower case")
     group.add_argument("--all", action="store_true", dest="is_all", help=f"all {things}, where nothing else is said")
 
@@ -40,7 +42,7 @@ def selection_of(options: Mapping[str, Any], *, needs_all: bool = True) -> Selec
         task=_text("--task", options["task"]),
         domain=options["domain"],
         queue=options["queue"],
-        state=options["state"] or "",
+        state=options.get("state") or "",
         older_than=options["older_than"],
         newer_than=options["newer_than"],
         error=_text("--error", options["error"]),
@@ -48,7 +50,7 @@ def selection_of(options: Mapping[str, Any], *, needs_all: bool = True) -> Selec
     )
     if needs_all and chosen.is_everything and not options["is_all"]:
         raise CommandError("This would be for everything. Say which, such as --task or --older-than; or say --all.")
-    if not chosen.is_everything and options["is_all"]:
+    if options["is_all"] and not replace(chosen, state="").is_everything:
         raise CommandError("--all and a choice of some contradict each other. Leave out one of them.")
     if chosen.older_than and chosen.newer_than and chosen.newer_than <= chosen.older_than:
         raise CommandError("Nothing is both older and newer than that. --newer-than must be more than --older-than.")
