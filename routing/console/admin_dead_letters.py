@@ -1,10 +1,11 @@
-"""Dead letters in the admin: what failed for good, with its message exactly as it was."""
+"""Dead letters in the admin: what failed for good or could not be processed, to be replayed or discarded."""
 
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -13,8 +14,11 @@ from django_celery_results.models import TaskResult
 
 from routing.console import html
 from routing.console.admin_messages import MessageDomainFilter
+from routing.console.dead_letter_page import can_run, dead_letter_page, state_of
+from routing.console.decisions import DISCARD, REPLAY, Decision, make, may_decide
 from routing.console.page_parts import result_url
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
+from routing.ledger.selection import LONGEST_NUMBER
 from routing.ledger.tables import DeadLetter
 
 
@@ -30,12 +34,14 @@ class DeadLetterList(ReadOnlyList):
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
     icon = "drafts"
-    list_display = ("task", "queue", "why", "last_error", "dead", "result")
-    list_filter = (MessageDomainFilter, "reason")
+    list_display = ("name", "queue", "why", "last_error", "dead", "state_label", "result")
+    list_filter = (MessageDomainFilter, "state", "reason")
     search_fields = ("task_id",)
-    search_help_text = _("Task id")
+    search_help_text = _("Task id, number or fingerprint")
     ordering = ("-dead_at",)
     show_facets = admin.ShowFacets.NEVER
+    actions = ("replay_selected", "discard_selected")
+    change_form_template = "console/result.html"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DeadLetterList]:
         return DeadLetterList
@@ -43,9 +49,65 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[DeadLetter], search_term: str
     ) -> tuple[QuerySet[DeadLetter], bool]:
-        """By the exact task id, which has an index."""
+        """By what has an index."""
         term = search_term.strip().replace("\0", "")
-        return (queryset.filter(task_id__in=[term, term.lower()]) if term else queryset), False
+        if not term:
+            return queryset, False
+        found = Q(task_id__in=[term, term.lower()]) | Q(fingerprint=term.lower())
+        if term.isascii() and term.isdigit() and len(term) < LONGEST_NUMBER:
+            found |= Q(pk=int(term))
+        return queryset.filter(found), False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
+        rows: QuerySet[DeadLetter] = super().get_queryset(request)
+        match = request.resolver_match
+        # A list of fifty must not load fifty bodies, which may be long.
+        if match is not None and match.url_name == "routing_deadletter_changelist":
+            return rows.defer("headers", "properties", "body", "raw", "traceback", "history")
+        return rows
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is not None and self.has_view_permission(request, row):
+            extra_context = {
+                "page": dead_letter_page(row),
+                "title": row.task or row.get_reason_display().capitalize(),
+                "subtitle": row.get_state_display(),
+                "original": f"{row.pk}",
+                "decisions": self._open_to(request, row),
+                "decisions_url": reverse("admin:routing_deadletter_changelist"),
+                "decisions_key": row.pk,
+                **(extra_context or {}),
+            }
+        page: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+        return page
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return may_decide(request)
+
+    @admin.action(description=_("Replay selected dead letters"), permissions=["decide"])
+    def replay_selected(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> HttpResponse | None:
+        return make(self, request, REPLAY, chosen=chosen, letters=chosen)
+
+    @admin.action(description=_("Discard selected dead letters"), permissions=["decide"])
+    def discard_selected(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> HttpResponse | None:
+        return make(self, request, DISCARD, chosen=chosen, letters=chosen)
+
+    def _open_to(self, request: HttpRequest, row: DeadLetter) -> list[Decision]:
+        if not may_decide(request):
+            return []
+        decisions = [REPLAY, DISCARD] if can_run(row) else [DISCARD]
+        return [decision for decision in decisions if row.state in decision.states]
+
+    @admin.display(description=_("task"), ordering="task")
+    def name(self, letter: DeadLetter) -> str:
+        return letter.task or html.NOTHING
+
+    @admin.display(description=_("state"), ordering="state")
+    def state_label(self, letter: DeadLetter) -> SafeString:
+        return html.state_label(state_of(letter))
 
     @admin.display(description=_("reason"), ordering="reason")
     def why(self, letter: DeadLetter) -> str:

@@ -4,21 +4,25 @@ import json
 import re
 from typing import Any
 
+from celery import states
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django_celery_results.models import GroupResult, TaskResult
 
 from routing.console import html
+from routing.console.decisions import REPLAY, make, may_decide
 from routing.console.page_parts import message_url
 from routing.console.read_only import ReadOnlyAdmin
 from routing.console.result_filters import DayFilter, DomainFilter, StateFilter, TaskFilter
 from routing.console.result_page import result_page
 from routing.console.result_rows import ResultRow
 from routing.ledger import lookup
+from routing.ledger.tables import DeadLetter
 
 SEARCHED = 20_000
 """Arguments are searched in so many of the newest rows (of those that the filters leave): no index helps there."""
@@ -41,6 +45,7 @@ class ResultAdmin(ReadOnlyAdmin):
     show_facets = admin.ShowFacets.NEVER
     list_before_template = "console/result_list_head.html"
     change_form_template = "console/result.html"
+    actions = ("replay_selected",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TaskResult]:
         rows: QuerySet[TaskResult] = super().get_queryset(request)
@@ -83,10 +88,25 @@ class ResultAdmin(ReadOnlyAdmin):
                 "subtitle": ResultRow(row).state.word,
                 # A text keeps DCR's name for the row, which shows Celery's state in brackets, out of the heading.
                 "original": row.task_id,
+                "decisions": [REPLAY] if may_decide(request) and self._letters([row.task_id]).exists() else [],
+                "decisions_url": reverse("admin:django_celery_results_taskresult_changelist"),
+                "decisions_key": row.pk,
                 **(extra_context or {}),
             }
         page: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
         return page
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return may_decide(request)
+
+    @admin.action(description=_("Replay selected failures"), permissions=["decide"])
+    def replay_selected(self, request: HttpRequest, chosen: QuerySet[TaskResult]) -> HttpResponse | None:
+        failed = chosen.filter(status=states.FAILURE).order_by()
+        return make(self, request, REPLAY, chosen=chosen, letters=self._letters(failed.values("task_id")))
+
+    def _letters(self, task_ids: Any) -> "QuerySet[DeadLetter]":
+        """Those that can be replayed."""
+        return DeadLetter.objects.filter(task_id__in=task_ids, state__in=REPLAY.states)
 
     @admin.display(description=_("task"), ordering="task_name")
     def task(self, row: TaskResult) -> str:

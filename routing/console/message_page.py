@@ -11,6 +11,7 @@ from routing.console.page_parts import Failure, Step, TaskPage, Value
 from routing.domains import registry
 from routing.ledger import database
 from routing.ledger.enqueue import REPLACED
+from routing.ledger.renewal import REPLAY_HEADER
 from routing.ledger.tables import Message, Outbox
 
 
@@ -25,9 +26,15 @@ def message_page(message: Message) -> TaskPage:
         failure=Failure(**error_of(message)) if message.error else None,
         values=list(_values(message)),
         facts=[(name, value) for name, value in _facts(seen) if value],
-        relatives=page_parts.relatives(page_parts.ancestors(message.root_id, message.parent_id), but=message.pk),
+        relatives=page_parts.relatives(_related_ids(message), but=message.pk),
         nothing=_("It was called without arguments."),
     )
+
+
+def _related_ids(message: Message) -> Iterator[tuple[str, str]]:
+    headers = page_parts.parsed(message.headers)
+    yield from page_parts.replays(headers.get(REPLAY_HEADER) if isinstance(headers, dict) else None, None)
+    yield from page_parts.ancestors(message.root_id, message.parent_id)
 
 
 def whereabouts(seen: MessageRow) -> str:

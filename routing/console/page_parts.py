@@ -132,6 +132,13 @@ def ancestors(root: Any, parent: Any) -> Iterator[tuple[str, str]]:
         yield _("Enqueued by"), str(parent)
 
 
+def replays(replay_of: Any, replayed_as: Any) -> Iterator[tuple[str, str]]:
+    if replay_of:
+        yield _("Replay of"), str(replay_of)
+    if replayed_as:
+        yield _("Replayed as"), str(replayed_as)
+
+
 def result_url(key: Any) -> str:
     return reverse("admin:django_celery_results_taskresult_change", args=[key])
 

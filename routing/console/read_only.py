@@ -18,7 +18,7 @@ class ReadOnlyList(ChangeList):
 class ReadOnlyAdmin(ModelAdmin):
     """Whoever may see results sees tasks in flight and dead letters too: it is one story."""
 
-    actions = None
+    actions: Any = None
     list_per_page = 50
     list_fullwidth = True
     show_full_result_count = False

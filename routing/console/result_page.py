@@ -11,6 +11,7 @@ from django_celery_results.models import TaskResult
 from routing.console import page_parts
 from routing.console.page_parts import Failure, Step, TaskPage, Value, parsed
 from routing.console.result_rows import ResultRow, Span
+from routing.ledger.replay import REPLAY_OF, REPLAYED_AS
 
 
 def result_page(row: TaskResult) -> TaskPage:
@@ -92,6 +93,7 @@ def _facts(result: ResultRow) -> Iterator[tuple[str, str]]:
 
 
 def _related_ids(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from page_parts.replays(meta.get(REPLAY_OF), meta.get(REPLAYED_AS))
     yield from page_parts.ancestors(meta.get("root_id"), meta.get("parent_id"))
     for child in dict.fromkeys(_ids(meta.get("children"))):
         yield _("Enqueued"), child

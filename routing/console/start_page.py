@@ -122,7 +122,7 @@ def _domain(domain: Domain, seen: Survey, counts: Counter[tuple[str, str]]) -> D
         dead=counts[domain.name, _DEAD],
         results_url=_list(TaskResult, domain=domain.name),
         failures_url=_list(TaskResult, domain=domain.name, state=states.FAILURE),
-        dead_url=_list(DeadLetter, domain=domain.name),
+        dead_url=_list(DeadLetter, domain=domain.name, state__exact=DeadLetter.State.OPEN.value),
         in_flight_url=_list(Message, domain=domain.name),
     )
 
@@ -147,7 +147,7 @@ def _in_flight() -> Counter[tuple[str, str]]:
 
 
 def _dead_letters() -> Counter[tuple[str, str]]:
-    rows = DeadLetter.objects.order_by().values_list("domain").annotate(Count("pk"))
+    rows = DeadLetter.objects.filter(state=DeadLetter.State.OPEN).order_by().values_list("domain").annotate(Count("pk"))
     return Counter({(domain, _DEAD): count for domain, count in rows})
 
 

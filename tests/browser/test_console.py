@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django_celery_results.models import TaskResult
 from playwright.sync_api import Page, expect
 
-from routing.ledger.tables import Message
+from routing.ledger.tables import DeadLetter, Message
 from tests.browser.conftest import PASSWORD, OpenPage
 from tests.console import specimens
 from tests.console.conftest import Serve, serve
@@ -26,6 +26,7 @@ pytestmark = [
 
 RESULTS = "/admin/django_celery_results/taskresult/"
 IN_FLIGHT = "/admin/routing/message/"
+LETTERS = "/admin/routing/deadletter/"
 LOOKS = [(1280, False), (1280, True), (360, False), (360, True)]
 
 
@@ -36,6 +37,7 @@ def busy_day(serve: Serve) -> dict[str, TaskResult]:
     specimens.relay()
     day = specimens.a_busy_day()
     specimens.dead_letter(day["refused"])
+    specimens.unreadable_letter()
     return day
 
 
@@ -77,12 +79,48 @@ def test_every_page_fits_its_window(
 
     details = {name: f"{RESULTS}{busy_day[name].pk}/change/" for name in ("refused", "report")}
     details |= {f"in-flight-{name}": f"{IN_FLIGHT}{quote(row.pk)}/change/" for name, row in busy_hour.items()}
-    lists = {"start": "/admin/", "list": RESULTS, "in-flight": IN_FLIGHT, "dead-letters": "/admin/routing/deadletter/"}
-    for name, url in {**lists, **details}.items():
+    lists = {"start": "/admin/", "list": RESULTS, "in-flight": IN_FLIGHT, "dead-letters": LETTERS}
+    letters = {letter.reason: f"{LETTERS}{letter.pk}/change/" for letter in DeadLetter.objects.all()}
+    for name, url in {**lists, **details, **letters}.items():
         page.goto(url)
         page.wait_for_load_state("networkidle")
         assert_nothing_sticks_out(page)
         page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+def test_a_failure_is_replayed_from_its_page_after_a_look_at_what_would_happen(
+    open_page: OpenPage, administrator: User, busy_day: dict[str, TaskResult], tmp_path: Path, width: int, dark: bool
+) -> None:
+    page = open_page(width=width, dark=dark)
+    sign_in(page)
+
+    page.goto(f"{RESULTS}{busy_day['refused'].pk}/change/")
+    page.get_by_role("button", name="Replay…").click()
+    expect(page.get_by_role("heading", name="Replay 1 dead letter?")).to_be_visible()
+    assert_nothing_sticks_out(page)
+    page.screenshot(path=tmp_path / "decision.png", full_page=True)
+    page.get_by_role("button", name="Yes, replay").click()
+
+    page.get_by_role("link", name=Message.objects.get().pk).click()
+    expect(page.get_by_text("Replay of")).to_be_visible()
+
+
+def test_dead_letters_are_chosen_in_the_list_and_discarded(
+    open_page: OpenPage, administrator: User, busy_day: object, tmp_path: Path
+) -> None:
+    page = open_page()
+    sign_in(page)
+
+    page.goto(LETTERS)
+    page.locator("#action-toggle").check()
+    page.locator("select[name=action]").select_option("discard_selected")
+    page.screenshot(path=tmp_path / "chosen.png", full_page=True)
+    page.get_by_role("button", name="Run").click()
+    page.get_by_role("button", name="Yes, discard").click()
+
+    expect(page.get_by_text("2 dead letters are discarded.")).to_be_visible()
+    assert set(DeadLetter.objects.values_list("state", flat=True)) == {"discarded"}
 
 
 def test_the_verdict_and_every_queue_are_on_the_start_page(

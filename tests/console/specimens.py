@@ -266,3 +266,24 @@ def dead_letter(row: TaskResult) -> DeadLetter:
         error=f"PermanentError: {REFUSED['exc_message'][0]}",
         traceback=TRACEBACK,
     )
+
+
+def unreadable_letter() -> DeadLetter:
+    """As a relay takes it out of a dead-letter queue."""
+    died = {"event": "dead-lettered", "queue": BULK, "reason": "rejected", "count": 1}
+    at = (timezone.now() - timedelta(minutes=4)).isoformat(timespec="seconds")
+    return DeadLetter.objects.create(
+        task_id="",
+        task="",
+        domain="notifications",
+        queue=BULK,
+        headers=json.dumps({"tenant": {"$bytes": "/g=="}, "sent": {"$timestamp": "2026-11-26T20:00:00Z"}}),
+        properties=json.dumps({"content_type": "application/json"}),
+        body="",
+        raw=b"\xff\xfe{not json" + bytes(range(120)),
+        reason=DeadLetter.Reason.UNDECODABLE,
+        error="Its body cannot be read as application/json: 'utf-8' codec can't decode byte 0xff in position 0",
+        source="notifications.dead",
+        fingerprint="4a1f" * 8,
+        history=json.dumps([{"at": at, **died}, {"at": at, "event": "collected", "from": "notifications.dead"}]),
+    )
