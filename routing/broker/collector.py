@@ -97,15 +97,21 @@ class Collector(threading.Thread):
         # Closed without a word where something goes wrong: RabbitMQ then gives the message at hand again.
         channel: Any = self._broker.examine(lambda connection: connection.channel())
         for _ in range(IN_TURN):
-            if self._stop_all.is_set():
-                break
-            message = self._broker.examine(lambda _: channel.basic_get(queue))
-            if message is None:
+            if self._stop_all.is_set() or (message := self._next(channel, queue)) is None:
                 break
             fates[self._decide(message, queue)] += 1
             faults.point("dead.unacked")
             self._broker.examine(partial(_ack, message))
         self._broker.examine(lambda _: channel.close())
+
+    def _next(self, channel: Any, queue: str) -> Any:
+        try:
+            return self._broker.examine(lambda _: channel.basic_get(queue))
+        except (ValueError, OverflowError, RecursionError):
+            # Our client itself cannot read it, such as a header with a time after the year 9999.
+            logger.warning("A message in %s cannot be read, and those behind it wait: take it out by hand", queue)
+            self._left_alone[queue] = time.monotonic() + LEAVE_ALONE
+            raise
 
     def _decide(self, message: Any, queue: str) -> Fate:
         try:

@@ -140,7 +140,7 @@ def _death(death: Mapping[str, Any]) -> dict[str, Any]:
         "event": "dead-lettered",
         "queue": _text(death.get("queue")),
         "reason": _text(death.get("reason")),
-        "count": death.get("count"),
+        "count": death["count"] if isinstance(death.get("count"), int) else None,
     }
 
 

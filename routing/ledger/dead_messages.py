@@ -78,14 +78,11 @@ def keep(dead: DeadMessage) -> bool:
             # Two relays may have got the message one after the other, and the first is not through with it.
             key = dead.task_id or dead.delivery
             database.rows("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"dead letter {key}"])
-        delivery = dead.delivery
-        if _letters().filter(delivery=delivery).exists():
-            if dead.redelivered or dead.task_id:
-                return False
-            # Another program sent the very same bytes again within the same second.
-            delivery = f"{delivery}:{uuid4().hex}"
-        elif dead.task_id and _copy_is_open(dead):
+        is_known = _letters().filter(delivery=dead.delivery).exists()
+        if (is_known and dead.redelivered) or (dead.task_id and _copy_is_open(dead)):
             return False
+        # Else another program sent the very same bytes again: two, if nothing in them tells that they are one.
+        delivery = f"{dead.delivery}:{uuid4().hex}" if is_known else dead.delivery
         _letters().create(**_columns(dead), delivery=delivery)
         faults.point("dead.kept")
     return True

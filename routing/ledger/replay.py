@@ -79,18 +79,18 @@ def _renewed(letters: Iterable[DeadLetter]) -> tuple[list[tuple[DeadLetter, Rene
 
 def _discard(keys: Sequence[int], by: str) -> Counter[str]:
     with database.atomic():
-        letters = list(_held(keys, State.OPEN))
+        letters = _held(keys, State.OPEN)
         _mark(letters, State.DISCARDED, by, [""] * len(letters))
     return Counter({DISCARDED: len(letters), DECIDED: len(keys) - len(letters)})
 
 
-def _held(keys: Sequence[int], *states: DeadLetter.State) -> Iterable[DeadLetter]:
+def _held(keys: Sequence[int], *states: DeadLetter.State) -> list[DeadLetter]:
     """In one order, so that two who want the same wait for each other, and the second finds nothing left to decide.
 
     Without their bytes, which another program may have made as large as RabbitMQ takes: each loads its own.
     """
     rows = DeadLetter.objects.using(database.using()).filter(pk__in=keys, state__in=states)
-    return rows.select_for_update().defer("raw").order_by("pk").iterator(chunk_size=IN_MEMORY)
+    return list(rows.select_for_update().defer("raw").order_by("pk"))
 
 
 def _home(letter: DeadLetter) -> tuple[Domain, str] | None:

@@ -116,7 +116,11 @@ def _confirmed(command: BaseCommand, deed: Deed, found: Summary) -> bool:
         raise CommandError("Nothing was done, as there is nobody to ask. Add --yes to do it, or --dry-run.")
     command.stdout.write(f"{deed.verb.capitalize()} {_counted(deed, found.total)}? [y/N] ", ending="")
     command.stdout.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    try:
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except KeyboardInterrupt:
+        command.stdout.write("")
+        return False
 
 
 def _do(command: BaseCommand, deed: Deed, found: Summary) -> Done:
@@ -126,7 +130,12 @@ def _do(command: BaseCommand, deed: Deed, found: Summary) -> Done:
             if interrupted:
                 done.complete = False
                 break
-            done.outcomes.update(deed.act(keys))
+            try:
+                done.outcomes.update(deed.act(keys))
+            except KeyboardInterrupt:
+                # Of this batch, some may be done and are not counted.
+                done.complete = False
+                break
             advance(len(keys))
     return done
 

@@ -1,6 +1,8 @@
 """What RabbitMQ gives up is taken into the ledger: settled, given out again or kept, exactly, and once."""
 
+import calendar
 import json
+import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import amqp
 import pytest
 from django_celery_results.models import TaskResult
 from kombu import Connection, Exchange
@@ -173,6 +176,33 @@ def test_what_cannot_even_be_looked_at_is_kept_as_bytes(
     assert "a bug of ours" in str(letter().error)
 
 
+def test_what_our_client_cannot_read_holds_up_no_other_queue(
+    start_relay: StartRelay, clean_broker: Connection, publish: Publish
+) -> None:
+    with clean_broker.channel() as channel:
+        channel.basic_publish(MuchLater(), exchange="taskyard.dead", routing_key="notifications")  # type: ignore[attr-defined]
+    publish(b"legible", headers={})
+
+    relay = start_relay()
+
+    relay.until_it_says("notifications.dead cannot be read")
+    until(DeadLetter.objects.exists, what="the other one", seconds=30)
+    assert (letter().content, letter().source) == (b"legible", "reporting.dead")
+
+
+class MuchLater(amqp.Message):
+    """With a time in its headers that is no date of Python's: milliseconds where seconds belong."""
+
+    def __init__(self) -> None:
+        self._at = datetime(2026, 11, 26)  # noqa: DTZ001  (as py-amqp has it)
+        super().__init__("late", application_headers={"at": self._at})
+
+    def _serialize_properties(self) -> bytes:
+        seconds = calendar.timegm(self._at.timetuple())
+        written: bytes = super()._serialize_properties()  # type: ignore[misc]
+        return written.replace(struct.pack(">Q", seconds), struct.pack(">Q", seconds * 1000))
+
+
 # --- What is a task's ------------------------------------------------------------------------------------------------
 
 
@@ -264,11 +294,14 @@ def test_two_messages_without_an_id_are_two_though_they_are_alike(publish: Publi
     assert [one.content for one in DeadLetter.objects.all()] == [b"alike", b"alike"]
 
 
-def test_what_was_decided_about_and_comes_again_is_a_new_dead_letter(publish: Publish, collect: Collect) -> None:
+@pytest.mark.parametrize("more", [{}, {"try": 2}])
+def test_what_was_decided_about_and_comes_again_is_a_new_dead_letter(
+    publish: Publish, collect: Collect, more: dict[str, Any]
+) -> None:
     publish(headers={"id": "again", "task": "billing.charge"})
     collect()
     DeadLetter.objects.update(state="discarded")
-    publish(headers={"id": "again", "task": "billing.charge", "try": 2})
+    publish(headers={"id": "again", "task": "billing.charge"} | more)
 
     assert collect() == {Fate.KEPT: 1}
     assert DeadLetter.objects.filter(task_id="again", state="open").count() == 1
