@@ -53,13 +53,15 @@ class Collector(threading.Thread):
 
     def run(self) -> None:
         """Until told to stop; then the message at hand is finished."""
-        next_at = 0.0
-        while not self._stop_all.wait(TICK):
+        next_at, more = 0.0, False
+        while not self._stop_all.wait(0 if more else TICK):
+            more = False
             try:
                 if time.monotonic() < next_at or self._stands_by():
                     self._tick()
-                elif not self._round():
-                    next_at = time.monotonic() + EVERY
+                else:
+                    more = self._round()
+                    next_at = time.monotonic() + (0 if more else EVERY)
                 self._failures = 0
             except (BrokerTrouble, DatabaseError, InterfaceError) as error:
                 next_at = time.monotonic() + self._fail(error)
