@@ -99,6 +99,13 @@ def execute(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> int
         return int(cursor.rowcount)
 
 
+def execute_many(sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+    """Execute once for each, on PostgreSQL without waiting for each answer."""
+    if parameters:
+        with connection().cursor() as cursor:
+            cursor.executemany(sql, parameters)
+
+
 def moment(value: str | datetime | None) -> datetime | None:
     """A time as ``rows`` returns it. SQLite keeps text, in UTC, and its driver parses what is a column, unchanged."""
     parsed = parse_datetime(value) if isinstance(value, str) else value

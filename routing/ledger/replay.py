@@ -123,18 +123,19 @@ def _link_results(renewals: Sequence[Renewal]) -> None:
     """Of the task, and of what would have followed it: an outcome stays as it was, and tells what came after it."""
     ids = {old: new for renewal in renewals for old, new in renewal.ids.items()}
     rows = list(TaskResult.objects.using(database.using()).filter(task_id__in=ids).only("task_id", "meta"))
-    for row in rows:
-        row.meta = json.dumps({**read_meta(row), REPLAYED_AS: ids[row.task_id]})
-    TaskResult.objects.using(database.using()).bulk_update(rows, ["meta"])
+    metas = [(json.dumps({**read_meta(row), REPLAYED_AS: ids[row.task_id]}), row.pk) for row in rows]
+    database.execute_many("UPDATE django_celery_results_taskresult SET meta = %s WHERE id = %s", metas)
 
 
 def _mark(letters: Sequence[DeadLetter], state: DeadLetter.State, by: str, ids: Sequence[str]) -> None:
-    if not letters:
-        return
-    now = database.now()
+    now, marked = database.now(), []
     for letter, new_id in zip(letters, ids, strict=True):
         event = {"at": now.isoformat(timespec="seconds"), "event": state.value, "by": by}
-        letter.history = json.dumps([*json.loads(letter.history), event | ({"as": new_id} if new_id else {})])
-        letter.state, letter.decided_by, letter.decided_at, letter.replayed_as = state, by[:150], now, new_id
-    columns = ["state", "decided_by", "decided_at", "replayed_as", "history"]
-    DeadLetter.objects.using(database.using()).bulk_update(letters, columns)
+        history = json.dumps([*json.loads(letter.history), event | ({"as": new_id} if new_id else {})])
+        marked.append((state.value, by[:150], database.parameter(now), new_id, history, letter.pk))
+    # The rows are locked. Django's bulk_update would take most of the time of a replay.
+    database.execute_many(
+        "UPDATE routing_deadletter SET state = %s, decided_by = %s, decided_at = %s, replayed_as = %s, history = %s "
+        "WHERE id = %s",
+        marked,
+    )
