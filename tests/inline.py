@@ -5,16 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from celery.app.trace import trace_task_ret
 from django_celery_results.models import TaskResult
 
-from project import celery_app
-from routing.broker.outgoing import headers
 from routing.ledger import processes
 from routing.ledger.enqueue import REPLACED
-from routing.ledger.outbox import Publication
 from routing.ledger.tables import Message, Process
+from routing.testing.draining import deliver
 from routing.worker import incarnation
+
+__all__ = ["deliver", "drain", "outcomes", "worker"]
 
 
 @contextmanager
@@ -26,28 +25,6 @@ def worker() -> Iterator[int]:
         yield owner
     finally:
         incarnation.become(None)
-
-
-def deliver(message: Message, **headers_changed: Any) -> Any:
-    """Have the tracer run a copy of the message, as a pool's child would. Returns what that tells its main process."""
-    publication = Publication(
-        id=0,
-        message_id=message.id,
-        epoch=message.epoch,
-        queue=message.queue,
-        failures=0,
-        attempt=message.attempt,
-        headers=message.headers,
-        properties=message.properties,
-        body=message.body,
-    )
-    request = {
-        **headers(publication),
-        "hostname": "inline",
-        "delivery_info": {"routing_key": message.queue},
-        **headers_changed,
-    }
-    return trace_task_ret(message.task, message.id, request, json.loads(message.body), None, None, app=celery_app)
 
 
 def drain(*, runs: int = 100) -> None:

@@ -288,10 +288,10 @@ class ResultBackend(DatabaseBackend):
         on_interval: Any = None,
     ) -> Any:
         """Raises NotCommitted at once where the outcome could never come, and Celery's TimeoutError."""
-        if is_uncommitted(task_id):
-            raise NotCommitted(task_id)
         deadline = None if timeout is None else time.monotonic() + timeout
         while (meta := self.get_task_meta(task_id))["status"] not in OUTCOMES:
+            if is_uncommitted(task_id):
+                raise NotCommitted(task_id)
             if on_interval:
                 on_interval()
             left = interval if deadline is None else min(interval, deadline - time.monotonic())
