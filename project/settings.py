@@ -157,6 +157,8 @@ TASKYARD_CONSUMER_TIMEOUT = timedelta(seconds=env.integer("BROKER_CONSUMER_TIMEO
 TASKYARD_MAX_PAYLOAD = env.integer("TASKYARD_MAX_PAYLOAD", 1024 * 1024, lowest=1024)
 # A relay keeps this many messages ready in each queue, confirms so many together, and waits so long for that.
 TASKYARD_DEAD_AFTER = env.integer("TASKYARD_DEAD_AFTER", 21, lowest=5)
+# A supervisor kills what has not ended so many seconds after its SIGTERM; deploy/ has the same figure.
+TASKYARD_STOP_WITHIN = env.integer("TASKYARD_STOP_WITHIN", 40, lowest=12)
 TASKYARD_RELAY_WINDOW = env.integer("TASKYARD_RELAY_WINDOW", 5000, lowest=1)
 TASKYARD_RELAY_BATCH = env.integer("TASKYARD_RELAY_BATCH", 200, lowest=1)
 TASKYARD_RELAY_CONFIRM_TIMEOUT = timedelta(seconds=env.integer("TASKYARD_RELAY_CONFIRM_TIMEOUT", 15, lowest=1))
@@ -215,7 +217,8 @@ CELERY_WORKER_CONSUMER = "routing.worker.consumer:Consumer"
 CELERY_WORKER_POOL = "routing.worker.prefork:TaskPool"
 # A running task outlives its connection: the ledger refuses the copy that the broker then delivers again.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5.0
+# What SIGQUIT leaves them; SIGTERM, that is TASKYARD_STOP_WITHIN less ten seconds.
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = min(5.0, TASKYARD_STOP_WITHIN - 10)
 
 CELERY_BEAT_SCHEDULER = "routing.schedule.scheduler:Scheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")

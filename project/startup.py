@@ -5,7 +5,7 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
-from signal import SIGQUIT, SIGTERM
+from signal import SIGTERM
 
 from django.conf import settings
 from django.core import checks
@@ -192,8 +192,8 @@ def _pool_program(name: str) -> Program:
         # Our own checks have just passed; the same ones in every pool would hold up the start.
         environment={"CELERY_SKIP_CHECKS": "1"},
         stage=Stage.WORK,
-        # First running tasks may finish; then what is not finished goes back to the broker.
-        farewell=((SIGTERM, timedelta(seconds=30)), (SIGQUIT, timedelta(seconds=10))),
+        # The pool itself gives back what it cannot finish in that time.
+        farewell=((SIGTERM, timedelta(seconds=settings.TASKYARD_STOP_WITHIN)),),
     )
 
 

@@ -13,6 +13,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from routing.domains import Domain, registry
 from routing.router import BUILT_IN
+from routing.worker.stopping import LAST
 from routing.worker.task import Task
 
 DOCS = "See docs/topology.md."
@@ -20,7 +21,15 @@ DOCS = "See docs/topology.md."
 
 @register()
 def check_domains(**_: Any) -> list[CheckMessage]:
-    return [*_tasks_without_one_domain(), *_classes(), *_overrides(), *_limits(), *_limits_of_tasks(), *_schedule()]
+    return [
+        *_tasks_without_one_domain(),
+        *_classes(),
+        *_overrides(),
+        *_limits(),
+        *_limits_of_tasks(),
+        *_schedule(),
+        *_stop(),
+    ]
 
 
 def _tasks_without_one_domain() -> Iterator[CheckMessage]:
@@ -133,6 +142,18 @@ def _limits_of_tasks() -> Iterator[CheckMessage]:
 
 def _longest_hold(domain: Domain) -> int:
     return max(pool.prefetch for pool in registry().pools.values() if pool.domain is domain)
+
+
+def _stop() -> Iterator[CheckMessage]:
+    needed = (current_app.conf.worker_soft_shutdown_timeout or 0) + LAST
+    if needed > settings.TASKYARD_STOP_WITHIN:
+        yield Error(
+            f"A worker that is stopped may take {needed:g} s to give back what it runs (worker_soft_shutdown_timeout "
+            f"and {LAST:g} s), but is killed after {settings.TASKYARD_STOP_WITHIN:g} s (TASKYARD_STOP_WITHIN).",
+            hint="Have the supervisor wait longer, and say so in TASKYARD_STOP_WITHIN; or lower "
+            "CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT. See docs/operations.md.",
+            id="routing.E020",
+        )
 
 
 def _schedule() -> Iterator[CheckMessage]:

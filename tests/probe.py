@@ -282,3 +282,19 @@ def become(self: Any, links: list[Any]) -> None:
 def break_at_commit() -> None:
     """A membership of nobody, which the database finds out when it commits."""
     Group.user_set.through.objects.create(group=Group.objects.create(name="empty"), user_id=-1)
+
+
+@shared_task(name="reporting.probe_cling")
+def cling(journal: str, release: str) -> int:
+    """Goes on until the file ``release`` exists, whatever it is told."""
+    runs = note(journal, "run")
+    pause = threading.Event()
+    while not Path(release).exists():
+        with suppress(BaseException):
+            pause.wait(0.05)
+    return runs
+
+
+@shared_task(name="reporting.probe_once_long", acks_late=False)
+def wait_once(journal: str, release: str) -> int:
+    return int(wait_for_file.run(journal, release))

@@ -166,3 +166,15 @@ def test_a_schedule_entry_for_an_unknown_task_is_an_error(monkeypatch: pytest.Mo
 
     assert "'reporting.wekly'" in found()["routing.E006"]
     assert "'nowhere'" in found()["routing.E003"]
+
+
+def test_a_worker_that_would_be_killed_before_it_has_given_back_is_an_error(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TASKYARD_STOP_WITHIN = 30
+    monkeypatch.setitem(current_app.conf, "worker_soft_shutdown_timeout", 20)
+    assert found() == {}
+
+    monkeypatch.setitem(current_app.conf, "worker_soft_shutdown_timeout", 21)
+    assert "may take 31 s" in found()["routing.E020"]
+    assert "killed after 30 s" in found()["routing.E020"]

@@ -15,6 +15,7 @@ from routing.broker import topology
 from routing.broker.sending import EPOCH_HEADER
 from routing.domains import registry
 from routing.worker.request import SETTLEMENTS, Job
+from routing.worker.stopping import STOP
 from routing.worker.unreadable import give_back
 
 logger = get_logger(__name__)
@@ -87,6 +88,11 @@ class Consumer(CeleryConsumer):
         while time.monotonic() < until:
             maybe_shutdown()
             time.sleep(0.1)
+
+    def cancel_active_requests(self) -> None:
+        """Celery ends what runs, and is about to wait for the children."""
+        STOP.interrupt()
+        super().cancel_active_requests()
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:
         """Dead-letter what cannot be decoded; Celery would ack it, and it would be gone."""

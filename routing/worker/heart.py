@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError
 from routing.ledger import database, processes
 from routing.ledger.patience import until_reachable
 from routing.ledger.tables import Process
-from routing.worker import forks, incarnation
+from routing.worker import forks, incarnation, interrupted
 from routing.worker.embedded import EmbeddedRelay
 from routing.worker.strays import Strays
 
@@ -132,6 +132,7 @@ class Heart:
         self._relay.stop()
         with forks.held_off():
             try:
+                interrupted.give_back(self._id)
                 processes.leave(self._id)
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("This worker's row stays, because the database cannot be reached: %s", error)

@@ -30,8 +30,11 @@ from routing.worker import forks, hands, incarnation
 from routing.worker.admission import CRASHED, known_epoch
 from routing.worker.backend import Crashed
 from routing.worker.running import Run, storable
+from routing.worker.stopping import STOP
 
 logger = logging.getLogger(__name__)
+
+INTERRUPTED = (WorkerLostError, SystemExit, KeyboardInterrupt, Terminated)
 
 
 class Request(CeleryRequest):
@@ -48,7 +51,10 @@ class Request(CeleryRequest):
         """With ``return_ok`` the child has settled already. Else it is gone, or could not tell what came of it."""
         exc = exc_info.exception
         exc = exc.exc if isinstance(exc, ExceptionWithTraceback) else exc
-        if isinstance(exc, TimeLimitExceeded):
+        if STOP.is_interrupting and isinstance(exc, INTERRUPTED):
+            # The worker gives it back as it leaves: it was not its own doing.
+            task_ready(self)
+        elif isinstance(exc, TimeLimitExceeded):
             self._time_out(exc)
         elif isinstance(exc, WorkerLostError | SystemExit | KeyboardInterrupt):
             step = self._step()

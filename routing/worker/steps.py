@@ -29,8 +29,10 @@ class HeartStep(bootsteps.StartStopStep):
     def include(self, parent: Any) -> bool:
         # Not above: the application exists before Django's models can be imported.
         from routing.worker.heart import Heart
+        from routing.worker.stopping import STOP
 
         self.obj = Heart(parent)
+        STOP.watch(parent)
         # Celery's pool names what it requires, and that cannot be us.
         parent.steps.insert(0, self)
         return True

@@ -1,0 +1,115 @@
+"""A worker that is stopped: what runs may finish, and what takes longer is given back in time, uncounted."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django_celery_results.models import TaskResult
+
+from routing.ledger.tables import DeadLetter, Message, Process
+from tests import probe as typed_probe
+from tests.waiting import until
+from tests.workers import StartWorker
+
+probe: Any = typed_probe
+"""Celery's stubs know none of our options."""
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.django_db(transaction=True)]
+
+STOP_WITHIN = 12
+"""Seconds, the fewest there may be: two for what runs, ten to give it back."""
+RUN_LIMIT = 5
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> str:
+    return str(tmp_path / "journal")
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    return tmp_path / "release"
+
+
+def until_it_runs(handle: Any) -> None:
+    until(lambda: Message.objects.filter(pk=handle.id, state="STARTED").exists(), what="the run")
+
+
+def outcome(handle: Any) -> TaskResult:
+    return until(TaskResult.objects.filter(task_id=handle.id).first, what="the outcome")
+
+
+def child_of(pid: int) -> int:
+    return until(lambda: [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()])[-1]
+
+
+@pytest.mark.parametrize("name", ["wait_for_file", "cling"])
+def test_what_does_not_finish_in_time_runs_elsewhere_and_its_run_does_not_count(
+    name: str, start_worker: StartWorker, journal: str, release: Path
+) -> None:
+    worker = start_worker("reporting", TASKYARD_STOP_WITHIN=str(STOP_WITHIN))
+    handle = getattr(probe, name).delay(journal, str(release))
+    until_it_runs(handle)
+    # Another death of its own, and it would be poison.
+    Message.objects.update(runs=RUN_LIMIT)
+    began = time.monotonic()
+
+    worker.popen.send_signal(signal.SIGTERM)
+    worker.popen.wait(STOP_WITHIN)
+
+    assert STOP_WITHIN - 10 <= time.monotonic() - began < STOP_WITHIN
+    message = Message.objects.get()
+    assert (message.runs, message.owner, message.state) == (RUN_LIMIT - 1, None, "PENDING")
+    assert not Process.objects.filter(role="worker").exists()
+    release.touch()
+    start_worker("reporting")
+    assert (outcome(handle).status, outcome(handle).result) == ("SUCCESS", "2")
+
+
+def test_what_finishes_in_time_is_not_waited_for_longer(start_worker: StartWorker, journal: str, release: Path) -> None:
+    worker = start_worker("reporting", TASKYARD_STOP_WITHIN="60")
+    handle = probe.wait_for_file.delay(journal, str(release))
+    until_it_runs(handle)
+
+    worker.popen.send_signal(signal.SIGTERM)
+    worker.until_it_says("Warm shutdown")
+    release.touch()
+
+    assert worker.popen.wait(20) == 0
+    assert outcome(handle).result == "1"
+
+
+def test_what_had_no_time_to_tell_that_it_began_is_ended_too(
+    start_worker: StartWorker, journal: str, release: Path
+) -> None:
+    worker = start_worker("reporting", "--concurrency=1", "--loglevel=DEBUG", LOG_LEVEL="DEBUG")
+    main, child = worker.popen.pid, child_of(worker.popen.pid)
+    os.kill(child, signal.SIGSTOP)
+    handle = probe.wait_for_file.delay(journal, str(release))
+    worker.until_it_says("received")
+    until(lambda: Path(f"/proc/{main}/stat").read_text().rpartition(")")[2].split()[0] == "S", what="the job written")
+    os.kill(main, signal.SIGSTOP)
+    os.kill(child, signal.SIGCONT)
+    until_it_runs(handle)
+
+    os.kill(main, signal.SIGQUIT)
+    os.kill(main, signal.SIGCONT)
+
+    worker.popen.wait(10)
+    assert Message.objects.get().runs == 0
+
+
+def test_what_may_start_once_is_not_given_back(start_worker: StartWorker, journal: str, release: Path) -> None:
+    worker = start_worker("reporting", TASKYARD_STOP_WITHIN=str(STOP_WITHIN))
+    handle = probe.wait_once.delay(journal, str(release))
+    until_it_runs(handle)
+
+    worker.popen.send_signal(signal.SIGTERM)
+    worker.popen.wait(STOP_WITHIN)
+
+    assert outcome(handle).status == "FAILURE"
+    assert DeadLetter.objects.get().reason == "crashed"
+    assert Path(journal).read_text().split() == ["run"]
