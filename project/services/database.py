@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
@@ -37,6 +37,8 @@ def migrate() -> bool:
         if pending:
             call_command("migrate", verbosity=0, interactive=False)
         call_command("createcachetable", verbosity=0)
+    except CommandError as error:
+        raise ServiceError(str(error)) from None
     except DatabaseError as error:
         raise ServiceError(_sentence(str(error))) from None
     return pending

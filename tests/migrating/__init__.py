@@ -1,0 +1,1 @@
+"""An app with one migration, which changes a table that everybody uses."""
