@@ -59,7 +59,7 @@ class Postgresql:
         return not self._pid_file.exists()
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [*self._as_user, str(_postgresql_programs() / program), *arguments]
+        command = [*self._as_user, str(programs() / program), *arguments]
         with (self.data.parent / f"{program}.log").open("ab") as log:
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
 
@@ -71,7 +71,7 @@ def _works_in(process: Path, folder: Path) -> bool:
         return False
 
 
-def _postgresql_programs() -> Path:
+def programs() -> Path:
     """Debian keeps initdb and pg_ctl outside PATH."""
     for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
         if (folder / "initdb").exists():

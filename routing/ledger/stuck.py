@@ -176,7 +176,7 @@ def _out_of_turn() -> timedelta:
 
 
 def _publish_again(queue: str) -> str:
-    return f"manage.py shell -c 'from routing.ledger.redrive import after_loss; after_loss([\"{queue}\"])'"
+    return f"manage.py redrive {queue}"
 
 
 def _replaced(now: datetime) -> Iterator[Stuck]:

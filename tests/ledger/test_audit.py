@@ -330,7 +330,7 @@ def test_a_task_that_rabbitmq_gave_out_of_turn_is_overtaken() -> None:
     assert (stuck.kind, stuck.example, stuck.for_long) == ("overtaken", row.pk, True)
     assert "1 task waits in reporting while others that became due over an hour later" in stuck.sentence
     assert "Look into reporting.dead" in stuck.sentence
-    assert """'from routing.ledger.redrive import after_loss; after_loss(["reporting"])'""" in stuck.sentence
+    assert "manage.py redrive reporting" in stuck.sentence
 
 
 def test_a_task_without_a_publication_in_a_queue_where_nothing_runs_is_named() -> None:
