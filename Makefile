@@ -22,13 +22,14 @@ NODES ?= 1
 DATABASE ?= postgresql
 RATE ?=
 SETTLE_WITHIN ?= 90
+EVERY ?= 60
 
 # Where production differs from a laptop, for Django's own deployment checks.
 DEPLOYED := SITE_URL=https://taskyard.example.com SECRET_KEY=$$(head -c 48 /dev/urandom | base64 -w 0)
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test chaos chaos-selftest bench bench-quick bench-relay soak ci format format-check lint types contracts checks lock flower \
-	clean python
+.PHONY: help up demo test chaos chaos-deploys chaos-selftest bench bench-quick bench-relay soak ci format format-check lint types \
+	contracts checks lock flower clean python
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +58,10 @@ test: $(DEV)  ## Run the tests on PostgreSQL and on SQLite; PYTEST_ARGS goes to 
 chaos: $(DEV)  ## Kill everything at random, and judge: SECONDS= SEED= NODES= DATABASE=
 	@$(BOOTSTRAP) packages --optional $(CHAOS_PACKAGES)
 	@exec $(PY) -m tests.chaos --seconds $(SECONDS) --seed "$(SEED)" --nodes $(NODES) --database $(DATABASE) --rate "$(RATE)" --settle-within $(SETTLE_WITHIN)
+
+chaos-deploys: $(DEV)  ## Restart everything every EVERY=60 seconds under load, old and new code together, and judge
+	@$(BOOTSTRAP) packages --optional $(CHAOS_PACKAGES)
+	@exec $(PY) -m tests.chaos --deploy-every $(EVERY) --seconds $(SECONDS) --seed "$(SEED)" --rate "$(RATE)" --folder build/chaos-deploys
 
 chaos-selftest: $(DEV)  ## Break the settlement on purpose, and see the loss reported
 	@$(BOOTSTRAP) packages --optional $(CHAOS_PACKAGES)

@@ -31,9 +31,10 @@ def _run(ground: Ground, options: Options) -> int:
     import django
 
     django.setup()
-    from tests.chaos import run
+    from tests.chaos import rollout, run
 
-    return run.main(ground, options)
+    kind = rollout.Rollout if options.deploy_every else run.Run
+    return run.main(kind(ground, options), options)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

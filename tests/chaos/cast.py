@@ -30,7 +30,9 @@ class Cast:
         self.beat = self._program(BEAT, [*python, "celery", "--app=project", "--quiet", "beat", "--loglevel=INFO"])
         self.web = self._program(WEB, [*python, "gunicorn", "--config", "python:project.web", "project.wsgi"])
         self.watch = self._program(WATCH, [*python, "tests.chaos.program", "watch"], wired=False)
-        self.wires = [self._wire(ground.server.port, options.seed)] if ground.server else []
+        self.wires = (
+            [self._wire(ground.server.port, options.seed)] if ground.server and not options.deploy_every else []
+        )
 
     @property
     def all(self) -> list[Program]:

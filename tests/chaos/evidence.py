@@ -1,6 +1,7 @@
 """What the judge looks at, gathered once when all is quiet: journals, tables, and what bodies left behind."""
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -46,6 +47,10 @@ class Evidence:
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     in_flight: Mapping[str, Waiting] = field(default_factory=dict)
     starts: Mapping[str, int] = field(default_factory=Counter)
+    attempts: Mapping[tuple[str, str], int] = field(default_factory=Counter)
+    """Starts by task and attempt."""
+    interrupted: Mapping[str, int] | None = None
+    """How often workers that were stopped gave back each task; None where bodies may run twice for other reasons."""
     effects: Mapping[str, int] = field(default_factory=Counter)
     seen: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
     """The signatures of each task's outcome while the run went on."""
@@ -61,7 +66,7 @@ class Evidence:
     publications: int = 0
 
 
-def gather(folder: Path) -> Evidence:
+def gather(folder: Path, *, is_deployed: bool = False) -> Evidence:
     books = Tally.objects.aggregate(accepted=Sum("accepted"), finished=Sum("finished"), pruned=Sum("pruned"))
     return Evidence(
         entries=journal.read(folder / "journal"),
@@ -70,6 +75,8 @@ def gather(folder: Path) -> Evidence:
             row.pk: Waiting(task=row.task, state=row.state, parent=row.parent_id) for row in Message.objects.iterator()
         },
         starts=traces.starts(folder),
+        attempts=traces.attempts(folder),
+        interrupted=_interrupted(folder / "log") if is_deployed else None,
         effects=traces.effects(),
         seen=_seen(folder / "outcomes.log"),
         letters=Counter(DeadLetter.objects.values_list("task_id", flat=True)),
@@ -96,6 +103,13 @@ def _outcome(row: TaskResult) -> Outcome:
         done_at=row.date_done,
         signature=watch.signature(row),
     )
+
+
+def _interrupted(logs: Path) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for path in logs.glob("*.log"):
+        found.update(re.findall(r"(\S+) was interrupted", path.read_text(errors="replace")))
+    return found
 
 
 def _seen(path: Path) -> dict[str, set[str]]:

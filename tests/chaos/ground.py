@@ -11,13 +11,15 @@ from pathlib import Path
 import psycopg
 
 from tests.chaos.cluster import Cluster
-from tests.chaos.options import Options
+from tests.chaos.options import STOP_WITHIN, Options
 from tests.chaos.programs import ROOT
 from tests.free_ports import free_port
 from tests.private_postgresql import Postgresql
 
 NAME = "chaos"
 DEAD_AFTER = 7
+RELEASE = "even"
+"""Which release everybody starts with; tests/chaos/releases.py has both."""
 UNWANTED = ("EMAIL_URL", "SITE_URL", "TIME_ZONE", "LOG_FORMAT", "DEBUG", "WEB_CONCURRENCY", "TASKYARD_FAULT")
 
 
@@ -37,6 +39,7 @@ class Ground:
         self.port, self.wire_port = free_port(), free_port()
         self.environment = self._environment(sabotage)
         self._seed = options.seed
+        self._is_deployed = bool(options.deploy_every)
         self._is_sabotaged = bool(sabotage)
 
     @property
@@ -79,6 +82,8 @@ class Ground:
     @property
     def wired(self) -> dict[str, str]:
         """The environment of those who are attacked: they die in crash windows, and are far from the database."""
+        if self._is_deployed:
+            return {**self.environment, "TASKYARD_CHAOS_RELEASE": RELEASE}
         windows = {} if self._is_sabotaged else {"TASKYARD_CHAOS_WINDOWS": f"{self._seed}/windows"}
         if self.server is None:
             return {**self.environment, **windows}
@@ -96,6 +101,7 @@ class Ground:
             "SECRET_KEY": "only-for-chaos-" + "x" * 50,
             "TASKYARD_VAR": str(self.folder / "var"),
             "TASKYARD_DEAD_AFTER": str(DEAD_AFTER),
+            "TASKYARD_STOP_WITHIN": str(STOP_WITHIN),
             "TASKYARD_CHAOS_FOLDER": str(self.folder),
             "TASKYARD_CHAOS_SABOTAGE": sabotage,
             "CELERY_SKIP_CHECKS": "1",

@@ -25,6 +25,8 @@ class Charge(StrEnum):
     MISSING_EFFECT = "missing effect"
     PHANTOM = "phantom"
     STARTED_TWICE = "started twice"
+    RUN_TWICE = "run twice"
+    POISONED = "poisoned"
     FALSE_OUTCOME = "false outcome"
     TORN = "torn transaction"
     SHARED_KEY = "shared key"
@@ -65,6 +67,8 @@ def judge(evidence: Evidence) -> Finding:
         *case.phantoms(),
         *case.strays(),
         *case.started_twice(),
+        *case.run_twice(),
+        *case.poisoned(),
         *case.false_outcomes(),
         *case.torn(),
         *case.shared_keys(),
@@ -188,6 +192,24 @@ class Case:
             if KINDS[one.kind].at_most_once and starts > 1:
                 story = f"may start at most once, and started {starts} times"
                 yield Accusation(Charge.STARTED_TWICE, one.final, story, starts - 1)
+
+    def run_twice(self) -> Iterator[Accusation]:
+        """Where workers are only stopped, a body runs once more for each time that one of them interrupted it."""
+        interrupted = self._evidence.interrupted
+        if interrupted is None:
+            return
+        again: Counter[str] = Counter()
+        for (task_id, _), starts in self._evidence.attempts.items():
+            again[task_id] += starts - 1
+        for task_id, times in again.items():
+            if times > interrupted.get(task_id, 0):
+                story = f"ran {times} times more than once, and was interrupted {interrupted.get(task_id, 0)} times"
+                yield Accusation(Charge.RUN_TWICE, task_id, story, times - interrupted.get(task_id, 0))
+
+    def poisoned(self) -> Iterator[Accusation]:
+        for task_id, outcome in self._evidence.outcomes.items():
+            if self._evidence.interrupted is not None and outcome.reason == POISON:
+                yield Accusation(Charge.POISONED, task_id, f"is poison after {outcome.runs} runs, and kills nobody")
 
     def false_outcomes(self) -> Iterator[Accusation]:
         """Infrastructure is never the task's fault: only tasks that killed their workers time and again may fail."""

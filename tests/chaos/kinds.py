@@ -53,4 +53,21 @@ KINDS = {
     "expiring": Kind(weight=3, may=SUCCEEDS | {states.REVOKED}, reasons={states.REVOKED: "expired"}),
     "revoked": Kind(weight=2, may=SUCCEEDS | {states.REVOKED}, reasons={states.REVOKED: "revoked"}),
     "mail": Kind(weight=0, has_value=False),
+    "long": Kind(weight=0),
+    "released": Kind(weight=0),
 }
+
+DEPLOYED = {
+    "plain": 55,
+    "countdown": 5,
+    "chain": 5,
+    "chord": 3,
+    "links": 3,
+    "atomic": 10,
+    "retry": 4,
+    "once": 3,
+    "failing": 2,
+    "released": 5,
+    "long": 10,
+}
+"""The weights in a run of deploys. None here has a reason of its own to run its body twice."""

@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from routing.ledger.tables import Message
 from tests.chaos import sabotage
 from tests.chaos.journal import Journal, Verdict
+from tests.chaos.kinds import DEPLOYED
 from tests.chaos.mix import Mix
 
 logger = logging.getLogger(__name__)
@@ -33,10 +34,10 @@ class RolledBack(Exception):
 
 
 class Caller:
-    def __init__(self, journal: Journal, *, chance: random.Random, rate: float) -> None:
+    def __init__(self, journal: Journal, mix: Mix, *, chance: random.Random, rate: float) -> None:
         self._journal = journal
         self._chance = chance
-        self._mix = Mix(chance)
+        self._mix = mix
         self._rate = rate
         self._looked_at = float("-inf")
 
@@ -108,4 +109,5 @@ def main(arguments: Sequence[str]) -> None:
     journal = Journal(folder / "journal", given.name)
     # Another life makes other calls than the one before.
     chance = random.Random(f"{given.seed}/{given.name}/{journal.life}")  # noqa: S311
-    Caller(journal, chance=chance, rate=given.rate).run(stop)
+    weights = DEPLOYED if os.environ.get("TASKYARD_CHAOS_RELEASE") else None
+    Caller(journal, Mix(chance, weights), chance=chance, rate=given.rate).run(stop)

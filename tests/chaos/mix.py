@@ -1,7 +1,7 @@
 """What a caller sends: one function for each kind of call, each inside the caller's transaction."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -11,22 +11,26 @@ from routing.domains import registry
 from tests.chaos import tasks as typed_tasks
 from tests.chaos.journal import Sent
 from tests.chaos.kinds import KINDS
+from tests.chaos.options import STOP_WITHIN
+from tests.chaos.releases import RELEASES, task_of
 
 tasks: Any = typed_tasks
 """Celery's stubs know none of our options."""
 
 KEYS = 8
+LONG = (STOP_WITHIN - 9.0, STOP_WITHIN - 6.0)
+"""Seconds; a worker that is stopped gives back what it runs ten before the supervisor kills it."""
 
 
 class Mix:
     """Calls at random, of every kind, into every queue."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, weights: Mapping[str, int] | None = None) -> None:
         self._chance = chance
         self._queues = sorted(registry().pools)
-        self._names = [name for name in KINDS if KINDS[name].weight and name != "bare"]
+        weights = weights or {name: kind.weight for name, kind in KINDS.items() if kind.weight and name != "bare"}
+        self._names, self._weights = list(weights), list(weights.values())
         self._revocable: list[str] = []
-        self._weights = [KINDS[name].weight for name in self._names]
 
     def send(self) -> Sent:
         (name,) = self._chance.choices(self._names, self._weights)
@@ -50,6 +54,16 @@ class Mix:
     def _send_countdown(self) -> Sent:
         options = {"countdown": self._chance.uniform(0.1, 8), "queue": self._queue()}
         return _single("countdown", tasks.work.apply_async((self._pause(),), **options), "done")
+
+    def _send_long(self) -> Sent:
+        """Longer than a stopped worker goes on."""
+        pause = self._chance.uniform(*LONG)
+        return _single("long", tasks.work.apply_async((pause,), queue=self._queue()), "done")
+
+    def _send_released(self) -> Sent:
+        """One that every other release knows. The caller has it in its own code, or knows of it."""
+        release = self._chance.choice(RELEASES)
+        return _single("released", current_app.send_task(task_of(release), queue=self._queue()), release)
 
     def _send_group(self) -> Sent:
         parts = [tasks.work.s(self._pause()).set(queue=self._queue()) for _ in range(self._chance.randint(2, 6))]

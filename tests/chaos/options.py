@@ -9,6 +9,9 @@ from pathlib import Path
 FOLDER = Path("build/chaos")
 RATES = {"postgresql": 20.0, "sqlite": 10.0}
 """Tasks a second that the callers aim at."""
+DEPLOY_RATE = 8.0
+STOP_WITHIN = 12
+"""Seconds that a deploy gives a process to end, the fewest there may be: tasks that are longer need not be long."""
 LEAST_SHARE = 0.4
 """Of that rate, while services are away as well."""
 
@@ -24,6 +27,8 @@ class Options:
     """Seconds without any outcome, once nobody kills any more, after which what is in flight is stuck."""
     folder: Path = FOLDER
     selftest: bool = False
+    deploy_every: int = 0
+    """Seconds between two deploys, in place of attacks; 0: attacks."""
 
     @property
     def least_accepted(self) -> int:
@@ -31,6 +36,8 @@ class Options:
 
     def __str__(self) -> str:
         # As one would type it to have the same again.
+        if self.deploy_every:
+            return f"SECONDS={self.seconds} SEED={self.seed} EVERY={self.deploy_every} RATE={self.rate:g}"
         return (
             f"SECONDS={self.seconds} SEED={self.seed} NODES={self.nodes} DATABASE={self.database} RATE={self.rate:g} "
             f"SETTLE_WITHIN={self.settle_within}"
@@ -47,9 +54,11 @@ def read(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--settle-within", type=int, default=90, help="seconds without any outcome that mean stuck")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="for journals, logs and tables; emptied first")
     parser.add_argument("--selftest", action="store_true", help="break the settlement on purpose, and see it reported")
+    parser.add_argument("--deploy-every", type=int, default=0, help="restart everything every so many seconds instead")
     given = parser.parse_args(arguments)
     seed = random.randrange(10**6) if given.seed is None else given.seed  # noqa: S311
-    rate = RATES[given.database] if given.rate is None else given.rate
+    usual = DEPLOY_RATE if given.deploy_every else RATES[given.database]
+    rate = usual if given.rate is None else given.rate
     return Options(**{**vars(given), "seed": seed, "rate": rate})
 
 

@@ -23,8 +23,9 @@ class Program:
         self.log = log
         self.deaths: set[int] = set()
         """Its main processes that ended though no attack on it was to end them."""
+        self.environment = dict(environment)
+        """Of its next start."""
         self._command = command
-        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._attacked = False
@@ -91,7 +92,7 @@ class Program:
             self._process = subprocess.Popen(
                 [*guard, *self._command],
                 cwd=ROOT,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

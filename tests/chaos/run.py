@@ -36,6 +36,8 @@ class Aborted(Exception):
 
 
 class Run:
+    ACTS = "attacks"
+
     def __init__(self, ground: Ground, options: Options) -> None:
         self._ground = ground
         self._options = options
@@ -58,6 +60,15 @@ class Run:
             # After a run that was cut short there is nothing to wait for.
             casting.stop(self._cast.all, within=0)
             connection.close()
+
+    @property
+    def performed(self) -> Counter[str]:
+        return self._killer.performed
+
+    @property
+    def failed(self) -> list[str]:
+        """What does not work again, in sentences."""
+        return self._killer.failed
 
     def tell(self, verdict: Verdict) -> None:
         for shortfall in verdict.shortfalls:
@@ -86,16 +97,22 @@ class Run:
         for caller in self._cast.callers:
             caller.start()
         visitor.start()
-        self._killer.start(self._targets, self._options.seed)
-        while self._report.clock() < self._options.seconds and not self._killer.failed:
+        self._begin()
+        while self._report.clock() < self._options.seconds and not self.failed:
             self._pause()
+        self._cease()
+        visitor.stop()
+        if self.failed:
+            raise Aborted(self.failed)
+        self._report.say(f"no more calls; {visitor.promised} came through the web")
+
+    def _begin(self) -> None:
+        self._killer.start(self._targets, self._options.seed)
+
+    def _cease(self) -> None:
         self._report.say("no more attacks")
         self._killer.stop()
         casting.stop([*self._cast.callers, self._cast.beat])
-        visitor.stop()
-        if self._killer.failed:
-            raise Aborted(self._killer.failed)
-        self._report.say(f"no more calls; {visitor.promised} came through the web")
 
     def _settle(self) -> None:
         """Return when nothing is in flight, or nothing has come to its outcome for so long that nothing more will."""
@@ -114,7 +131,7 @@ class Run:
         if time.monotonic() - self._told_at > PROGRESS_EVERY:
             self._told_at = time.monotonic()
             in_flight = _ask(lambda: str(Message.objects.count()), otherwise="?")
-            self._report.say(f"{self._killer.performed.total()} attacks; in flight: {in_flight}")
+            self._report.say(f"{self.performed.total()} {self.ACTS}; in flight: {in_flight}")
 
     def _outcomes(self) -> int:
         return _ask(TaskResult.objects.count, otherwise=0)
@@ -126,20 +143,23 @@ class Run:
         found = {program.name: program.deaths - evidence.died_in_windows.keys() for program in self._cast.all}
         return {name: len(deaths) for name, deaths in found.items() if deaths}
 
+    def _too_few(self, kills: Counter[str], evidence: Evidence) -> list[str]:
+        return too_few(kills, self._targets, seconds=self._options.seconds)
+
     def _judge(self) -> Verdict:
-        evidence = gather(self._ground.folder)
+        evidence = gather(self._ground.folder, is_deployed=bool(self._options.deploy_every))
         finding = judge(evidence)
         self._report.tables()
         self._report.accusations(finding)
         windows = Counter({"window-kill": len(evidence.died_in_windows)})
-        kills = self._killer.performed + windows
+        kills = self.performed + windows
         return Verdict(
             options=self._options,
             evidence=evidence,
             finding=finding,
             kills=kills,
             shortfalls=(
-                *too_few(kills, self._targets, seconds=self._options.seconds),
+                *self._too_few(kills, evidence),
                 *too_little(finding.journalled, self._options),
             ),
             deaths=self._unexplained(evidence),
@@ -163,9 +183,8 @@ def _targets(options: Options) -> list[Target]:
     return everything(pools, nodes=options.nodes, database=options.database)
 
 
-def main(ground: Ground, options: Options) -> int:
+def main(run: Run, options: Options) -> int:
     """The exit status: 0 if the run proved what it set out to prove."""
-    run = Run(ground, options)
     try:
         verdict = run.run()
     except Aborted as aborted:

@@ -6,3 +6,4 @@ from project.settings import INSTALLED_APPS
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.chaos"]
 CELERY_BEAT_SCHEDULE = {"every-second": {"task": "maintenance.chaos_fired", "schedule": 1.0}}
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+CELERY_IMPORTS = ["tests.chaos.releases"]

@@ -41,6 +41,27 @@ def test_what_was_committed_and_is_nowhere_is_lost() -> None:
     assert charges(call("group", "a", "b"), outcomes={"a": success()}) == [Charge.LOST]
 
 
+def runs(starts: int, interruptions: int | None) -> list[Charge]:
+    """What a task is accused of that started and was interrupted so often in its first attempt, and once in another."""
+    attempts = Counter({("a", "retries=0"): starts, ("a", "retries=1"): 1})
+    interrupted = None if interruptions is None else Counter({"a": interruptions})
+    return charges(call(), outcomes={"a": success()}, attempts=attempts, interrupted=interrupted)
+
+
+def test_in_deploys_a_body_runs_again_for_each_interruption_only() -> None:
+    assert runs(1, 0) == runs(3, 2) == runs(1, 2) == []
+    assert runs(2, 0) == runs(3, 1) == [Charge.RUN_TWICE]
+    assert runs(3, None) == []
+
+
+def test_in_deploys_nothing_is_poison() -> None:
+    poison = Outcome(status="FAILURE", reason="poison", runs=5, signature="FAILURE noon")
+
+    found = charges(call(), outcomes={"a": poison}, interrupted=Counter({"a": 9}), starts=Counter({"a": 9}))
+
+    assert Charge.POISONED in found
+
+
 def test_what_is_in_flight_in_the_end_is_stuck() -> None:
     assert charges(call(), in_flight={"a": Waiting(task="reporting.chaos_work")}) == [Charge.STUCK]
 

@@ -29,6 +29,13 @@ def starts(folder: Path) -> Counter[str]:
     return Counter(line.split()[1] for line in path.read_text().splitlines()) if path.exists() else Counter()
 
 
+def attempts(folder: Path) -> Counter[tuple[str, str]]:
+    """How often the body of each task started for each of its attempts."""
+    path = folder / "starts.log"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return Counter((words[1], words[-1]) for words in map(str.split, lines))
+
+
 def create_table() -> None:
     key = "bigserial PRIMARY KEY" if connection.vendor == "postgresql" else "integer PRIMARY KEY"
     with connection.cursor() as cursor:
