@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 LAST = 10.0
 """Seconds before the supervisor kills, in which what has not finished is ended and given back."""
 KILLED_AFTER = 3.0
+TICK = 0.1
 
 
 class Stop:
@@ -60,6 +61,9 @@ class Stop:
         while not self.is_interrupting and (left := deadline - time.monotonic()) > 0:
             with suppress(queue.Empty):
                 self._told.get(timeout=left)
+        # Nobody at work: the pool is about to end by itself.
+        while not self.is_interrupting and not self._at_work():
+            time.sleep(TICK)
         if not self.is_interrupting:
             self.is_interrupting = True
             logger.warning("What has not finished in %.0f s is given back, and runs elsewhere.", patience())
@@ -70,6 +74,9 @@ class Stop:
         time.sleep(KILLED_AFTER)
         for pid in self._children():
             _send(signal.SIGKILL, pid)
+
+    def _at_work(self) -> list[int]:
+        return [pid for pid in self._children() if hands.step_of(pid) not in (hands.Step.IDLE, None)]
 
     def _children(self) -> list[int]:
         pool = getattr(getattr(self._worker, "pool", None), "_pool", None)

@@ -18,7 +18,7 @@ tasks: Any = typed_tasks
 """Celery's stubs know none of our options."""
 
 KEYS = 8
-LONG = (STOP_WITHIN - 9.0, STOP_WITHIN - 6.0)
+LONG = (STOP_WITHIN - 8.0, STOP_WITHIN)
 """Seconds; a worker that is stopped gives back what it runs ten before the supervisor kills it."""
 
 

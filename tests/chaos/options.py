@@ -9,7 +9,7 @@ from pathlib import Path
 FOLDER = Path("build/chaos")
 RATES = {"postgresql": 20.0, "sqlite": 10.0}
 """Tasks a second that the callers aim at."""
-DEPLOY_RATE = 8.0
+DEPLOY_RATE = 12.0
 STOP_WITHIN = 12
 """Seconds that a deploy gives a process to end, the fewest there may be: tasks that are longer need not be long."""
 LEAST_SHARE = 0.4
