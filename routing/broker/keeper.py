@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from routing.broker import expiry
 from routing.broker.lookout import Lookout
-from routing.ledger import database, processes, redrive, tally
+from routing.ledger import database, pauses, processes, redrive, tally
 from routing.ledger.tables import Process
 
 logger = logging.getLogger(__name__)
@@ -92,6 +92,7 @@ class Keeper(threading.Thread):
         self._beat = Duty("show that this relay lives", processes.BEAT_EVERY, self.beat)
         self._duties = [
             self._beat,
+            Duty("look for paused queues", pauses.LOOK_EVERY, lambda: self.lookout.gate.follow(self.process_id)),
             Duty("look for dead processes", processes.BEAT_EVERY, DeadOwners().run_once),
             Duty("expire tasks", EXPIRE_EVERY, expiry.sweep),
             Duty("roll up the books", ROLL_UP_EVERY, tally.roll_up),

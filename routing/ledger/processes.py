@@ -51,7 +51,7 @@ def register(role: str, name: str, *, queues: Sequence[str] = (), embedded: bool
 
 def beat(process_id: int, *, consuming: bool | None = None, trouble: str = "") -> bool:
     """Show that it lives. False if it was declared dead, or its row is gone: drop what it runs, and start anew."""
-    beats = rows().filter(pk=process_id, dead_at=None).update(beat_at=Now(), consuming=consuming, trouble=trouble)
+    beats = live_by_id(process_id).update(beat_at=Now(), consuming=consuming, trouble=trouble)
     if beats and (sign := _signs.get(process_id)):
         sign.touch()
     return bool(beats)
@@ -67,6 +67,11 @@ def leave(process_id: int) -> None:
 def rows() -> "QuerySet[Process]":
     """Every incarnation that is remembered, read where it is written."""
     return Process.objects.using(database.using())
+
+
+def live_by_id(process_id: int) -> "QuerySet[Process]":
+    """That one, unless it was declared dead."""
+    return rows().filter(pk=process_id, dead_at=None)
 
 
 def live(role: str) -> "QuerySet[Process]":

@@ -19,7 +19,7 @@ from routing.ledger.claim import Claim, Refusal
 from routing.ledger.enqueue import Envelope
 from routing.ledger.patience import until_reachable
 from routing.ledger.settle import Fence
-from routing.worker import hands, incarnation
+from routing.worker import hands, incarnation, paused
 from routing.worker.running import Run, storable
 
 if TYPE_CHECKING:
@@ -93,12 +93,25 @@ def _claim(task: "Task") -> Run:
     request: Any = task.request
     owner, pid, epoch = incarnation.owner(), os.getpid(), known_epoch(request)
     run_limit = (task.domain() or Domain).run_limit
+    _stand_still(task, Fence(task_id=request.id, epoch=epoch))
     answer = claim.claim(request.id, epoch=epoch, owner=owner, pid=pid, run_limit=run_limit, durable=task.at_most_once)
     if isinstance(answer, Claim):
-        return Run(Fence(task_id=request.id, epoch=epoch, owner=owner, pid=pid))
+        fence = Fence(task_id=request.id, epoch=epoch, owner=owner, pid=pid)
+        # Once more: the pause may have come while the database answered.
+        _stand_still(task, fence)
+        return Run(fence)
     logger.info("%s[%s] is not run: %s", task.name, request.id, answer.value)
     _refuse(task, answer)
     raise Ignore
+
+
+def _stand_still(task: "Task", fence: Fence) -> None:
+    """Raises Ignore where its queue is paused, and the task is back in the ledger."""
+    request: Any = task.request
+    queue = (request.delivery_info or {}).get("routing_key")
+    if paused.is_paused(queue) and reschedule.hand_back(fence):
+        logger.info("%s[%s] is not run, and is back in the ledger: %s is paused", task.name, request.id, queue)
+        raise Ignore
 
 
 def _refuse(task: "Task", refusal: Refusal) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 from celery.exceptions import CPendingDeprecationWarning
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
-from celery.worker.state import maybe_shutdown
+from celery.worker.state import active_requests, maybe_shutdown, reserved_requests
 from kombu import Connection, Message
 
 from routing.broker import topology
 from routing.broker.sending import EPOCH_HEADER
 from routing.domains import registry
+from routing.worker import paused
 from routing.worker.request import SETTLEMENTS, Job
 from routing.worker.unreadable import give_back
 
@@ -41,6 +42,8 @@ class Consumer(CeleryConsumer):
         kwargs |= {"without_gossip": True, "without_mingle": True}
         super().__init__(*args, **kwargs)
         self._refusals = 0
+        self._left: set[str] = set()
+        """Queues that it served until they were paused."""
         # What it advises at every lost connection, to end what runs, would make a second run of it.
         warnings.filterwarnings("ignore", "\nIn Celery 5.1 we", CPendingDeprecationWarning)
         logging.getLogger("celery.worker.request").addFilter(_without_alarm)
@@ -50,6 +53,9 @@ class Consumer(CeleryConsumer):
         """Connect, and declare the topology each time: a broker that was wiped gets all of it back."""
         connection = super().connect()
         topology.declare(connection, registry())
+        self.app.amqp.queues.deselect(self._to_leave())
+        for queue in self._to_take_up():
+            self.app.amqp.queues.select_add(self.app.amqp.queues[queue])
         return connection
 
     def register_with_event_loop(self, hub: Any) -> None:
@@ -62,12 +68,38 @@ class Consumer(CeleryConsumer):
 
         Celery swallows such a notice that arrives just as it starts to consume.
         """
+        self.follow_pauses()
         wanted = [queue for queue in self.task_consumer.queues if self.task_consumer.consuming_from(queue)]
         if len(self.task_consumer.channel.callbacks) < len(wanted):
             raise ConnectionResetError(f"RabbitMQ no longer gives messages of {', '.join(q.name for q in wanted)}")
-        if wanted:
+        if wanted or self._left:
             self.consumed_at = time.monotonic()
             self._refusals = 0
+
+    def follow_pauses(self) -> None:
+        """Take messages of no queue that is paused, and hand back those that were taken and not begun.
+
+        In the main thread, any time. Safe to call again.
+        """
+        if self.task_consumer is None:
+            return
+        for queue in self._to_leave():
+            self.cancel_task_queue(queue)
+        for queue in self._to_take_up():
+            self.add_task_queue(queue)
+        for request in list(reserved_requests) if self._left else ():
+            if request not in active_requests and request.is_paused:
+                request.hand_back()
+
+    def _to_leave(self) -> list[str]:
+        leaving = [queue for queue in self.app.amqp.queues.consume_from if paused.is_paused(queue)]
+        self._left.update(leaving)
+        return leaving
+
+    def _to_take_up(self) -> list[str]:
+        back = [queue for queue in sorted(self._left) if not paused.is_paused(queue)]
+        self._left.difference_update(back)
+        return back
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         super().on_connection_error_after_connected(exc)

@@ -26,7 +26,7 @@ from routing.ledger import lookup, reschedule, wake
 from routing.ledger.adoption import EPOCH
 from routing.ledger.patience import until_reachable
 from routing.ledger.settle import Fence
-from routing.worker import forks, hands, incarnation
+from routing.worker import forks, hands, incarnation, paused
 from routing.worker.admission import CRASHED, known_epoch
 from routing.worker.backend import Crashed
 from routing.worker.running import Run, storable
@@ -36,6 +36,23 @@ logger = logging.getLogger(__name__)
 
 class Request(CeleryRequest):
     _is_settling = False
+
+    def revoked(self) -> bool:
+        """Whether it is not for the pool: also where its queue is paused, and it goes back to the ledger."""
+        if not self.is_paused:
+            return bool(super().revoked())
+        self.hand_back(in_pool=False)
+        return True
+
+    @property
+    def is_paused(self) -> bool:
+        return paused.is_paused((self.delivery_info or {}).get("routing_key"))
+
+    def hand_back(self, *, in_pool: bool = True) -> None:
+        """To the ledger, unless a child has begun it: the copy that the pool may hold is of an older epoch then."""
+        if not self._is_settling:
+            self._is_settling = True
+            SETTLEMENTS.put(Job(self.id, self._put_back, then=partial(self._is_back, in_pool)))
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """A hard limit: the child is about to be killed, and cannot record it."""
@@ -90,6 +107,21 @@ class Request(CeleryRequest):
         self._is_settling = True
         task_ready(self)
         SETTLEMENTS.put(Job(self.id, settle, then=self._settled))
+
+    def _put_back(self) -> bool:
+        epoch = until_reachable(lambda: known_epoch(self._context))  # type: ignore[attr-defined]
+        return until_reachable(lambda: reschedule.hand_back(Fence(task_id=self.id, epoch=epoch)))
+
+    def _is_back(self, in_pool: bool, won: bool | None) -> None:
+        if in_pool and not won:
+            # A child runs it, or will find out why it is not to be run.
+            self._is_settling = False
+            return
+        task_ready(self)
+        if won:
+            self.acknowledge()
+        else:
+            self.reject(requeue=True)
 
     def _step(self) -> hands.Step | None:
         """What its child is doing, or was when it ended."""
