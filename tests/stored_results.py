@@ -21,9 +21,10 @@ def store(
     took: timedelta | None = timedelta(seconds=1),
     created_at: datetime | None = None,
     domain: str | None = None,
+    queue: str | None = None,
 ) -> TaskResult:
-    """One result. ``took=None`` for a task that never started; ``domain`` as settled from the ledger."""
-    meta = json.dumps({"domain": domain} if domain else {})
+    """One result. ``took=None`` for a task that never started; ``domain`` and ``queue`` as settled from the ledger."""
+    meta = json.dumps({name: value for name, value in (("domain", domain), ("queue", queue)) if value})
     row = TaskResult.objects.create(task_id=str(uuid4()), task_name=task, status=status, meta=meta)
     # Django fills in these two times itself, unless an UPDATE does.
     TaskResult.objects.filter(pk=row.pk).update(

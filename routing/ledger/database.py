@@ -48,6 +48,14 @@ def now_sql() -> str:
     return "clock_timestamp()" if on_postgresql() else "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
 
 
+def now() -> datetime:
+    """The database's clock."""
+    (row,) = rows(f"SELECT {now_sql()} AS now")
+    found = moment(row["now"])
+    assert found is not None  # noqa: S101  (a clock has a time)
+    return found
+
+
 def later_sql() -> str:
     """The database's clock plus a parameter in seconds."""
     if on_postgresql():

@@ -39,7 +39,7 @@ class Stuck:
 
 def everything_stuck() -> list[Stuck]:
     """Reads only, and counts in the database. To compare it with other figures, read both in one snapshot."""
-    now = _now()
+    now = database.now()
     return [
         *_dead_owners(now),
         *_overdue(now),
@@ -301,13 +301,6 @@ def _before(moment: str, seconds: float) -> str:
 def _stuck(kind: str, group: database.Row, now: datetime, sentence: str) -> Stuck:
     since = database.moment(group["since"])
     return Stuck(kind, group["count"], group["example"], since is None or now - since > TOO_LONG, sentence)
-
-
-def _now() -> datetime:
-    (row,) = database.rows(f"SELECT {database.now_sql()} AS now")
-    now = database.moment(row["now"])
-    assert now is not None  # noqa: S101  (a clock has a time)
-    return now
 
 
 def _counted(group: database.Row, one: str, many: str) -> str:
