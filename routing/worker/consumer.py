@@ -3,6 +3,9 @@
 import logging
 import time
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from celery.exceptions import CPendingDeprecationWarning
@@ -14,7 +17,10 @@ from kombu import Connection, Message
 from routing.broker import topology
 from routing.broker.sending import EPOCH_HEADER
 from routing.domains import registry
-from routing.worker import paused
+from routing.ledger.enqueue import enqueue
+from routing.ledger.patience import until_reachable
+from routing.worker import door, paused
+from routing.worker.admission import envelope_of
 from routing.worker.request import SETTLEMENTS, Job
 from routing.worker.unreadable import give_back
 
@@ -120,6 +126,35 @@ class Consumer(CeleryConsumer):
             maybe_shutdown()
             time.sleep(0.1)
 
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], Any]:
+        """Whoever is not from the ledger has to pass the door first."""
+        receive = super().create_task_handler(*args, **kwargs)
+
+        def at_the_door(message: Message) -> None:
+            if EPOCH_HEADER in (message.headers or {}) or self._lets_in(message):
+                receive(message)
+
+        return at_the_door
+
+    def _lets_in(self, message: Message) -> bool:
+        """Whether a foreign message goes on to its task, now."""
+        try:
+            visitor = door.examine(message)
+        except door.Unfit as error:
+            logger.error("A message of another program is no task: %s. It is kept as a dead letter.", error)  # noqa: TRY400
+            self._keep(message, error)
+            return False
+        except Exception as error:  # noqa: BLE001  (whatever decoding it raises)
+            self.on_decode_error(message, error)
+            return False
+        if visitor is None or visitor.due is None or visitor.request.task not in self.app.tasks:
+            return True
+        # It waits in the ledger, as all that has a time does, and not in this worker's memory.
+        envelope = replace(envelope_of(visitor.request), due=visitor.due)
+        keep = Job(envelope.id, lambda: until_reachable(lambda: len(enqueue([envelope]))), then=partial(_kept, message))
+        SETTLEMENTS.put(keep)
+        return False
+
     def on_decode_error(self, message: Message, exc: Exception) -> None:
         """Dead-letter what cannot be decoded; Celery would ack it, and it would be gone."""
         logger.error(
@@ -128,11 +163,14 @@ class Consumer(CeleryConsumer):
             message.content_encoding,
             exc,
         )
+        self._keep(message, exc)
+
+    def _keep(self, message: Message, exc: Exception) -> None:
         headers: dict[str, Any] = message.headers or {}
-        if headers.get("id") is None:
-            message.reject(requeue=False)
+        task_id, epoch = door.usable_id(headers.get("id")), headers.get(EPOCH_HEADER)
+        if task_id is None:
+            self._reject(message)
             return
-        task_id, epoch = str(headers["id"]), headers.get(EPOCH_HEADER)
 
         def settle() -> None:
             if epoch is None:
@@ -156,6 +194,14 @@ class Consumer(CeleryConsumer):
         error = f"No worker of its queue knows the task {name}. Deploy the code that has it, or correct its name."
         logger.error("%s[%s]: %s", name, task_id, error)
         SETTLEMENTS.put(Job(task_id, lambda: give_back(task_id, epoch, error), then=lambda _: message.ack()))
+
+
+def _kept(message: Message, count: int | None) -> None:
+    """None: it could not be written, and the log tells why. An id that is known already keeps what it has."""
+    if count is None:
+        message.reject()
+    else:
+        message.ack()
 
 
 def _without_alarm(record: logging.LogRecord) -> bool:

@@ -21,9 +21,7 @@ from celery.worker.state import task_ready
 from django.db import connections
 
 from routing import faults
-from routing.broker.sending import EPOCH_HEADER
 from routing.ledger import lookup, reschedule, wake
-from routing.ledger.adoption import EPOCH
 from routing.ledger.patience import until_reachable
 from routing.ledger.settle import Fence
 from routing.worker import forks, hands, incarnation, paused
@@ -157,8 +155,6 @@ class Request(CeleryRequest):
         """Run it again, unless it has come to its outcome, or is in the hands of another child."""
         context, had_begun = self._fenced(), step is not hands.Step.CLAIMING
         run: Run = context.ledger_run
-        # A foreign message whose child died early may not be in the ledger yet, and its broker copy is about to go.
-        until_reachable(lambda: known_epoch(context))
         message = until_reachable(lambda: lookup.in_flight(self.id))
         if message is None:
             return
@@ -171,8 +167,9 @@ class Request(CeleryRequest):
 
     def _fenced(self) -> Any:
         """The request's context, with leave to change the message only where this request's child had claimed it."""
-        epoch = self.request_dict.get(EPOCH_HEADER, EPOCH)
         context: Any = Context(dict(vars(self._context)))  # type: ignore[attr-defined]
+        # A foreign message that no child has claimed is not in the ledger yet, and its broker copy is about to go.
+        epoch = until_reachable(lambda: known_epoch(context))
         context.ledger_run = Run(
             # A copy that never reached a child has no pid; no row has -1.
             Fence(task_id=self.id, epoch=epoch, owner=incarnation.owner(), pid=int(self.worker_pid or -1))
