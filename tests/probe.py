@@ -185,6 +185,14 @@ def cut_the_connection() -> None:
         other.execute("SELECT pg_terminate_backend(%s)", own.fetchone())
 
 
+def stand_still() -> None:
+    """What a fault point may call: wait there until the file is gone that the environment names."""
+    gate, pause = Path(os.environ["PROBE_GATE"]), threading.Event()
+    gate.with_suffix(".reached").touch()
+    while gate.exists():
+        pause.wait(0.05)
+
+
 @shared_task(name="reporting.probe_kill")
 def kill_its_process(journal: str) -> None:
     note(journal, "run")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.db import DatabaseError, InterfaceError
 from django.db.models import Q
 
-from routing.broker import expiry
+from routing.broker import expiry, forbidden
 from routing.broker.lookout import Lookout
 from routing.ledger import database, pauses, processes, redrive, tally
 from routing.ledger.tables import Process
@@ -95,6 +95,7 @@ class Keeper(threading.Thread):
             Duty("look for paused queues", pauses.LOOK_EVERY, lambda: self.lookout.gate.follow(self.process_id)),
             Duty("look for dead processes", processes.BEAT_EVERY, DeadOwners().run_once),
             Duty("expire tasks", EXPIRE_EVERY, expiry.sweep),
+            Duty("revoke what is not to run again", EXPIRE_EVERY, forbidden.sweep),
             Duty("roll up the books", ROLL_UP_EVERY, tally.roll_up),
             Duty("look for what was overlooked", LOOK_OUT_EVERY, self.lookout.run_once),
         ]

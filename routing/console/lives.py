@@ -107,7 +107,7 @@ def worker_sentence(worker: Life) -> str:
 def pause_sentence(paused: QueuePause) -> str:
     since = timezone.localtime(paused.paused_at).strftime("%d %b %Y %H:%M")
     return (
-        f"{paused.queue} is paused since {since} by {paused.paused_by}: {paused.reason.rstrip('.')}. "
+        f"{paused.queue} has been paused since {since}, by {paused.paused_by}: {paused.reason.rstrip('.')}. "
         f"To go on: manage.py queues resume {paused.queue}"
     )
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -60,12 +61,18 @@ def confirm(process_id: int, paused: Collection[str]) -> None:
 
 
 def unconfirmed(queue: str) -> list[Unconfirmed]:
-    """The relays, and the queue's workers, that may still publish or start something of it."""
+    """Those of them that may still publish or start something of it."""
     return [
         Unconfirmed(str(row), row.name, _age(row.beat_at, row.now))
-        for row in processes.rows().filter(dead_at=None).exclude(role=Process.Role.BEAT).annotate(now=Now())
-        if (row.role == Process.Role.RELAY or queue in json.loads(row.queues)) and queue not in json.loads(row.paused)
+        for row in concerned(queue)
+        if queue not in json.loads(row.paused)
     ]
+
+
+def concerned(queue: str) -> list[Any]:
+    """The living relays, and the living workers of the queue."""
+    living = processes.rows().filter(dead_at=None).exclude(role=Process.Role.BEAT).annotate(now=Now())
+    return [row for row in living if row.role == Process.Role.RELAY or queue in json.loads(row.queues)]
 
 
 def _age(beat_at: datetime, now: datetime) -> timedelta:

@@ -3,6 +3,7 @@
 Safe to call from any thread. Nothing here waits for a database that is away; whoever calls decides what to do then.
 """
 
+import getpass
 import json
 import os
 import socket
@@ -82,6 +83,15 @@ def live(role: str) -> "QuerySet[Process]":
 def beating(role: str, *, within: timedelta = SILENT_AFTER) -> "QuerySet[Process]":
     """Those that beat lately."""
     return live(role).filter(beat_at__gte=Now() - within)
+
+
+def whoever() -> str:
+    """Who runs this process, for the books."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):
+        # A container's user may have no name.
+        return socket.gethostname()
 
 
 class Observer:

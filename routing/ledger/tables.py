@@ -207,18 +207,24 @@ class QueuePause(models.Model):
 
 
 class Termination(models.Model):
-    """A task that was cancelled while it ran, whose process its worker is to end; the worker notes what came of it."""
+    """What is still to be done about a task that was cancelled while it ran; whoever did it notes what came of it.
+
+    With a signal, its worker is to end the process. Without one, its run counts, and relays see to it that no other
+    follows: that is what Celery's plain ``revoke`` asks for.
+    """
 
     class Answer(models.TextChoices):
         ENDED = "ended", _("its process was ended")
         OVER = "over", _("it had come to its end")
+        REVOKED = "revoked", _("it is not run again")
         UNABLE = "unable", _("its pool cannot end a task")
 
     id = models.BigAutoField(primary_key=True)
     task_id = models.CharField(max_length=255)
     owner = models.BigIntegerField()
     pid = models.IntegerField(null=True)
-    signal = models.CharField(max_length=20)
+    signal = models.CharField(max_length=20, default="", db_default="")
+    asked_by = models.CharField(max_length=255, default="", db_default="")
     asked_at = models.DateTimeField(db_default=Now())
     answer = models.CharField(max_length=20, default="", db_default="", choices=Answer)
 

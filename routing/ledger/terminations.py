@@ -1,16 +1,16 @@
-"""Terminations: cancelled tasks whose bodies are at work, and are to be ended by the worker that runs them.
+"""Terminations: what is still to be done about tasks that were cancelled while they ran.
 
-Written together with the outcome REVOKED, so that no broadcast has to arrive. The worker looks for it every second.
+To end a body is ordered together with the outcome REVOKED, so that no broadcast has to arrive: its worker looks every
+second. What is only not to run again, is looked for by relays.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
-from django.db.models.functions import Now
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from routing.ledger import database, tables
+from routing.ledger import database, processes, tables
 
 Answer = tables.Termination.Answer
 KEPT_FOR = timedelta(days=1)
@@ -32,9 +32,21 @@ def ask(task_id: str, *, owner: int, pid: int | None, signal: str) -> None:
 
 
 def of(owner: int) -> list[Termination]:
-    """What this worker is asked for and has not answered."""
-    found = rows().filter(owner=owner, answer="").order_by("pk").values("id", "task_id", "pid", "signal")
+    """What this worker is asked to end and has not answered."""
+    found = (
+        rows().filter(owner=owner, answer="").exclude(signal="").order_by("pk").values("id", "task_id", "pid", "signal")
+    )
     return [Termination(**row) for row in found]
+
+
+def forbid(task_id: str, *, owner: int, by: str) -> None:
+    """Let its run count, and no other follow."""
+    rows().create(task_id=task_id, owner=owner, asked_by=by)
+
+
+def forbidden() -> list[tuple[int, str, str]]:
+    """Those that relays are to look after: key, task id, and who asked."""
+    return list(rows().filter(signal="", answer="").order_by("pk").values_list("pk", "task_id", "asked_by"))
 
 
 def answer(termination_id: int, answer: str) -> None:
@@ -47,9 +59,10 @@ def answers(task_ids: Iterable[str]) -> dict[str, str]:
     return dict(rows().filter(task_id__in=list(task_ids)).order_by("pk").values_list("task_id", "answer"))
 
 
-def prune() -> int:
-    """Those of workers that are gone, and of yesterday."""
-    return int(rows().filter(asked_at__lt=Now() - KEPT_FOR).delete()[0])
+def old(now: datetime) -> "QuerySet[tables.Termination]":
+    """Those that are answered, or that nobody lives to answer."""
+    living = Exists(processes.rows().filter(pk=OuterRef("owner"), dead_at=None))
+    return rows().filter(Q(asked_at__lt=now - KEPT_FOR) & (~Q(answer="") | ~living))
 
 
 def rows() -> "QuerySet[tables.Termination]":

@@ -19,7 +19,7 @@ from routing.broker.sending import EPOCH_HEADER
 from routing.domains import registry
 from routing.ledger.enqueue import enqueue
 from routing.ledger.patience import until_reachable
-from routing.worker import door, paused
+from routing.worker import door, paused, revocations  # noqa: F401  (registers its answers to broadcasts)
 from routing.worker.admission import envelope_of
 from routing.worker.request import SETTLEMENTS, Job
 from routing.worker.unreadable import give_back
@@ -44,7 +44,7 @@ class Consumer(CeleryConsumer):
         ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Workers have nothing to tell one another: results and (soon) revocations live in the database.
+        # Workers have nothing to tell one another: results, pauses and revocations live in the database.
         kwargs |= {"without_gossip": True, "without_mingle": True}
         super().__init__(*args, **kwargs)
         self._refusals = 0

@@ -47,7 +47,7 @@ def test_every_page_names_it_and_calls_nothing_wrong(serve: Serve, viewer: Clien
     code, output = status()
 
     assert code == 0
-    assert "reporting is paused since" in output
+    assert "reporting has been paused since" in output
     assert "by ann: The printer burns. To go on: manage.py queues resume reporting" in output
     assert "No worker serves" not in output
     assert "All is well" not in output
@@ -96,7 +96,9 @@ def test_the_list_tells_where_the_tasks_of_each_queue_are(clean_broker: Connecti
 
 
 def test_a_pause_is_said_once_and_resumed_once() -> None:
-    assert "every relay and worker has confirmed it" in queues("pause", "reporting", "--reason", "first", "--by", "ann")
+    assert "neither a relay nor a worker of it runs just now" in queues(
+        "pause", "reporting", "--reason", "first", "--by", "ann"
+    )
     assert "by ann: first." in queues("pause", "reporting", "--reason", "second", "--by", "bob")
     assert QueuePause.objects.get().reason == "first"
 
@@ -118,12 +120,12 @@ def test_who_has_not_confirmed_in_time_is_named() -> None:
         call_command("queues", "pause", "reporting", "--reason", "x", "--wait", "0", stdout=output, stderr=output)
 
     assert ended.value.code == 3
-    assert "reporting is paused, but after 0 s these may still publish or start something of it" in output.getvalue()
+    assert "reporting is paused, but these have not confirmed it within 0 s, and may still" in output.getvalue()
     assert "reporting@old" in output.getvalue()
     assert "reporting@new" not in output.getvalue()
     assert "maintenance@old" not in output.getvalue()
     processes.leave(old)
-    assert "has confirmed it" in queues("pause", "reporting", "--reason", "x", "--wait", "0")
+    assert "the one process has confirmed it" in queues("pause", "reporting", "--reason", "x", "--wait", "0")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_the_audit_names_the_pause_and_not_what_waits_for_it(wait: Callable[[], 
         call_command("audit", stdout=output)
 
     assert ended.value.code == 0
-    assert "reporting is paused since" in output.getvalue()
+    assert "reporting has been paused since" in output.getvalue()
     pauses.resume("reporting", by="ann")
     Outbox.objects.all().delete()
     assert not stuck.everything_stuck(), "it has had no time to move yet"

@@ -350,15 +350,14 @@ def test_text_arrives_as_it_was_sent(start_worker: StartWorker, publish: Publish
 
 
 def test_a_foreign_message_of_a_paused_queue_goes_into_the_ledger(
-    start_worker: StartWorker, other: Celery, clean_broker: Connection, journal: str, tmp_path: Path
+    start_worker: StartWorker, other: Celery, journal: str, tmp_path: Path
 ) -> None:
-    start_worker("reporting", "--prefetch-multiplier=5")
+    worker = start_worker("reporting", "--prefetch-multiplier=5")
     release = tmp_path / "release"
     running = probe.wait_for_file.delay(f"{journal}.running", str(release))
     until(Message.objects.filter(pk=running.id, state="STARTED").exists, what="its start")
     sent = other.send_task("reporting.probe", (journal,))
-    depth = topology.depths(clean_broker, ["reporting"])
-    until(lambda: not topology.depths(clean_broker, ["reporting"])["reporting"].ready, what=f"its delivery {depth}")  # type: ignore[union-attr]
+    worker.until_it_says(f"{sent.id}] received")
 
     pauses.pause("reporting", by="ann", reason="x")
 

@@ -145,3 +145,92 @@ def test_a_worker_of_several_queues_goes_on_with_the_others(
     assert finished(other).status == "SUCCESS"
     assert state_of(held) == "PENDING"
     assert json.loads(Row.objects.get(role="worker").paused) == [QUEUE]
+
+
+def test_a_claim_that_the_database_answers_after_the_pause_begins_no_body(
+    start_worker: StartWorker, journal: str, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    calls = {"TASKYARD_FAULT_CALL": "tests.probe.stand_still", "PROBE_GATE": str(gate)}
+    start_worker(QUEUE, fault="claim.answered", **calls)
+    task = probe.start_once.delay(journal)
+    until(gate.with_suffix(".reached").exists, what="the claim's answer")
+
+    pause()
+    gate.unlink()
+
+    waiting = Message.objects.filter(pk=task.id, owner=None, epoch=2, runs=0, state="PENDING")
+    until(waiting.exists, what="its return to the ledger")
+    assert runs(journal) == 0
+    pauses.resume(QUEUE, by="ann")
+    finished(task)
+    assert runs(journal) == 1
+    assert audit.audit().balances
+
+
+@pytest.mark.parametrize("window", ["main.settling", "main.settled"])
+def test_a_worker_that_dies_over_handing_back_leaves_all_to_be_run_once(
+    start_worker: StartWorker, clean_broker: Connection, journal: str, tmp_path: Path, window: str
+) -> None:
+    flag, release = tmp_path / "died", tmp_path / "release"
+    first = start_worker(QUEUE, "--prefetch-multiplier=5", fault=window, TASKYARD_FAULT_FLAG=str(flag))
+    running = probe.wait_for_file.delay(f"{journal}.running", str(release))
+    until(lambda: state_of(running) == "STARTED", what="its start")
+    held = [probe.report.delay(journal) for _ in range(3)]
+    until(lambda: not Outbox.objects.exists() and not ready(clean_broker), what="three prefetched messages")
+
+    pauses.pause(QUEUE, by="ann", reason="x")
+    until(lambda: first.is_dead, what="the worker's death")
+    release.touch()
+    start_worker(QUEUE)
+    until(lambda: not pauses.unconfirmed(QUEUE), what="everybody's confirmation, or their being declared dead")
+    assert runs(journal) == 0
+
+    pauses.resume(QUEUE, by="ann")
+    assert [finished(one).status for one in [running, *held]] == ["SUCCESS"] * 4
+    assert runs(journal) == 3
+    assert audit.audit().balances
+
+
+def test_who_stands_still_is_waited_for_and_starts_nothing_when_it_comes_to(
+    start_worker: StartWorker, journal: str, tmp_path: Path
+) -> None:
+    worker, release = start_worker(QUEUE, "--prefetch-multiplier=5"), tmp_path / "release"
+    running = probe.wait_for_file.delay(f"{journal}.running", str(release))
+    until(lambda: state_of(running) == "STARTED", what="its start")
+    held = probe.report.delay(journal)
+    until(lambda: not Outbox.objects.exists(), what="its publication")
+
+    with worker.frozen():
+        pauses.pause(QUEUE, by="ann", reason="x")
+        until(lambda: len(pauses.unconfirmed(QUEUE)) == 1, what="the relay's confirmation")
+        assert pauses.unconfirmed(QUEUE)[0].name.startswith("reporting@")
+        release.touch()
+
+    until(lambda: not pauses.unconfirmed(QUEUE), what="its confirmation")
+    assert finished(running).status == "SUCCESS"
+    started = runs(journal)
+    # It may have taken it up in the moment before it looked; from the confirmation on it does not.
+    assert started == (0 if Message.objects.filter(pk=held.id, owner=None).exists() else 1)
+    pauses.resume(QUEUE, by="ann")
+    assert finished(held).result == "1"
+
+
+def test_a_relay_that_stands_still_over_a_batch_is_waited_for(start_relay: StartRelay, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    calls = {"TASKYARD_FAULT_CALL": "tests.probe.stand_still", "PROBE_GATE": str(gate)}
+    start_relay(TASKYARD_FAULT="relay.taken", **calls)
+    probe.report.delay("journal")
+    until(gate.with_suffix(".reached").exists, what="the batch")
+
+    pauses.pause(QUEUE, by="ann", reason="x")
+    other = probe.notify.apply_async(("journal",), queue="notifications")
+    beats = Row.objects.filter(role="relay", beat_at__gt=Row.objects.get(role="relay").beat_at)
+    until(beats.exists, what="the relay's next beat")
+    assert [one.name for one in pauses.unconfirmed(QUEUE)] == [Row.objects.get(role="relay").name]
+
+    gate.unlink()
+    until(lambda: not pauses.unconfirmed(QUEUE), what="its confirmation")
+    until(lambda: not Outbox.objects.filter(message_id=other.id).exists(), what="the other queue's publication")

@@ -1,10 +1,9 @@
 """``manage.py queues [pause|resume]``: what is in each queue, and holding one still."""
 
 import argparse
-import getpass
 import json
-import socket
 import time
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
@@ -64,7 +63,7 @@ class Command(BaseCommand):
             if verb is None:
                 self._list(as_json)
                 return
-            queue, by = _declared(options["queue"]), _short("--by", options["by"] or _whoever())
+            queue, by = _declared(options["queue"]), _short("--by", options["by"] or processes.whoever())
             if verb == "pause":
                 self._pause(queue, by, _short("--reason", options["reason"]), options["wait"], as_json)
             else:
@@ -76,7 +75,7 @@ class Command(BaseCommand):
         is_new = pauses.pause(queue, by=by, reason=reason)
         paused = pauses.in_force().filter(queue=queue).first()
         if not as_json and not is_new and paused:
-            self.stdout.write(f"It is already so. {pause_sentence(paused)}")
+            self.stdout.write(f"It was so already: {pause_sentence(paused)}")
         missing = _until_confirmed(queue, seconds=wait)
         if as_json:
             self.stdout.write(json.dumps({**_change(queue, is_new), "unconfirmed": list(map(str, missing))}, indent=2))
@@ -84,8 +83,8 @@ class Command(BaseCommand):
             self.stderr.write(_not_confirmed(queue, missing, wait))
         else:
             self.stdout.write(
-                f"{queue} is paused: every relay and worker has confirmed it, so nothing of it is published or started "
-                f"until manage.py queues resume {queue}. What runs is finished."
+                f"{queue} is paused: {_confirmed(queue)}. Nothing of it is published or started until manage.py queues "
+                f"resume {queue}. What runs is finished."
             )
         if missing:
             raise SystemExit(NOT_CONFIRMED)
@@ -121,15 +120,26 @@ class Command(BaseCommand):
 def _until_confirmed(queue: str, *, seconds: float) -> list[Unconfirmed]:
     """Those that have not, when the time is up."""
     deadline = time.monotonic() + seconds
-    while (missing := pauses.unconfirmed(queue)) and time.monotonic() < deadline:
-        time.sleep(LOOK_EVERY)
-    return missing
+    with suppress(KeyboardInterrupt):
+        while pauses.unconfirmed(queue) and time.monotonic() < deadline:
+            time.sleep(LOOK_EVERY)
+    return pauses.unconfirmed(queue)
+
+
+def _confirmed(queue: str) -> str:
+    count = len(pauses.concerned(queue))
+    if not count:
+        return "neither a relay nor a worker of it runs just now, and whoever starts keeps to it"
+    return (
+        f"all {count} of its relays and workers have confirmed it" if count > 1 else "the one process has confirmed it"
+    )
 
 
 def _not_confirmed(queue: str, missing: list[Unconfirmed], wait: float) -> str:
     names = "\n".join(f"  {one}" for one in missing)
     return (
-        f"{queue} is paused, but after {wait:g} s these may still publish or start something of it:\n{names}\n"
+        f"{queue} is paused, but these have not confirmed it within {wait:g} s, and may still publish or start "
+        f"something of it:\n{names}\n"
         "They keep to it as soon as they reach the database. One of an older release does not know pauses; stop it, or "
         f"restart it. To wait again: manage.py queues pause {queue} --reason …"
     )
@@ -198,14 +208,6 @@ def _short(option: str, text: str) -> str:
     if not text or "\0" in text or len(text) > longest:
         raise CommandError(f"{option} must be text of 1 to {longest:,} characters.")
     return text
-
-
-def _whoever() -> str:
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):
-        # A container's user may have no name.
-        return socket.gethostname()
 
 
 def _seconds(text: str) -> float:
