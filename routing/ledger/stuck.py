@@ -212,9 +212,10 @@ def _replaced(now: datetime) -> Iterator[Stuck]:
 def _stray_publications(now: datetime) -> Iterator[Stuck]:
     """Publications of a task that is over, or of an older decision to run it."""
     found = _groups(
-        """
+        f"""
         SELECT o.message_id AS example, o.due_at AS since FROM routing_outbox o
-        LEFT JOIN routing_message m ON m.id = o.message_id AND m.epoch = o.epoch WHERE m.id IS NULL
+        LEFT JOIN routing_message m ON m.id = o.message_id AND m.epoch = o.epoch
+        WHERE m.id IS NULL AND o.queue NOT IN ({_PAUSED})
         """,
         now - GRACE,
     )

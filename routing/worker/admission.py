@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery import current_app, signals, states
 from celery.exceptions import Ignore
@@ -94,26 +94,30 @@ def _claim(task: "Task") -> Run:
     request: Any = task.request
     owner, pid, epoch = incarnation.owner(), os.getpid(), known_epoch(request)
     run_limit = (task.domain() or Domain).run_limit
-    _stand_still(task, Fence(task_id=request.id, epoch=epoch))
+    if _is_paused(request) and reschedule.hand_back(Fence(task_id=request.id, epoch=epoch)):
+        _stand_still(task)
     answer = claim.claim(request.id, epoch=epoch, owner=owner, pid=pid, run_limit=run_limit, durable=task.at_most_once)
     if isinstance(answer, Claim):
         fence = Fence(task_id=request.id, epoch=epoch, owner=owner, pid=pid)
         faults.point("claim.answered")
         # Once more: the pause may have come while the database answered.
-        _stand_still(task, fence)
+        if _is_paused(request):
+            reschedule.hand_back(fence)
+            _stand_still(task)
         return Run(fence)
     logger.info("%s[%s] is not run: %s", task.name, request.id, answer.value)
     _refuse(task, answer)
     raise Ignore
 
 
-def _stand_still(task: "Task", fence: Fence) -> None:
-    """Raises Ignore where its queue is paused, and the task is back in the ledger."""
-    request: Any = task.request
-    queue = (request.delivery_info or {}).get("routing_key")
-    if paused.is_paused(queue) and reschedule.hand_back(fence):
-        logger.info("%s[%s] is not run, and is back in the ledger: %s is paused", task.name, request.id, queue)
-        raise Ignore
+def _is_paused(request: Any) -> bool:
+    return paused.is_paused((request.delivery_info or {}).get("routing_key"))
+
+
+def _stand_still(task: "Task") -> NoReturn:
+    """Raises Ignore."""
+    logger.info("%s[%s] is not run, and is back in the ledger: its queue is paused", task.name, task.request.id)
+    raise Ignore
 
 
 def _refuse(task: "Task", refusal: Refusal) -> None:
