@@ -21,6 +21,7 @@ from tests import probe as typed_probe
 from tests.free_ports import free_port
 from tests.ledger.test_cancel import in_a_shell, meta
 from tests.pipeline.test_workers import finished
+from tests.services import Broker
 from tests.waiting import until
 from tests.workers import ROOT, StartWorker, environment
 
@@ -142,6 +143,21 @@ def test_a_worker_that_is_frozen_ends_it_when_it_comes_to(
 
     assert answer(task_id) == "ended"
     assert finished(probe.add.delay(1, 1)).status == "SUCCESS"
+
+
+def test_while_rabbitmq_is_away_it_is_ended_all_the_same(
+    start_worker: StartWorker, broker: Broker, tmp_path: Path, release: Path
+) -> None:
+    start_worker("reporting", "--concurrency=1")
+    task_id = _start(tmp_path, release)
+    broker.kill()
+
+    ended = in_a_shell("manage.py", "cancel", task_id, "--terminate")
+    broker.start()
+
+    assert ended.stdout == f"{task_id}  cancelled; its process was ended.\n", ended.stderr
+    assert finished(probe.add.delay(1, 1)).status == "SUCCESS"
+    assert audit.audit().balances
 
 
 _CANCEL = """

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import F
 from kombu import Connection
 
+from project.services.rabbitmq import Node
 from routing.broker import topology
 from routing.ledger import audit, pauses
 from routing.ledger.tables import Message, Outbox
 from routing.ledger.tables import Process as Row
 from tests import probe as typed_probe
 from tests.pipeline.test_workers import finished, state_of
+from tests.services import Postgresql
 from tests.waiting import until
 from tests.workers import Process, StartRelay, StartWorker
 
@@ -234,3 +237,46 @@ def test_a_relay_that_stands_still_over_a_batch_is_waited_for(start_relay: Start
     gate.unlink()
     until(lambda: not pauses.unconfirmed(QUEUE), what="its confirmation")
     until(lambda: not Outbox.objects.filter(message_id=other.id).exists(), what="the other queue's publication")
+
+
+def test_a_worker_that_connects_again_leaves_the_queue_alone(
+    start_worker: StartWorker, clean_broker: Connection, broker_node: Node | None, journal: str
+) -> None:
+    if broker_node is None:
+        pytest.skip("BROKER_URL names a broker that this test must not stop")
+    worker = start_worker(QUEUE, "--queues=reporting,notifications")
+    pause()
+    broker_node.control("stop_app")
+    broker_node.control("start_app")
+
+    held, other = probe.report.delay(journal), probe.notify.delay(journal)
+
+    assert finished(other).status == "SUCCESS"
+    assert (consumers(clean_broker), state_of(held), worker.is_dead) == (0, "PENDING", False)
+    pauses.resume(QUEUE, by="ann")
+    assert finished(held).status == "SUCCESS"
+
+
+def test_while_the_database_is_away_a_pause_holds_on(
+    start_worker: StartWorker, clean_broker: Connection, database_server: Postgresql | None, journal: str
+) -> None:
+    if database_server is None:
+        pytest.skip("SQLite has no server that could be away")
+    worker = start_worker(QUEUE)
+    pause()
+    database_server.stop()
+    connection.close()
+    until(lambda: worker.says("Cannot tell the database that this worker lives"), what="the worker to notice")
+    headers = {"id": "foreign", "task": "reporting.probe"}
+    door: dict[str, Any] = {"exchange": topology.TASKS, "routing_key": QUEUE, "serializer": "json"}
+    clean_broker.Producer().publish([[journal], {}, {}], headers=headers, **door)
+
+    until(lambda: ready(clean_broker) == 1, what="the message")
+    assert (consumers(clean_broker), runs(journal)) == (0, 0)
+    database_server.start()
+    seen = Row.objects.get(role="worker").beat_at
+    until(Row.objects.filter(role="worker", beat_at__gt=seen).exists, what="its next beat")
+    assert (consumers(clean_broker), ready(clean_broker), runs(journal)) == (0, 1, 0)
+
+    pauses.resume(QUEUE, by="ann")
+    until(lambda: runs(journal) == 1, what="its run")
