@@ -20,7 +20,7 @@ from routing.console.time_words import short
 from routing.domains import registry
 from routing.ledger import pauses, processes
 from routing.ledger.pauses import Unconfirmed
-from routing.ledger.queues import Load, loads
+from routing.ledger.loads import Load, loads
 from routing.ledger.tables import QueuePause
 
 PATIENCE = 5.0
