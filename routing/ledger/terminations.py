@@ -55,14 +55,19 @@ def answer(termination_id: int, answer: str) -> None:
 
 
 def answers(task_ids: Iterable[str]) -> dict[str, str]:
-    """Task id → what its worker answered; empty while it has not."""
-    return dict(rows().filter(task_id__in=list(task_ids)).order_by("pk").values_list("task_id", "answer"))
+    """Task id → what its worker answered; empty while it has not. One that is dead has taken its processes with it."""
+    asked = rows().filter(task_id__in=list(task_ids)).exclude(signal="").annotate(lives=_living())
+    return {row.task_id: row.answer or ("" if row.lives else Answer.ENDED.value) for row in asked.order_by("pk")}
 
 
 def old(now: datetime) -> "QuerySet[tables.Termination]":
     """Those that are answered, or that nobody lives to answer."""
-    living = Exists(processes.rows().filter(pk=OuterRef("owner"), dead_at=None))
-    return rows().filter(Q(asked_at__lt=now - KEPT_FOR) & (~Q(answer="") | ~living))
+    return rows().filter(Q(asked_at__lt=now - KEPT_FOR) & (~Q(answer="") | ~_living()))
+
+
+def _living() -> Exists:
+    """Whether its worker lives, as far as is known."""
+    return Exists(processes.rows().filter(pk=OuterRef("owner"), dead_at=None))
 
 
 def rows() -> "QuerySet[tables.Termination]":

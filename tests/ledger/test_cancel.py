@@ -130,6 +130,16 @@ def test_what_is_to_be_ended_is_ordered_with_the_outcome(task_id: str, owner: in
     assert not terminations.of(owner)
 
 
+def test_a_worker_that_died_has_ended_what_it_ran(task_id: str, owner: int) -> None:
+    claim(task_id, epoch=1, owner=owner, pid=7)
+    cancel(task_id, ENDING)
+    assert terminations.answers([task_id]) == {task_id: ""}
+
+    processes.leave(owner)
+
+    assert terminations.answers([task_id]) == {task_id: "ended"}
+
+
 def test_later_links_of_a_chain_come_to_the_same() -> None:
     last = chain(probe.add.si(1, 1), probe.add.si(2, 2), probe.add.si(3, 3)).apply_async()
 
