@@ -19,8 +19,8 @@ from routing.console.lives import pause_sentence
 from routing.console.time_words import short
 from routing.domains import registry
 from routing.ledger import pauses, processes
-from routing.ledger.pauses import Unconfirmed
 from routing.ledger.loads import Load, loads
+from routing.ledger.pauses import Unconfirmed
 from routing.ledger.tables import QueuePause
 
 PATIENCE = 5.0
