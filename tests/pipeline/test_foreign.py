@@ -16,6 +16,7 @@ from routing.broker import topology
 from routing.ledger import audit, pauses, results
 from routing.ledger.tables import DeadLetter, Message, Outbox
 from tests import probe as typed_probe
+from tests.pipeline.test_pauses import ready
 from tests.pipeline.test_workers import dead_letters, finished
 from tests.waiting import until
 from tests.workers import StartWorker
@@ -350,14 +351,15 @@ def test_text_arrives_as_it_was_sent(start_worker: StartWorker, publish: Publish
 
 
 def test_a_foreign_message_of_a_paused_queue_goes_into_the_ledger(
-    start_worker: StartWorker, other: Celery, journal: str, tmp_path: Path
+    start_worker: StartWorker, clean_broker: Connection, other: Celery, journal: str, tmp_path: Path
 ) -> None:
-    worker = start_worker("reporting", "--prefetch-multiplier=5")
+    start_worker("reporting", "--prefetch-multiplier=5")
+    other.conf.broker_transport_options = {"confirm_publish": True}
     release = tmp_path / "release"
     running = probe.wait_for_file.delay(f"{journal}.running", str(release))
     until(Message.objects.filter(pk=running.id, state="STARTED").exists, what="its start")
     sent = other.send_task("reporting.probe", (journal,))
-    worker.until_it_says(f"{sent.id}] received")
+    until(lambda: not ready(clean_broker), what="its delivery")
 
     pauses.pause("reporting", by="ann", reason="x")
 
