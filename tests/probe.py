@@ -193,6 +193,14 @@ def fail_until(path: str, value: int) -> int:
     return value
 
 
+def stand_still() -> None:
+    """What a fault point may call: wait there until the file is gone that the environment names."""
+    gate, pause = Path(os.environ["PROBE_GATE"]), threading.Event()
+    gate.with_suffix(".reached").touch()
+    while gate.exists():
+        pause.wait(0.05)
+
+
 @shared_task(name="reporting.probe_kill")
 def kill_its_process(journal: str) -> None:
     note(journal, "run")

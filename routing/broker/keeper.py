@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from django.db import DatabaseError, InterfaceError
 from django.db.models import Q
 
-from routing.broker import expiry
+from routing.broker import expiry, forbidden
 from routing.broker.lookout import Lookout
-from routing.ledger import database, fingerprint, processes, redrive, tally
+from routing.ledger import database, fingerprint, pauses, processes, redrive, tally
 from routing.ledger.tables import Process
 
 logger = logging.getLogger(__name__)
@@ -93,8 +93,10 @@ class Keeper(threading.Thread):
         self._beat = Duty("show that this relay lives", processes.BEAT_EVERY, self.beat)
         self._duties = [
             self._beat,
+            Duty("look for paused queues", pauses.LOOK_EVERY, lambda: self.lookout.gate.follow(self.process_id)),
             Duty("look for dead processes", processes.BEAT_EVERY, DeadOwners().run_once),
             Duty("expire tasks", EXPIRE_EVERY, expiry.sweep),
+            Duty("revoke what is not to run again", EXPIRE_EVERY, forbidden.sweep),
             Duty("roll up the books", ROLL_UP_EVERY, tally.roll_up),
             Duty("tell the causes of dead letters", FINGERPRINTS_EVERY, fingerprint.work_out),
             Duty("look for what was overlooked", LOOK_OUT_EVERY, self.lookout.run_once),

@@ -2,6 +2,7 @@
 
 import time
 
+from routing.broker.gate import Gate
 from routing.domains import registry
 from routing.ledger import outbox
 from routing.ledger.floors import SHARE, Floors
@@ -15,6 +16,7 @@ class Lookout:
     def __init__(self) -> None:
         self.queues: list[str] = list(registry().pools)
         self.floors = Floors()
+        self.gate = Gate()
         self._look_for_queues_at = float("-inf")
 
     def run_once(self) -> None:

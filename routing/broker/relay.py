@@ -124,7 +124,8 @@ class Relay:
                 self._publisher.tick()
             return 0, TICK
         self._secure()
-        mine = [queue for queue in self._in_turn() if self._hand.takes(queue)]
+        gate = self._lookout.gate
+        mine = [queue for queue in self._in_turn() if self._hand.takes(queue) and gate.is_open(queue)]
         due = outbox.due_queues(mine, floors=self._lookout.floors)
         soonest = min([TICK, *(seconds for seconds in due.values() if seconds > 0)])
         waiting = [queue for queue in mine if due.get(queue, 1.0) <= 0]
@@ -136,7 +137,8 @@ class Relay:
                 break
             rooms[queue] = self._room(queue)
             if rooms[queue]:
-                count += self._relay(queue, rooms[queue])
+                with gate.passing(queue) as is_open:
+                    count += self._relay(queue, rooms[queue]) if is_open else 0
             else:
                 self._hand.has_more(queue)
         if count or not waiting:
@@ -181,6 +183,7 @@ class Relay:
         """All queues, those of domains that were removed as well. Each time another one comes first."""
         if self._keeper is None:
             self._lookout.run_once()
+            self._lookout.gate.follow()
         self._turns.extend(queue for queue in self._lookout.queues if queue not in self._turns)
         self._turns.rotate(-1)
         return self._turns

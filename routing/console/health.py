@@ -7,6 +7,8 @@ from django.views.decorators.http import require_safe
 from routing.console import survey
 from routing.console.survey import Mark
 
+_OK = (Mark.WELL, Mark.PAUSED)
+
 
 @require_safe
 @cache_control(no_store=True)
@@ -18,14 +20,15 @@ def live(_request: HttpRequest) -> JsonResponse:
 @require_safe
 @cache_control(no_store=True)
 def ready(_request: HttpRequest) -> JsonResponse:
-    """200 where database, broker, every lane's consumer, relay and beat are there, else 503; within three seconds."""
+    """200 where database, broker, relay, beat and a consumer of each lane that is not paused are there, else 503."""
     findings = survey.take().findings
-    well = all(finding.mark is Mark.WELL for finding in findings)
+    well = all(finding.mark in _OK for finding in findings)
     checks = {
         finding.subject: {
-            "ok": finding.mark is Mark.WELL,
+            "ok": finding.mark in _OK,
             "seconds": round(finding.seconds, 3),
-            "error": finding.sentence or None,
+            "error": None if finding.mark in _OK else finding.sentence,
+            **({"paused": finding.sentence} if finding.mark is Mark.PAUSED else {}),
         }
         for finding in findings
     }

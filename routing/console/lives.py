@@ -1,18 +1,19 @@
 """Relay, beat and workers, as their rows tell how they are."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from routing.console.time_words import short
 from routing.domains import registry
-from routing.ledger import processes
-from routing.ledger.tables import Process
+from routing.ledger import pauses, processes
+from routing.ledger.tables import Process, QueuePause
 
 _ENOUGH = 1000
 """More rows than that no survey reads."""
@@ -47,6 +48,8 @@ class Lives:
     beats: Sequence[Life] = ()
     relays: Sequence[Life] = ()
     workers: Sequence[Life] = ()
+    paused: Mapping[str, QueuePause] = field(default_factory=dict)
+    """By queue."""
 
     @property
     def beat(self) -> Life | None:
@@ -69,7 +72,9 @@ def look() -> Lives:
     found: dict[str, list[Life]] = {}
     for row in rows.annotate(now=Now()).order_by("-beat_at")[:_ENOUGH]:
         found.setdefault(row.role, []).append(_life(row, row.now))
-    return Lives(*(found.get(role, ()) for role in (Process.Role.BEAT, Process.Role.RELAY, Process.Role.WORKER)))
+    roles = (Process.Role.BEAT, Process.Role.RELAY, Process.Role.WORKER)
+    beats, relays, workers = (found.get(role, ()) for role in roles)
+    return Lives(beats, relays, workers, {one.queue: one for one in pauses.in_force()})
 
 
 def beat_sentence(beat: Life | None) -> str:
@@ -97,6 +102,14 @@ def relay_sentence(relay: Life | None) -> str:
 
 def worker_sentence(worker: Life) -> str:
     return f"{worker.trouble} Restart it: {_command(worker)}" if worker.consuming is False else ""
+
+
+def pause_sentence(paused: QueuePause) -> str:
+    since = timezone.localtime(paused.paused_at).strftime("%d %b %Y %H:%M")
+    return (
+        f"{paused.queue} has been paused since {since}, by {paused.paused_by}: {paused.reason.rstrip('.')}. "
+        f"To go on: manage.py queues resume {paused.queue}"
+    )
 
 
 def _command(worker: Life) -> str:

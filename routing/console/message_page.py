@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from routing.console import html, page_parts
+from routing.console.lives import pause_sentence
 from routing.console.message_rows import MessageRow, error_of, worker_of
 from routing.console.page_parts import Failure, Step, TaskPage, Value
 from routing.domains import registry
-from routing.ledger import database
+from routing.ledger import database, pauses
 from routing.ledger.enqueue import REPLACED
 from routing.ledger.renewal import REPLAY_HEADER
 from routing.ledger.tables import Message, Outbox
@@ -48,6 +49,8 @@ def whereabouts(seen: MessageRow) -> str:
         return _(
             "No domain declares its queue %(queue)s. Declare it in project/domains.py again, or cancel the task."
         ) % {"queue": message.queue}
+    if paused := pauses.in_force().filter(queue=message.queue).first():
+        return pause_sentence(paused)
     waiting = Outbox.objects.using(database.using()).filter(message_id=message.pk, epoch=message.epoch).first()
     return _for_the_relay(seen, waiting) if waiting else _in_the_broker(message)
 

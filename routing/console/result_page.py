@@ -38,6 +38,8 @@ def _headline(result: ResultRow) -> str:
         return _("It ran and asked for no outcome (celery.exceptions.Ignore).")
     if status == states.RETRY:
         return _("Attempt %(attempt)s failed; it waits to be tried again.") % {"attempt": result.meta.get("attempt", 1)}
+    if status == states.REVOKED and result.meta.get("by"):
+        return _cancelled(result.meta)
     if status == states.REVOKED:
         return _("It was cancelled or expired before it could finish.")
     if status == states.PENDING:
@@ -45,6 +47,15 @@ def _headline(result: ResultRow) -> str:
     if status == states.STARTED:
         return _("A worker runs it.")
     return ""
+
+
+def _cancelled(meta: dict[str, Any]) -> str:
+    by = {"by": str(meta["by"])}
+    if meta.get("ran"):
+        sentence = _("%(by)s cancelled it while it ran; what its body came to does not count.") % by
+    else:
+        sentence = _("%(by)s cancelled it before it began.") % by
+    return f"{sentence} {meta['note']}" if meta.get("note") else sentence
 
 
 def _steps(result: ResultRow) -> Iterator[Step]:

@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from django_celery_results.models import TaskResult
 
 from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
-from routing.console import survey
+from routing.console import lives, survey
 from routing.console.survey import Beat, Survey
 from routing.domains import Domain, Pool, registry
 from routing.ledger import lookup
@@ -42,6 +42,12 @@ class LaneView:
     pool: Pool
     depth: QueueDepth | None
     served: bool
+    paused: str
+    """Since when, by whom and why; empty where it is not."""
+
+    @property
+    def is_bad(self) -> bool:
+        return not (self.served or self.paused)
 
 
 @dataclass(frozen=True)
@@ -93,17 +99,26 @@ def _verdict(seen: Survey) -> Verdict:
         return Verdict("bad", sentences[0], [])
     if sentences:
         return Verdict("bad", _("%(count)d things need you.") % {"count": len(sentences)}, sentences)
-    count = len(registry().pools)
+    count = len(registry().pools.keys() - seen.lives.paused.keys())
     served = ngettext("%(count)d queue served", "%(count)d queues served", count) % {"count": count}
+    if seen.pauses:
+        running = _("%(served)s, beat alive, and %(paused)s.") % {"served": served, "paused": _paused(seen)}
+        aside = survey.set_aside_sentence(seen)
+        return Verdict("look", running, [*seen.pauses, *([aside] if aside else [])])
     if seen.set_aside:
         running = _("%(served)s, beat alive, but messages were set aside.") % {"served": served}
         return Verdict("look", running, [survey.set_aside_sentence(seen)])
     return Verdict("good", _("All is well: %(served)s, beat alive.") % {"served": served}, [])
 
 
+def _paused(seen: Survey) -> str:
+    count = len(seen.pauses)
+    return ngettext("%(count)d is paused", "%(count)d are paused", count) % {"count": count}
+
+
 def _sentences(seen: Survey) -> list[str]:
     """What is wrong; where every lane is, that is one thing and not one for each."""
-    if seen.broker.error or any(_lane(pool, seen).served for pool in registry().pools.values()):
+    if seen.broker.error or not all(_lane(pool, seen).is_bad for pool in registry().pools.values()):
         return [problem.sentence for problem in seen.problems]
     others = [problem.sentence for problem in seen.problems if not problem.subject.startswith("lane ")]
     return [_("No worker runs, so no task does. Start all of it: make up. Or one: manage.py pool NAME"), *others]
@@ -129,7 +144,9 @@ def _domain(domain: Domain, seen: Survey, counts: Counter[tuple[str, str]]) -> D
 
 def _lane(pool: Pool, seen: Survey) -> LaneView:
     depth = seen.queues.get(pool.name)
-    return LaneView(pool, depth, served=bool(depth and depth.consumers))
+    paused = seen.lives.paused.get(pool.name)
+    served = bool(depth and depth.consumers)
+    return LaneView(pool, depth, served=served, paused=lives.pause_sentence(paused) if paused else "")
 
 
 def _by_domain(rows: Any) -> Counter[tuple[str, str]]:

@@ -33,6 +33,8 @@ class Mark(Enum):
     WELL = "well"
     WRONG = "wrong"
     UNREACHABLE = "unreachable"
+    PAUSED = "paused"
+    """Somebody wants it so; the sentence says who and why."""
     UNKNOWN = "unknown"
     """It hangs on something that is unreachable, and that is reported by itself."""
 
@@ -77,6 +79,11 @@ class Survey:
         return unreachable + [finding for finding in self.findings if finding.mark is Mark.WRONG]
 
     @property
+    def pauses(self) -> list[str]:
+        """A sentence for each paused queue."""
+        return [lives.pause_sentence(paused) for paused in self.lives.paused.values()]
+
+    @property
     def set_aside(self) -> dict[str, int]:
         """Messages in dead-letter queues and among the unrouted, by queue; empty queues left out."""
         names = [*(domain.dead_letter_queue for domain in registry()), UNROUTED_QUEUE.name]
@@ -115,6 +122,9 @@ class Survey:
             subject = f"lane {pool.name}"
             if error:
                 yield Finding(subject, Mark.UNKNOWN, "Not known: RabbitMQ gave no answer.", seconds)
+                continue
+            if paused := self.lives.paused.get(pool.name):
+                yield Finding(subject, Mark.PAUSED, lives.pause_sentence(paused), seconds)
                 continue
             yield _finding(subject, _lane_sentence(pool, self.queues.get(pool.name)), seconds)
 

@@ -1,5 +1,6 @@
 """Messages that the ledger did not publish, or no longer knows."""
 
+from datetime import datetime
 from typing import Any
 
 from routing.ledger import database
@@ -12,16 +13,20 @@ EPOCH = 0
 def adopt(envelope: Envelope) -> bool:
     """Insert a foreign message and count it accepted; from here it is like any other. Safe to call again."""
     now = database.now_sql()
+    expires = envelope.expires if isinstance(envelope.expires, datetime) else None
     values: list[Any] = [
         *(envelope.id, envelope.task, envelope.domain, envelope.queue, envelope.headers, envelope.properties),
-        *(envelope.body, envelope.attempt, envelope.root_id, envelope.parent_id, envelope.id),
+        *(envelope.body, envelope.attempt, envelope.root_id, envelope.parent_id, envelope.at_most_once),
+        *(database.parameter(expires), envelope.id),
     ]
+    # PostgreSQL takes what it cannot tell the type of for text.
+    flag, moment = ("%s::boolean", "%s::timestamptz") if database.on_postgresql() else ("%s", "%s")
     with database.atomic():
         added = database.execute(
             f"""
             INSERT INTO routing_message (id, task, domain, queue, headers, properties, body, attempt, root_id,
-                parent_id, state, epoch, runs, at_most_once, due_at, created_at)
-            SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'PENDING', {EPOCH}, 0, FALSE, {now}, {now}
+                parent_id, at_most_once, expires_at, state, epoch, runs, due_at, created_at)
+            SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {flag}, {moment}, 'PENDING', {EPOCH}, 0, {now}, {now}
             WHERE NOT EXISTS (
                 SELECT 1 FROM django_celery_results_taskresult WHERE task_id = %s AND status IN {OUTCOMES}
             )

@@ -3,6 +3,7 @@
 Safe to call from any thread. Nothing here waits for a database that is away; whoever calls decides what to do then.
 """
 
+import getpass
 import json
 import os
 import socket
@@ -51,7 +52,7 @@ def register(role: str, name: str, *, queues: Sequence[str] = (), embedded: bool
 
 def beat(process_id: int, *, consuming: bool | None = None, trouble: str = "") -> bool:
     """Show that it lives. False if it was declared dead, or its row is gone: drop what it runs, and start anew."""
-    beats = rows().filter(pk=process_id, dead_at=None).update(beat_at=Now(), consuming=consuming, trouble=trouble)
+    beats = live_by_id(process_id).update(beat_at=Now(), consuming=consuming, trouble=trouble)
     if beats and (sign := _signs.get(process_id)):
         sign.touch()
     return bool(beats)
@@ -69,6 +70,11 @@ def rows() -> "QuerySet[Process]":
     return Process.objects.using(database.using())
 
 
+def live_by_id(process_id: int) -> "QuerySet[Process]":
+    """That one, unless it was declared dead."""
+    return rows().filter(pk=process_id, dead_at=None)
+
+
 def live(role: str) -> "QuerySet[Process]":
     """Those not declared dead; some of them may be late."""
     return rows().filter(role=role, dead_at=None)
@@ -77,6 +83,15 @@ def live(role: str) -> "QuerySet[Process]":
 def beating(role: str, *, within: timedelta = SILENT_AFTER) -> "QuerySet[Process]":
     """Those that beat lately."""
     return live(role).filter(beat_at__gte=Now() - within)
+
+
+def whoever() -> str:
+    """Who runs this process, for the books."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):
+        # A container's user may have no name.
+        return socket.gethostname()
 
 
 class Observer:

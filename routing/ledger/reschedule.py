@@ -51,6 +51,20 @@ def release(fence: Fence, *, error: str, delay: float = 0.0, counted: bool = Tru
     )
 
 
+def hand_back(fence: Fence) -> bool:
+    """Let go of a task whose body has not begun, in its place among those that wait. False if it is not ours to do."""
+    condition, values = fence.sql()
+    return _publish_anew(
+        f"""
+        UPDATE routing_message
+        SET runs = CASE WHEN owner IS NULL THEN runs ELSE runs - 1 END, owner = NULL, pid = NULL, epoch = epoch + 1,
+            state = CASE WHEN attempt > 1 THEN 'RETRY' ELSE 'PENDING' END
+        WHERE {condition} AND state <> '{REPLACED}' RETURNING id, epoch, queue, due_at
+        """,
+        values,
+    )
+
+
 def _again(fence: Fence, envelope: Envelope, *, state: str, error: str | None) -> bool:
     """Wherever it goes now, it stays in the books of the domain that accepted it; and it expires as before, unless told
     otherwise.

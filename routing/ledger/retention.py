@@ -24,7 +24,7 @@ from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django_celery_results.models import ChordCounter, GroupResult, TaskResult
 
 from routing.domains import Retention, registry
-from routing.ledger import tally
+from routing.ledger import tally, terminations
 from routing.ledger.chords import lost_chords
 from routing.ledger.results import read_meta
 from routing.ledger.tables import DeadLetter, Message, UniqueKey
@@ -84,6 +84,7 @@ def everything_expired(now: datetime) -> Iterator[Expired]:
     yield from _results(now)
     yield from _dead_letters(now)
     yield Rows("unique keys", _ended_keys(now), by="pk")
+    yield Rows("terminations", terminations.old(now), by="pk")
     yield Rows("groups", GroupResult.objects.filter(date_done__lt=now - _longest_retention()), by="date_done")
     if apps.is_installed("django.contrib.sessions"):
         sessions = apps.get_model("sessions", "Session")

@@ -18,6 +18,7 @@ GRACE = timedelta(minutes=1)
 """Relays put right what is younger."""
 TOO_LONG = timedelta(minutes=5)
 OVERTAKEN_BY = timedelta(hours=1)
+_PAUSED = "SELECT queue FROM routing_queuepause WHERE resumed_at IS NULL"
 KEYS_KEPT = timedelta(days=2)
 """The nightly clean-up removes keys whose period is over."""
 
@@ -97,7 +98,8 @@ def _unpublished(now: datetime) -> Iterator[Stuck]:
     found = _groups(
         f"""
         SELECT m.id AS example, {later}(m.created_at, m.due_at) AS since, o.queue, coalesce(o.reason, '') AS reason
-        FROM routing_outbox o JOIN routing_message m ON m.id = o.message_id AND m.epoch = o.epoch WHERE o.failures > 0
+        FROM routing_outbox o JOIN routing_message m ON m.id = o.message_id AND m.epoch = o.epoch
+        WHERE o.failures > 0 AND o.queue NOT IN ({_PAUSED})
         """,
         now - GRACE,
         by=("queue", "reason"),
@@ -122,7 +124,7 @@ def _overtaken(now: datetime) -> Iterator[Stuck]:
         ) AS running ON running.queue = m.queue
             AND running.due_at > {waits_since}
         LEFT JOIN routing_outbox o ON o.message_id = m.id AND o.epoch = m.epoch
-        WHERE m.owner IS NULL AND m.state <> '{REPLACED}' AND o.id IS NULL
+        WHERE m.owner IS NULL AND m.state <> '{REPLACED}' AND o.id IS NULL AND m.queue NOT IN ({_PAUSED})
         """,
         now,
         by=("queue",),
@@ -145,9 +147,11 @@ def _unmoved(now: datetime) -> Iterator[Stuck]:
     """Tasks that RabbitMQ should have, in a queue of which nobody runs anything: nothing there could overtake them."""
     found = _groups(
         f"""
-        SELECT m.id AS example, {_waits_since()} AS since, m.queue FROM routing_message m
+        SELECT m.id AS example, {_later()}({_waits_since()}, coalesce(p.resumed_at, m.due_at)) AS since, m.queue
+        FROM routing_message m
         LEFT JOIN routing_outbox o ON o.message_id = m.id AND o.epoch = m.epoch
-        WHERE m.owner IS NULL AND m.state <> '{REPLACED}' AND o.id IS NULL
+        LEFT JOIN routing_queuepause p ON p.queue = m.queue
+        WHERE m.queue NOT IN ({_PAUSED}) AND m.owner IS NULL AND m.state <> '{REPLACED}' AND o.id IS NULL
             AND m.queue NOT IN (SELECT queue FROM routing_message WHERE owner IS NOT NULL)
         """,
         now - _out_of_turn(),
@@ -208,9 +212,10 @@ def _replaced(now: datetime) -> Iterator[Stuck]:
 def _stray_publications(now: datetime) -> Iterator[Stuck]:
     """Publications of a task that is over, or of an older decision to run it."""
     found = _groups(
-        """
+        f"""
         SELECT o.message_id AS example, o.due_at AS since FROM routing_outbox o
-        LEFT JOIN routing_message m ON m.id = o.message_id AND m.epoch = o.epoch WHERE m.id IS NULL
+        LEFT JOIN routing_message m ON m.id = o.message_id AND m.epoch = o.epoch
+        WHERE m.id IS NULL AND o.queue NOT IN ({_PAUSED})
         """,
         now - GRACE,
     )

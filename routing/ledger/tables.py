@@ -208,6 +208,8 @@ class Process(models.Model):
     """Whether a worker takes messages; None for other roles, and until it is known."""
     trouble = models.TextField(default="")
     """What keeps it from its work just now, in a sentence."""
+    paused = models.TextField(default="[]", db_default="[]")
+    """JSON list of the paused queues of which it publishes or starts nothing any more."""
     started_at = models.DateTimeField(db_default=Now())
     beat_at = models.DateTimeField(db_default=Now())
     dead_at = models.DateTimeField(null=True)
@@ -221,6 +223,55 @@ class Process(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role} {self.host}:{self.pid}"
+
+
+class QueuePause(models.Model):
+    """The last time that a queue was paused; while ``resumed_at`` is empty, nothing of it is published or started."""
+
+    queue = models.CharField(_("queue"), max_length=100, primary_key=True)
+    paused_at = models.DateTimeField(_("paused at"))
+    paused_by = models.CharField(_("paused by"), max_length=255)
+    reason = models.TextField(_("reason"))
+    resumed_at = models.DateTimeField(_("resumed at"), null=True)
+    resumed_by = models.CharField(_("resumed by"), max_length=255, default="", db_default="")
+
+    class Meta:
+        verbose_name = _("paused queue")
+        verbose_name_plural = _("paused queues")
+
+    def __str__(self) -> str:
+        return self.queue
+
+
+class Termination(models.Model):
+    """What is still to be done about a task that was cancelled while it ran; whoever did it notes what came of it.
+
+    With a signal, its worker is to end the process. Without one, its run counts, and relays see to it that no other
+    follows: that is what Celery's plain ``revoke`` asks for.
+    """
+
+    class Answer(models.TextChoices):
+        ENDED = "ended", _("its process was ended")
+        OVER = "over", _("it had come to its end")
+        REVOKED = "revoked", _("it is not run again")
+        UNABLE = "unable", _("its pool cannot end a task")
+
+    id = models.BigAutoField(primary_key=True)
+    task_id = models.CharField(max_length=255)
+    owner = models.BigIntegerField()
+    pid = models.IntegerField(null=True)
+    signal = models.CharField(max_length=20, default="", db_default="")
+    asked_by = models.CharField(max_length=255, default="", db_default="")
+    asked_at = models.DateTimeField(db_default=Now())
+    answer = models.CharField(max_length=20, default="", db_default="", choices=Answer)
+
+    class Meta:
+        verbose_name = _("termination")
+        verbose_name_plural = _("terminations")
+        indexes = [models.Index(fields=["owner"], condition=models.Q(answer=""), name="routing_termination_open")]
+
+    def __str__(self) -> str:
+        return self.task_id
 
 
 class BrokerMarker(models.Model):

@@ -4,9 +4,9 @@ import json
 import os
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from celery import signals, states
+from celery import current_app, signals, states
 from celery.exceptions import Ignore
 from celery.utils.log import get_task_logger
 from kombu.serialization import dumps
@@ -19,7 +19,8 @@ from routing.ledger.claim import Claim, Refusal
 from routing.ledger.enqueue import Envelope
 from routing.ledger.patience import until_reachable
 from routing.ledger.settle import Fence
-from routing.worker import hands, incarnation
+from routing.worker import hands, incarnation, paused
+from routing.worker.door import moment
 from routing.worker.running import Run, storable
 
 if TYPE_CHECKING:
@@ -93,11 +94,29 @@ def _claim(task: "Task") -> Run:
     request: Any = task.request
     owner, pid, epoch = incarnation.owner(), os.getpid(), known_epoch(request)
     run_limit = (task.domain() or Domain).run_limit
+    if _is_paused(request) and reschedule.hand_back(Fence(task_id=request.id, epoch=epoch)):
+        _stand_still(task)
     answer = claim.claim(request.id, epoch=epoch, owner=owner, pid=pid, run_limit=run_limit, durable=task.at_most_once)
     if isinstance(answer, Claim):
-        return Run(Fence(task_id=request.id, epoch=epoch, owner=owner, pid=pid))
+        fence = Fence(task_id=request.id, epoch=epoch, owner=owner, pid=pid)
+        faults.point("claim.answered")
+        # Once more: the pause may have come while the database answered.
+        if _is_paused(request):
+            reschedule.hand_back(fence)
+            _stand_still(task)
+        return Run(fence)
     logger.info("%s[%s] is not run: %s", task.name, request.id, answer.value)
     _refuse(task, answer)
+    raise Ignore
+
+
+def _is_paused(request: Any) -> bool:
+    return paused.is_paused((request.delivery_info or {}).get("routing_key"))
+
+
+def _stand_still(task: "Task") -> NoReturn:
+    """Raises Ignore."""
+    logger.info("%s[%s] is not run, and is back in the ledger: its queue is paused", task.name, task.request.id)
     raise Ignore
 
 
@@ -109,7 +128,7 @@ def _refuse(task: "Task", refusal: Refusal) -> None:
     elif refusal is Refusal.OWNED:
         claim.make_durable()
     elif refusal is Refusal.UNKNOWN:
-        adoption.keep_unknown(_envelope(request))
+        adoption.keep_unknown(envelope_of(request))
     elif message := lookup.in_flight(request.id):
         if refusal is Refusal.EXPIRED:
             backend.settle_unrun(message, status=states.REVOKED, reason="expired", error="expired")
@@ -134,17 +153,18 @@ def known_epoch(request: Any) -> int:
     """The message's, which the ledger knows; one that a program published by itself is adopted."""
     epoch: int | None = getattr(request, EPOCH_HEADER, None)
     if epoch is None:
-        adoption.adopt(_envelope(request))
+        adoption.adopt(envelope_of(request))
     return adoption.EPOCH if epoch is None else epoch
 
 
-def _envelope(request: Any) -> Envelope:
+def envelope_of(request: Any) -> Envelope:
     """A message as it arrived. Celery has taken it apart; the exact bytes are with the broker."""
     delivery = request.delivery_info or {}
     queue = delivery.get("routing_key") or ""
     domain = registry().of_queue(queue) or registry().of_task(request.task)
     custom = {name: value for name, value in (request.headers or {}).items() if name != EPOCH_HEADER}
-    headers = {**custom, **{name: getattr(request, name, None) for name in _HEADERS}}
+    # Its times are the ledger's from here on.
+    headers = {**custom, **{name: getattr(request, name, None) for name in _HEADERS}, "eta": None, "expires": None}
     embed = {name: getattr(request, name) for name in ("callbacks", "errbacks", "chain", "chord")}
     _, _, body = dumps([list(request.args or ()), dict(request.kwargs or {}), embed], serializer="json")
     return Envelope(
@@ -156,6 +176,12 @@ def _envelope(request: Any) -> Envelope:
         properties=json.dumps({"correlation_id": request.correlation_id, "reply_to": request.reply_to or ""}),
         body=body,
         attempt=(request.retries or 0) + 1,
+        at_most_once=_may_start_once(request.task),
+        expires=moment(request.expires),
         root_id=request.root_id,
         parent_id=request.parent_id,
     )
+
+
+def _may_start_once(name: str) -> bool:
+    return bool(getattr(current_app.tasks.get(name), "at_most_once", False))

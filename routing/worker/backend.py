@@ -95,14 +95,16 @@ class ResultBackend(DatabaseBackend):
     def mark_as_retry(self, task_id: str, exc: Any, traceback: Any = None, request: Any = None, **options: Any) -> None:
         """Nothing: the run has rescheduled the task, whether it wants a result or not."""
 
-    def settle_unrun(self, message: Message, *, status: str, reason: str, error: str) -> bool:
+    def settle_unrun(
+        self, message: Message, *, status: str, reason: str, error: str, about: Mapping[str, Any] | None = None
+    ) -> bool:
         """Settle a task that will not run, with what hangs on it. False if its row has changed since it was read.
 
-        ``reason`` is that of the dead letter, where it is FAILURE.
+        ``reason`` is that of the dead letter, where it is FAILURE. ``about`` is added to the result's ``meta``.
         """
         request = request_of(message)
         run = request.ledger_run = Run(Fence(task_id=message.id, epoch=message.epoch, owner=message.owner))
-        run.reason = reason
+        run.reason, run.about = reason, about or {}
         if status == states.REVOKED:
             self.mark_as_revoked(message.id, reason, request=request)
         else:
@@ -184,7 +186,7 @@ class ResultBackend(DatabaseBackend):
             status=status,
             result=None if wants_none and not is_error else self._encoded(result, status),
             traceback=storable(str(traceback)) if traceback else None,
-            meta=self._meta(request, reason or (run.reason if run else None)),
+            meta=self._meta(request, reason or (run.reason if run else None), run.about if run else {}),
             args=args,
             kwargs=kwargs,
             # As wide as the columns: PostgreSQL would refuse the whole outcome over a long host name.
@@ -245,12 +247,12 @@ class ResultBackend(DatabaseBackend):
         _, _, encoded = self.encode_content(self.encode_result(result, state))
         return str(encoded)
 
-    def _meta(self, request: Any, reason: str | None) -> str:
+    def _meta(self, request: Any, reason: str | None, about: Mapping[str, Any]) -> str:
         children, replay_of = self.current_task_children(request), getattr(request, REPLAY_HEADER, None)
         if not children and not reason and not replay_of:
             return NO_CHILDREN
         known = {"children": children or []} | ({"reason": reason} if reason else {})
-        return json.dumps(known | ({REPLAY_OF: replay_of} if replay_of else {}))
+        return json.dumps(known | ({REPLAY_OF: replay_of} if replay_of else {}) | dict(about))
 
     # --- Chords -----------------------------------------------------------------------------------------------------
 

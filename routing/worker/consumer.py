@@ -3,17 +3,24 @@
 import logging
 import time
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from celery.exceptions import CPendingDeprecationWarning
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
-from celery.worker.state import maybe_shutdown
+from celery.worker.state import active_requests, maybe_shutdown, reserved_requests
 from kombu import Connection, Message
 
 from routing.broker import topology
 from routing.broker.sending import EPOCH_HEADER
 from routing.domains import registry
+from routing.ledger.enqueue import enqueue
+from routing.ledger.patience import until_reachable
+from routing.worker import door, paused, revocations  # noqa: F401  (registers its answers to broadcasts)
+from routing.worker.admission import envelope_of
 from routing.worker.request import SETTLEMENTS, Job
 from routing.worker.stopping import STOP
 from routing.worker.unreadable import give_back
@@ -38,10 +45,12 @@ class Consumer(CeleryConsumer):
         ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Workers have nothing to tell one another: results and (soon) revocations live in the database.
+        # Workers have nothing to tell one another: results, pauses and revocations live in the database.
         kwargs |= {"without_gossip": True, "without_mingle": True}
         super().__init__(*args, **kwargs)
         self._refusals = 0
+        self._left: set[str] = set()
+        """Queues that it served until they were paused."""
         # What it advises at every lost connection, to end what runs, would make a second run of it.
         warnings.filterwarnings("ignore", "\nIn Celery 5.1 we", CPendingDeprecationWarning)
         logging.getLogger("celery.worker.request").addFilter(_without_alarm)
@@ -51,6 +60,9 @@ class Consumer(CeleryConsumer):
         """Connect, and declare the topology each time: a broker that was wiped gets all of it back."""
         connection = super().connect()
         topology.declare(connection, registry())
+        self.app.amqp.queues.deselect(self._to_leave())
+        for queue in self._to_take_up():
+            self.app.amqp.queues.select_add(self.app.amqp.queues[queue])
         return connection
 
     def register_with_event_loop(self, hub: Any) -> None:
@@ -63,12 +75,38 @@ class Consumer(CeleryConsumer):
 
         Celery swallows such a notice that arrives just as it starts to consume.
         """
+        self.follow_pauses()
         wanted = [queue for queue in self.task_consumer.queues if self.task_consumer.consuming_from(queue)]
         if len(self.task_consumer.channel.callbacks) < len(wanted):
             raise ConnectionResetError(f"RabbitMQ no longer gives messages of {', '.join(q.name for q in wanted)}")
-        if wanted:
+        if wanted or self._left:
             self.consumed_at = time.monotonic()
             self._refusals = 0
+
+    def follow_pauses(self) -> None:
+        """Take messages of no queue that is paused, and hand back those that were taken and not begun.
+
+        In the main thread, any time. Safe to call again.
+        """
+        if self.task_consumer is None:
+            return
+        for queue in self._to_leave():
+            self.cancel_task_queue(queue)
+        for queue in self._to_take_up():
+            self.add_task_queue(queue)
+        for request in list(reserved_requests) if self._left else ():
+            if request not in active_requests and request.is_paused:
+                request.hand_back()
+
+    def _to_leave(self) -> list[str]:
+        leaving = [queue for queue in self.app.amqp.queues.consume_from if paused.is_paused(queue)]
+        self._left.update(leaving)
+        return leaving
+
+    def _to_take_up(self) -> list[str]:
+        back = [queue for queue in sorted(self._left) if not paused.is_paused(queue)]
+        self._left.difference_update(back)
+        return back
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         super().on_connection_error_after_connected(exc)
@@ -94,6 +132,35 @@ class Consumer(CeleryConsumer):
         STOP.interrupt()
         super().cancel_active_requests()
 
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], Any]:
+        """Whoever is not from the ledger has to pass the door first."""
+        receive = super().create_task_handler(*args, **kwargs)
+
+        def at_the_door(message: Message) -> None:
+            if EPOCH_HEADER in (message.headers or {}) or self._lets_in(message):
+                receive(message)
+
+        return at_the_door
+
+    def _lets_in(self, message: Message) -> bool:
+        """Whether a foreign message goes on to its task, now."""
+        try:
+            visitor = door.examine(message)
+        except door.Unfit as error:
+            logger.error("A message of another program is no task: %s. It is kept as a dead letter.", error)  # noqa: TRY400
+            self._keep(message, error)
+            return False
+        except Exception as error:  # noqa: BLE001  (whatever decoding it raises)
+            self.on_decode_error(message, error)
+            return False
+        if visitor is None or visitor.due is None or visitor.request.task not in self.app.tasks:
+            return True
+        # It waits in the ledger, as all that has a time does, and not in this worker's memory.
+        envelope = replace(envelope_of(visitor.request), due=visitor.due)
+        keep = Job(envelope.id, lambda: until_reachable(lambda: len(enqueue([envelope]))), then=partial(_kept, message))
+        SETTLEMENTS.put(keep)
+        return False
+
     def on_decode_error(self, message: Message, exc: Exception) -> None:
         """Dead-letter what cannot be decoded; Celery would ack it, and it would be gone."""
         logger.error(
@@ -102,11 +169,14 @@ class Consumer(CeleryConsumer):
             message.content_encoding,
             exc,
         )
+        self._keep(message, exc)
+
+    def _keep(self, message: Message, exc: Exception) -> None:
         headers: dict[str, Any] = message.headers or {}
-        if headers.get("id") is None:
-            message.reject(requeue=False)
+        task_id, epoch = door.usable_id(headers.get("id")), headers.get(EPOCH_HEADER)
+        if task_id is None:
+            self._reject(message)
             return
-        task_id, epoch = str(headers["id"]), headers.get(EPOCH_HEADER)
 
         def settle() -> None:
             if epoch is None:
@@ -130,6 +200,14 @@ class Consumer(CeleryConsumer):
         error = f"No worker of its queue knows the task {name}. Deploy the code that has it, or correct its name."
         logger.error("%s[%s]: %s", name, task_id, error)
         SETTLEMENTS.put(Job(task_id, lambda: give_back(task_id, epoch, error), then=lambda _: message.ack()))
+
+
+def _kept(message: Message, count: int | None) -> None:
+    """None: it could not be written, and the log tells why. An id that is known already keeps what it has."""
+    if count is None:
+        message.reject()
+    else:
+        message.ack()
 
 
 def _without_alarm(record: logging.LogRecord) -> bool:

@@ -1,32 +1,36 @@
-"""Remote control whose revocations are the ledger's, and so survive restarts and workers that are off."""
+"""Remote control whose revocations are the ledger's: they are recorded with all workers off, and RabbitMQ too.
 
-from collections.abc import Sequence
+All that Celery offers comes by here: ``app.control.revoke``, ``AsyncResult.revoke``, ``celery control revoke`` and
+Flower's button. What another application broadcasts is recorded by each worker that hears of it.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
+import django
 from celery.app.control import Control as CeleryControl
+from django.apps import apps
 
-from routing.ledger import lookup
+COMMANDS = ("revoke", "terminate")
+LEDGER = "ledger"
+"""Where a worker's name would stand in a reply."""
 
 
 class Control(CeleryControl):
-    def revoke(
-        self,
-        task_id: str | Sequence[str],
-        destination: Any = None,
-        terminate: bool = False,
-        signal: str = "SIGTERM",
-        **options: Any,
+    def broadcast(  # type: ignore[override]
+        self, command: str, arguments: Mapping[str, Any] | None = None, **options: Any
     ) -> Any:
-        """Record REVOKED for what does not run yet, durably. With ``terminate``, for what runs as well, and end it."""
-        task_ids = [task_id] if isinstance(task_id, str) else list(task_id)
-        for one in task_ids:
-            self._record(one, and_running=terminate)
-        if terminate:
-            return super().revoke(task_ids, destination=destination, terminate=True, signal=signal, **options)
-        return None
+        """As Celery's; but a revocation goes into the ledger, and workers learn of it from there within a second."""
+        if command not in COMMANDS:
+            return super().broadcast(command, arguments, **options)
+        if not apps.ready:
+            # Celery's own commands do without Django's models.
+            django.setup()
+        from routing.worker import revocations
 
-    def _record(self, task_id: str, *, and_running: bool) -> None:
-        backend: Any = self.app.backend
-        while (message := lookup.in_flight(task_id)) and (and_running or message.owner is None):
-            if backend.settle_unrun(message, status="REVOKED", reason="revoked", error="revoked"):
-                return
+        answer = {LEDGER: {"ok": revocations.carry_out(command, arguments or {})}}
+        if not options.get("reply"):
+            return None
+        if callback := options.get("callback"):
+            callback(answer)
+        return [answer]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from mmap import mmap
+from pathlib import Path
 
 PLACES = 16_384
 """By process id, modulo; where two children should ever share one, nothing is known of the older."""
@@ -142,4 +143,13 @@ def _lives(pid: int | None) -> bool:
         os.kill(pid or 0, 0)
     except ProcessLookupError:
         return False
-    return bool(pid)
+    return bool(pid) and not _has_ended(pid)
+
+
+def _has_ended(pid: int | None) -> bool:
+    """Whether all that is left of it is what its parent has not asked for yet."""
+    try:
+        # The name, in brackets, may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False

@@ -14,11 +14,12 @@ from typing import Any
 from celery.worker.state import maybe_shutdown
 from django.db import DatabaseError, InterfaceError
 
-from routing.ledger import database, processes
+from routing.ledger import database, pauses, processes
 from routing.ledger.patience import until_reachable
 from routing.ledger.tables import Process
 from routing.worker import forks, incarnation, interrupted
 from routing.worker.embedded import EmbeddedRelay
+from routing.worker.orders import Orders
 from routing.worker.strays import Strays
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Heart:
         self._started_at = time.monotonic()
         self._relay = EmbeddedRelay()
         self._strays: Strays | None = None
+        self._orders: Orders | None = None
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
         self._error: BaseException | None = None
 
@@ -69,6 +71,9 @@ class Heart:
     def _run(self) -> None:
         try:
             self._id = until_reachable(self._register, seconds=float("inf"))
+            self._orders = Orders(self._worker, self._id)
+            # Before it takes anything: a queue may have been paused long ago.
+            until_reachable(self._orders.look, seconds=float("inf"))
         except BaseException as error:  # noqa: BLE001  (the main thread waits for it, and raises it)
             self._error = error
             return
@@ -78,15 +83,27 @@ class Heart:
         self._strays = Strays(self._id)
         self._registered.set()
         # Workers that start together do not all embed a relay.
-        pause = random.uniform(0.5, 2)  # noqa: S311
-        while not self._stopping.wait(pause):
-            self._beat()
-            pause = processes.BEAT_EVERY
+        beat_at = time.monotonic() + random.uniform(0.5, 2)  # noqa: S311
+        while not self._stopping.wait(max(min(beat_at - time.monotonic(), pauses.LOOK_EVERY), 0.0)):
+            self._look_for_orders()
+            if time.monotonic() >= beat_at:
+                self._beat()
+                beat_at = time.monotonic() + processes.BEAT_EVERY
         self._leave()
 
     def _register(self) -> int:
         queues = list(self._worker.app.amqp.queues.consume_from)
         return processes.register(Process.Role.WORKER, self._worker.hostname, queues=queues)
+
+    def _look_for_orders(self) -> None:
+        try:
+            with forks.held_off():
+                if self._orders is not None:
+                    self._orders.look()
+        except (DatabaseError, InterfaceError) as error:
+            self._tell_once(error)
+        except Exception:
+            logger.exception("What is asked of this worker cannot be read, for a reason that is not known")
 
     def _beat(self) -> None:
         consuming, trouble = self._condition()

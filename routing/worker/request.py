@@ -21,12 +21,10 @@ from celery.worker.state import task_ready
 from django.db import connections
 
 from routing import faults
-from routing.broker.sending import EPOCH_HEADER
 from routing.ledger import lookup, reschedule, wake
-from routing.ledger.adoption import EPOCH
 from routing.ledger.patience import until_reachable
 from routing.ledger.settle import Fence
-from routing.worker import forks, hands, incarnation
+from routing.worker import forks, hands, incarnation, paused
 from routing.worker.admission import CRASHED, known_epoch
 from routing.worker.backend import Crashed
 from routing.worker.running import Run, storable
@@ -39,6 +37,23 @@ INTERRUPTED = (WorkerLostError, SystemExit, KeyboardInterrupt, Terminated)
 
 class Request(CeleryRequest):
     _is_settling = False
+
+    def revoked(self) -> bool:
+        """Whether it is not for the pool: also where its queue is paused, and it goes back to the ledger."""
+        if not self.is_paused:
+            return bool(super().revoked())
+        self.hand_back(in_pool=False)
+        return True
+
+    @property
+    def is_paused(self) -> bool:
+        return paused.is_paused((self.delivery_info or {}).get("routing_key"))
+
+    def hand_back(self, *, in_pool: bool = True) -> None:
+        """To the ledger, unless a child has begun it: the copy that the pool may hold is of an older epoch then."""
+        if not self._is_settling:
+            self._is_settling = True
+            SETTLEMENTS.put(Job(self.id, self._put_back, then=partial(self._is_back, in_pool)))
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """A hard limit: the child is about to be killed, and cannot record it."""
@@ -97,6 +112,21 @@ class Request(CeleryRequest):
         task_ready(self)
         SETTLEMENTS.put(Job(self.id, settle, then=self._settled))
 
+    def _put_back(self) -> bool:
+        epoch = until_reachable(lambda: known_epoch(self._context))  # type: ignore[attr-defined]
+        return until_reachable(lambda: reschedule.hand_back(Fence(task_id=self.id, epoch=epoch)))
+
+    def _is_back(self, in_pool: bool, won: bool | None) -> None:
+        if in_pool and not won:
+            # A child runs it, or will find out why it is not to be run.
+            self._is_settling = False
+            return
+        task_ready(self)
+        if won:
+            self.acknowledge()
+        else:
+            self.reject(requeue=True)
+
     def _step(self) -> hands.Step | None:
         """What its child is doing, or was when it ended."""
         return hands.step_of(int(self.worker_pid or 0))
@@ -131,8 +161,6 @@ class Request(CeleryRequest):
         """Run it again, unless it has come to its outcome, or is in the hands of another child."""
         context, had_begun = self._fenced(), step is not hands.Step.CLAIMING
         run: Run = context.ledger_run
-        # A foreign message whose child died early may not be in the ledger yet, and its broker copy is about to go.
-        until_reachable(lambda: known_epoch(context))
         message = until_reachable(lambda: lookup.in_flight(self.id))
         if message is None:
             return
@@ -145,8 +173,9 @@ class Request(CeleryRequest):
 
     def _fenced(self) -> Any:
         """The request's context, with leave to change the message only where this request's child had claimed it."""
-        epoch = self.request_dict.get(EPOCH_HEADER, EPOCH)
         context: Any = Context(dict(vars(self._context)))  # type: ignore[attr-defined]
+        # A foreign message that no child has claimed is not in the ledger yet, and its broker copy is about to go.
+        epoch = until_reachable(lambda: known_epoch(context))
         context.ledger_run = Run(
             # A copy that never reached a child has no pid; no row has -1.
             Fence(task_id=self.id, epoch=epoch, owner=incarnation.owner(), pid=int(self.worker_pid or -1))

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,8 @@ class Run:
         self.won = False
         self.dead_letter = "failed"
         self.reason: str | None = None
+        self.about: Mapping[str, Any] = {}
+        """What else the result is to tell of its end."""
         self.declared: tuple[str, Any] | None = None
         """State and result that the body has given by ``update_state`` with an outcome's state."""
         self.sent_again: Envelope | None = None

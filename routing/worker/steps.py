@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import Celery, bootsteps, signals
 
-from routing.worker import hands
+from routing.worker import hands, paused
 
 PR_SET_PDEATHSIG = 1
 
@@ -41,6 +41,7 @@ class HeartStep(bootsteps.StartStopStep):
         global _main
         _main = os.getpid()
         hands.open_page()
+        paused.open_page()
         self.obj.start()
 
     def close(self, parent: Any) -> None:

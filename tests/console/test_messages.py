@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from routing.ledger import pauses
 from routing.ledger.tables import DeadLetter, Message, Outbox, Process
 from tests.console import specimens
 from tests.console.specimens import BULK, in_flight, result
@@ -137,6 +138,12 @@ def test_the_page_names_what_nothing_would_move(viewer: Client) -> None:
 
     assert "Its worker died. A relay gives the task to another one" in words(page(viewer, orphan))
     assert "No domain declares its queue notifications.express." in words(page(viewer, stray))
+
+
+def test_the_page_of_a_task_in_a_paused_queue_says_so(viewer: Client) -> None:
+    pauses.pause(BULK, by="ann", reason="The mail server is down.")
+
+    assert f"{BULK} has been paused since" in words(page(viewer, in_flight(queue=BULK)))
 
 
 def test_a_publication_of_an_older_epoch_is_not_what_it_waits_for(viewer: Client) -> None:

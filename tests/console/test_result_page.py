@@ -81,6 +81,14 @@ def test_what_expired_says_so(viewer: Client) -> None:
     assert "It expired before a worker took it." in words(page(viewer, row))
 
 
+def test_what_was_cancelled_says_by_whom_and_why_and_whether_it_had_begun(viewer: Client) -> None:
+    meta = {"reason": "revoked", "by": "ann@app-1", "note": "Wrong list <b>."}
+    waiting, running = (result(status=states.REVOKED, meta={**meta, **ran}) for ran in ({}, {"ran": True}))
+
+    assert "ann@app-1 cancelled it before it began. Wrong list &lt;b&gt;." in words(page(viewer, waiting))
+    assert "ann@app-1 cancelled it while it ran; what its body came to does not count." in words(page(viewer, running))
+
+
 def test_celerys_own_state_is_there_to_be_read(viewer: Client) -> None:
     assert "Celery&#x27;s state PENDING" in words(page(viewer, result(status=states.PENDING)))
 

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,7 +26,7 @@ from routing.ledger import audit, results
 from routing.ledger.tables import DeadLetter, Message, Outbox
 from tests import probe as typed_probe
 from tests.waiting import until
-from tests.workers import Process
+from tests.workers import ROOT, Process, environment
 
 probe: Any = typed_probe
 """Celery's stubs know none of our options."""
@@ -336,3 +338,6 @@ def test_the_plain_celery_commands_work(start_worker: StartWorker, clean_broker:
     replies = current_app.control.inspect(timeout=5, connection=clean_broker).ping()
 
     assert [reply for node, reply in (replies or {}).items() if node.startswith("reporting@")] == [{"ok": "pong"}]
+    command = [sys.executable, "-m", "celery", "-A", "project", "inspect", "ping", "--timeout=5"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    assert "pong" in ended.stdout, ended.stderr

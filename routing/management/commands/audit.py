@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from routing.ledger import audit
+from routing.console.lives import pause_sentence
+from routing.ledger import audit, pauses
 from routing.ledger.audit import Audit
 
 PASSED, FAILED, UNREACHABLE = 0, 1, 2
@@ -46,6 +47,8 @@ class Command(BaseCommand):
     def _show(self, found: Audit) -> None:
         console = Console(file=self.stdout, soft_wrap=True)  # type: ignore[arg-type]
         console.print(_table(found))
+        for one in pauses.in_force():
+            console.print(pause_sentence(one), style="yellow", markup=False, highlight=False)
         for stuck in found.stuck:
             style = "red" if stuck.for_long else "yellow"
             console.print(f"{stuck.sentence} For example {stuck.example}.", style=style, markup=False, highlight=False)
@@ -86,6 +89,7 @@ def _document(found: Audit) -> dict[str, Any]:
         "balances": found.balances,
         "accepted": found.accepted,
         "verdict": found.verdict,
+        "paused": [pause_sentence(one) for one in pauses.in_force()],
         "domains": [account.as_json() for account in found.accounts],
         "stuck": [stuck.as_json() for stuck in found.stuck],
     }

@@ -41,10 +41,12 @@ class Command(BaseCommand):
     def _show(self, seen: Survey) -> None:
         console = Console(file=self.stdout, soft_wrap=True)  # type: ignore[arg-type]
         console.print(_table(seen))
+        for sentence in seen.pauses:
+            console.print(sentence, style="yellow", markup=False, highlight=False)
         aside = survey.set_aside_sentence(seen)
         if aside:
             console.print(aside, style="yellow", markup=False, highlight=False)
-        elif not seen.problems:
+        elif not (seen.problems or seen.pauses):
             console.print("[green]All is well.[/]")
         for problem in seen.problems:
             console.print(problem.sentence, style="red", markup=False, highlight=False)
@@ -78,13 +80,15 @@ def _table(seen: Survey) -> Table:
 
 def _add_lane(table: Table, seen: Survey, pool: Pool) -> None:
     depth, domain = seen.queues.get(pool.name), pool.domain
+    is_paused = pool.name in seen.lives.paused
+    is_bad = seen.queues and not is_paused and not (depth and depth.consumers)
     table.add_row(
         pool.name,
         str(depth.ready) if depth else "-",
-        str(depth.consumers) if depth else "-",
+        "paused" if is_paused else str(depth.consumers) if depth else "-",
         f"{pool.concurrency} x {pool.prefetch}",
         f"{domain.soft_time_limit.total_seconds():g} / {domain.time_limit.total_seconds():g}",
-        style="red" if seen.queues and not (depth and depth.consumers) else None,
+        style="yellow" if is_paused else "red" if is_bad else None,
     )
 
 
@@ -104,6 +108,7 @@ def _document(seen: Survey) -> dict[str, Any]:
     return {
         "status": "ok" if not seen.problems else "failing",
         "problems": [problem.sentence for problem in seen.problems],
+        "paused": seen.pauses,
         "queues": [_queue(seen, pool) for pool in registry().pools.values()],
         "dead_letters": {domain.name: _ready(seen, domain.dead_letter_queue) for domain in registry()},
         "unrouted": _ready(seen, UNROUTED_QUEUE.name),
@@ -134,6 +139,7 @@ def _queue(seen: Survey, pool: Pool) -> dict[str, Any]:
         "domain": domain.name,
         "ready": depth.ready if depth else None,
         "consumers": depth.consumers if depth else None,
+        "paused": pool.name in seen.lives.paused,
         "pool": {
             "concurrency": pool.concurrency,
             "prefetch": pool.prefetch,
