@@ -21,7 +21,7 @@ from routing.ledger.enqueue import enqueue
 from routing.ledger.patience import until_reachable
 from routing.worker import door, paused, revocations  # noqa: F401  (registers its answers to broadcasts)
 from routing.worker.admission import envelope_of
-from routing.worker.request import SETTLEMENTS, Job
+from routing.worker.request import PARKED, SETTLEMENTS, Job
 from routing.worker.stopping import STOP
 from routing.worker.unreadable import give_back
 
@@ -29,6 +29,8 @@ logger = get_logger(__name__)
 
 TICK = 1.0
 LONGEST_PAUSE = 10.0
+QUIET_AFTER = 0.5
+"""Seconds after which nothing more comes of a queue that is paused: what may be held is held."""
 RESOURCE_LOCKED = 405
 
 
@@ -49,6 +51,8 @@ class Consumer(CeleryConsumer):
         kwargs |= {"without_gossip": True, "without_mingle": True}
         super().__init__(*args, **kwargs)
         self._refusals = 0
+        self._leaving: dict[str, float] = {}
+        """Queues that are paused, and since when we know."""
         self._left: set[str] = set()
         """Queues that it served until they were paused."""
         # What it advises at every lost connection, to end what runs, would make a second run of it.
@@ -90,16 +94,26 @@ class Consumer(CeleryConsumer):
         """
         if self.task_consumer is None:
             return
-        for queue in self._to_leave():
+        for queue in self._to_leave(after=QUIET_AFTER):
             self.cancel_task_queue(queue)
         for queue in self._to_take_up():
             self.add_task_queue(queue)
-        for request in list(reserved_requests) if self._left else ():
-            if request not in active_requests and request.is_paused:
-                request.hand_back()
+        held = [request for request in reserved_requests if request.queue in self._left]
+        for request in {*held, *(one for one in PARKED if one.queue not in self._leaving)} - set(active_requests):
+            request.hand_back()
 
-    def _to_leave(self) -> list[str]:
-        leaving = [queue for queue in self.app.amqp.queues.consume_from if paused.is_paused(queue)]
+    def _to_leave(self, *, after: float = 0.0) -> list[str]:
+        """Those that are paused, and have been for this many seconds.
+
+        Not at once: messages on their way at the very moment at which a queue is left may not arrive, and RabbitMQ
+        takes them for held until its consumer time-out. As nothing of the queue is acked meanwhile, soon no more are.
+        """
+        now = time.monotonic()
+        stopping = [queue for queue in self.app.amqp.queues.consume_from if paused.is_paused(queue)]
+        self._leaving = {queue: self._leaving.get(queue, now) for queue in stopping}
+        leaving = [queue for queue, since in self._leaving.items() if now - since >= after]
+        for queue in leaving:
+            del self._leaving[queue]
         self._left.update(leaving)
         return leaving
 

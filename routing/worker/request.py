@@ -39,18 +39,20 @@ class Request(CeleryRequest):
     _is_settling = False
 
     def revoked(self) -> bool:
-        """Whether it is not for the pool: also where its queue is paused, and it goes back to the ledger."""
-        if not self.is_paused:
+        """Whether it is not for the pool: also where its queue is paused. Then the consumer hands it back."""
+        if not paused.is_paused(self.queue):
             return bool(super().revoked())
-        self.hand_back(in_pool=False)
+        PARKED.add(self)
         return True
 
     @property
-    def is_paused(self) -> bool:
-        return paused.is_paused((self.delivery_info or {}).get("routing_key"))
+    def queue(self) -> str:
+        return str((self.delivery_info or {}).get("routing_key") or "")
 
-    def hand_back(self, *, in_pool: bool = True) -> None:
+    def hand_back(self) -> None:
         """To the ledger, unless a child has begun it: the copy that the pool may hold is of an older epoch then."""
+        in_pool = self not in PARKED
+        PARKED.discard(self)
         if not self._is_settling:
             self._is_settling = True
             SETTLEMENTS.put(Job(self.id, self._put_back, then=partial(self._is_back, in_pool)))
@@ -181,6 +183,10 @@ class Request(CeleryRequest):
             Fence(task_id=self.id, epoch=epoch, owner=incarnation.owner(), pid=int(self.worker_pid or -1))
         )
         return context
+
+
+PARKED: set[Request] = set()
+"""Of paused queues, and not given to the pool: in the main thread's hands."""
 
 
 class Job:
