@@ -59,7 +59,8 @@ class Deploys:
         if pid is None:
             return
         if not self._ends(program, pid, began + STOP_WITHIN):
-            self.performed["killed"] += 1
+            # Whoever else is killed has nothing to give back.
+            self.performed["killed" if program in self._cast.workers else "cut short"] += 1
             self._report.act(clock, "kill", f"{program.name}, process {pid}, had not ended in {STOP_WITHIN} s")
             program.signal(signal.SIGKILL, all_of_it=True)
         self.performed["restarted"] += 1

@@ -45,7 +45,7 @@ class Rollout(Run):
         if kills["restarted"] < len(self._cast.all) - 1:
             found.append(f"{kills['restarted']} restarts are not even one of each process")
         if kills["killed"]:
-            found.append(f"{kills['killed']} processes had not ended in time, and were killed")
+            found.append(f"{kills['killed']} pools had not ended in time, and were killed")
         interrupted, least = sum((evidence.interrupted or {}).values()), self._options.seconds // LEAST_INTERRUPTED
         if interrupted < least:
             found.append(f"{interrupted} tasks were interrupted, and at least {least} were wanted")
