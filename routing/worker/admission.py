@@ -12,6 +12,7 @@ from celery.utils.log import get_task_logger
 from kombu.serialization import dumps
 
 from routing import faults
+from routing.broker.names import logical
 from routing.broker.sending import EPOCH_HEADER
 from routing.domains import Domain, registry
 from routing.ledger import adoption, claim, lookup, reschedule, wake
@@ -141,7 +142,7 @@ def known_epoch(request: Any) -> int:
 def _envelope(request: Any) -> Envelope:
     """A message as it arrived. Celery has taken it apart; the exact bytes are with the broker."""
     delivery = request.delivery_info or {}
-    queue = delivery.get("routing_key") or ""
+    queue = logical(delivery.get("routing_key") or "")
     domain = registry().of_queue(queue) or registry().of_task(request.task)
     custom = {name: value for name, value in (request.headers or {}).items() if name != EPOCH_HEADER}
     headers = {**custom, **{name: getattr(request, name, None) for name in _HEADERS}}

@@ -12,8 +12,10 @@ from celery.worker.state import maybe_shutdown
 from kombu import Connection, Message
 
 from routing.broker import topology
+from routing.broker.names import physical
 from routing.broker.sending import EPOCH_HEADER
 from routing.domains import registry
+from routing.worker.holding import is_held
 from routing.worker.request import SETTLEMENTS, Job
 from routing.worker.unreadable import give_back
 
@@ -21,7 +23,7 @@ logger = get_logger(__name__)
 
 TICK = 1.0
 LONGEST_PAUSE = 10.0
-RESOURCE_LOCKED = 405
+ACCESS_REFUSED, RESOURCE_LOCKED = 403, 405
 
 
 class Consumer(CeleryConsumer):
@@ -39,6 +41,9 @@ class Consumer(CeleryConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # Workers have nothing to tell one another: results and (soon) revocations live in the database.
         kwargs |= {"without_gossip": True, "without_mingle": True}
+        if not kwargs["app"].conf.worker_enable_remote_control:
+            # Events have an exchange of Celery's own, which such a user may not have either; and nobody could ask.
+            kwargs["without_heartbeat"] = True
         super().__init__(*args, **kwargs)
         self._refusals = 0
         # What it advises at every lost connection, to end what runs, would make a second run of it.
@@ -48,9 +53,28 @@ class Consumer(CeleryConsumer):
 
     def connect(self) -> Connection:
         """Connect, and declare the topology each time: a broker that was wiped gets all of it back."""
+        self._await_apply()
         connection = super().connect()
-        topology.declare(connection, registry())
+        try:
+            topology.declare(connection, registry())
+        except topology.Undeclarable as refusal:
+            # It may be no queue of ours.
+            logger.warning("%s", refusal)
         return connection
+
+    def _await_apply(self) -> None:
+        """A queue that is being made anew is not consumed from. It is everybody's again half a minute later at most."""
+        if is_held.is_set():
+            logger.info("manage.py topology apply changes a queue of this worker, which waits for it")
+        while is_held.is_set():
+            maybe_shutdown()
+            time.sleep(TICK / 4)
+
+    def add_task_queue(self, queue: Any, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        super().add_task_queue(physical(getattr(queue, "name", queue)), *args, **kwargs)
+
+    def cancel_task_queue(self, queue: Any) -> None:
+        super().cancel_task_queue(physical(getattr(queue, "name", queue)))
 
     def register_with_event_loop(self, hub: Any) -> None:
         super().register_with_event_loop(hub)
@@ -62,6 +86,8 @@ class Consumer(CeleryConsumer):
 
         Celery swallows such a notice that arrives just as it starts to consume.
         """
+        if is_held.is_set():
+            raise ConnectionResetError("A queue of this worker is changed by manage.py topology apply")
         wanted = [queue for queue in self.task_consumer.queues if self.task_consumer.consuming_from(queue)]
         if len(self.task_consumer.channel.callbacks) < len(wanted):
             raise ConnectionResetError(f"RabbitMQ no longer gives messages of {', '.join(q.name for q in wanted)}")
@@ -72,6 +98,11 @@ class Consumer(CeleryConsumer):
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         super().on_connection_error_after_connected(exc)
         if isinstance(exc, self.channel_errors):
+            if getattr(exc, "code", None) == ACCESS_REFUSED and "pidbox" in str(exc):
+                logger.error(
+                    "RabbitMQ's user may not have the queues of Celery's remote control. Give it the right, as in "
+                    "docs/topology.md, or start this worker with TASKYARD_REMOTE_CONTROL=0."
+                )
             if getattr(exc, "code", None) == RESOURCE_LOCKED:
                 logger.error(
                     "Another worker is called %s, or RabbitMQ has not noticed yet that its connection is gone. "
