@@ -77,6 +77,17 @@ class Environment:
             raise _wrong(name, value, "use a-z, 0-9 and _, beginning with a letter, at most 20, such as staging.")
         return value
 
+    def counts(self, name: str) -> dict[str, int]:
+        """Such as ``relay=2 notifications.urgent=4``."""
+        value = self.text(name, "")
+        found = {}
+        for part in value.split():
+            key, _, number = part.partition("=")
+            if not key or not number.isdecimal():
+                raise _wrong(name, value, "use names and whole numbers, such as relay=2 notifications.urgent=4.")
+            found[key] = int(number)
+        return found
+
     def port(self, name: str, default: int) -> int:
         return self.integer(name, default, lowest=1, highest=65535)
 

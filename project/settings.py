@@ -110,6 +110,15 @@ else:
         **DATABASES["default"].get("OPTIONS", {}),
     }
 
+# Past a pooler such as PgBouncer, to the server itself: there a relay listens for what is enqueued.
+TASKYARD_DATABASE_IS_POOLED = bool(env.text("DATABASE_DIRECT_URL", ""))
+TASKYARD_DIRECT_DATABASE = {}
+if TASKYARD_DATABASE_IS_POOLED:
+    _direct = env.database("DATABASE_DIRECT_URL", "")
+    TASKYARD_DIRECT_DATABASE = {name: _direct[name] for name in ("HOST", "PORT", "USER", "PASSWORD", "NAME")}
+# Each transaction may run in another session there, and such a cursor needs one for itself.
+DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = TASKYARD_DATABASE_IS_POOLED
+
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "project_cache"}}
 
 LANGUAGE_CODE = "en"
@@ -158,6 +167,9 @@ TASKYARD_CONSUMER_TIMEOUT = timedelta(seconds=env.integer("BROKER_CONSUMER_TIMEO
 TASKYARD_NAMESPACE = env.namespace("TASKYARD_NAMESPACE")
 # Returns of a message to its queue after which RabbitMQ sets it aside. A change needs manage.py topology apply.
 TASKYARD_DELIVERY_LIMIT = env.integer("TASKYARD_DELIVERY_LIMIT", topology.DELIVERY_LIMIT, lowest=20)
+# How many of each process run together, for the sum of connections to the database; one of each that is not named.
+TASKYARD_REPLICAS = env.counts("TASKYARD_REPLICAS")
+WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, lowest=1)
 TASKYARD_MAX_PAYLOAD = env.integer("TASKYARD_MAX_PAYLOAD", 1024 * 1024, lowest=1024)
 # A relay keeps this many messages ready in each queue, confirms so many together, and waits so long for that.
 TASKYARD_DEAD_AFTER = env.integer("TASKYARD_DEAD_AFTER", 21, lowest=5)
