@@ -11,7 +11,7 @@ RUN := $(VENV)/requirements.stamp
 DEV := $(VENV)/requirements-dev.stamp
 SOURCES := project routing notifications reporting tests benchmarks
 # libatomic1 is for Playwright's driver, systemd for systemd-analyze, which looks at the units in deploy/.
-TEST_PACKAGES := rabbitmq-server postgresql chromium fonts-dejavu-core libatomic1 systemd
+TEST_PACKAGES := rabbitmq-server postgresql pgbouncer chromium fonts-dejavu-core libatomic1 systemd
 CHAOS_PACKAGES := rabbitmq-server postgresql
 
 # make chaos: how long, which decisions (at random if left out), and on what.

@@ -1,6 +1,7 @@
 """Typed readers of environment variables. A wrong value is one sentence that names the variable and the cure."""
 
 import os
+import re
 import zoneinfo
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -10,6 +11,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
+
+_NAMESPACE = re.compile(r"[a-z][a-z0-9_]{0,19}\Z")
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
@@ -67,6 +70,23 @@ class Environment:
         if value not in zoneinfo.available_timezones():
             raise _wrong(name, value, "use a name such as Europe/Paris or UTC.")
         return value
+
+    def namespace(self, name: str) -> str:
+        value = self.text(name, "")
+        if value and not _NAMESPACE.match(value):
+            raise _wrong(name, value, "use a-z, 0-9 and _, beginning with a letter, at most 20, such as staging.")
+        return value
+
+    def counts(self, name: str) -> dict[str, int]:
+        """Such as ``relay=2 notifications.urgent=4``."""
+        value = self.text(name, "")
+        found = {}
+        for part in value.split():
+            key, _, number = part.partition("=")
+            if not key or not number.isdecimal():
+                raise _wrong(name, value, "use names and whole numbers, such as relay=2 notifications.urgent=4.")
+            found[key] = int(number)
+        return found
 
     def port(self, name: str, default: int) -> int:
         return self.integer(name, default, lowest=1, highest=65535)

@@ -11,7 +11,7 @@ from project import logs
 from project.domains import DOMAINS
 from project.environment import Environment
 from project.secret import load_or_create
-from routing.broker import topology
+from routing.broker import names, topology
 
 env = Environment()
 
@@ -110,6 +110,15 @@ else:
         **DATABASES["default"].get("OPTIONS", {}),
     }
 
+# Past a pooler such as PgBouncer, to the server itself: there a relay listens for what is enqueued.
+TASKYARD_DATABASE_IS_POOLED = bool(env.text("DATABASE_DIRECT_URL", ""))
+TASKYARD_DIRECT_DATABASE = {}
+if TASKYARD_DATABASE_IS_POOLED:
+    _direct = env.database("DATABASE_DIRECT_URL", "")
+    TASKYARD_DIRECT_DATABASE = {name: _direct[name] for name in ("HOST", "PORT", "USER", "PASSWORD", "NAME")}
+# Each transaction may run in another session there, and such a cursor needs one for itself.
+DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = TASKYARD_DATABASE_IS_POOLED
+
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "project_cache"}}
 
 LANGUAGE_CODE = "en"
@@ -154,6 +163,13 @@ BROKER_PORT = env.port("BROKER_PORT", 5690)
 BROKER_URL_IS_GIVEN = bool(env.text("BROKER_URL", ""))
 # RabbitMQ takes a message back that a worker held this long; a system check keeps all time limits below it.
 TASKYARD_CONSUMER_TIMEOUT = timedelta(seconds=env.integer("BROKER_CONSUMER_TIMEOUT", 1800, lowest=60))
+# Before the name of each queue and exchange, so that several installations can share a broker.
+TASKYARD_NAMESPACE = env.namespace("TASKYARD_NAMESPACE")
+# Returns of a message to its queue after which RabbitMQ sets it aside. A change needs manage.py topology apply.
+TASKYARD_DELIVERY_LIMIT = env.integer("TASKYARD_DELIVERY_LIMIT", topology.DELIVERY_LIMIT, lowest=20)
+# How many of each process run together, for the sum of connections to the database; one of each that is not named.
+TASKYARD_REPLICAS = env.counts("TASKYARD_REPLICAS")
+WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, lowest=1)
 TASKYARD_MAX_PAYLOAD = env.integer("TASKYARD_MAX_PAYLOAD", 1024 * 1024, lowest=1024)
 # A relay keeps this many messages ready in each queue, confirms so many together, and waits so long for that.
 TASKYARD_DEAD_AFTER = env.integer("TASKYARD_DEAD_AFTER", 21, lowest=5)
@@ -199,7 +215,7 @@ CELERY_RESULT_SERIALIZER = "json"
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_ENABLE_UTC = True
 
-CELERY_TASK_QUEUES = topology.task_queues(DOMAINS)
+CELERY_TASK_QUEUES = topology.task_queues(DOMAINS, delivery_limit=TASKYARD_DELIVERY_LIMIT)
 CELERY_TASK_ROUTES = ["routing.router.route"]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_DEFAULT_QUEUE = DOMAINS[0].queue()
@@ -211,6 +227,13 @@ CELERY_TASK_ALWAYS_EAGER = False
 CELERY_TASK_INHERIT_PARENT_PRIORITY = False
 CELERY_TASK_REPR_MAXLEVELS = 3
 CELERY_TASK_SEND_SENT_EVENT = False
+
+# What Celery declares by itself, for remote control, its answers and events.
+CELERY_CONTROL_EXCHANGE = names.physical("celery")
+CELERY_EVENT_EXCHANGE = names.physical("celeryev")
+CELERY_EVENT_QUEUE_PREFIX = names.physical("celeryev")
+# A broker user without configure rights cannot have the queues of remote control.
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = env.boolean("TASKYARD_REMOTE_CONTROL", default=True)
 
 CELERY_WORKER_CONSUMER = "routing.worker.consumer:Consumer"
 # Stands in for Celery's own wherever no other pool, such as threads, is asked for; for --pool=prefork, too.

@@ -14,7 +14,9 @@ from celery.utils import uuid
 from routing import moments
 from routing import options as known_options
 from routing.broker import repeated
+from routing.broker.names import logical
 from routing.broker.sending import PRODUCER, Producer, Timing, sending_together
+from routing.domains import registry
 from routing.ledger import continuation, database, unique
 from routing.ledger.continuation import Key
 from routing.refusals import UniqueInCanvas, UnusableId
@@ -108,10 +110,11 @@ class Pipeline(Celery):
 
     def _checked(self, options: dict[str, Any], producer: Any) -> dict[str, Any]:
         """Without what asks for nothing. Raises UnusableOption and QueueNotFound."""
-        if options.get("queue") is None and options.get("routing_key") in self.amqp.queues:
+        key = logical(options["routing_key"]) if isinstance(options.get("routing_key"), str) else None
+        if options.get("queue") is None and key in registry().pools:
             # What arrived over the exchange and is retried names its queue like this.
-            options["queue"] = options["routing_key"]
-        if options.get("queue") is not None and options.get("routing_key") in (options["queue"], None):
+            options["queue"] = key
+        if options.get("queue") is not None and key in (options["queue"], None):
             options = {k: v for k, v in options.items() if k not in ("exchange", "routing_key", "exchange_type")}
         options.pop("redelivered", None)
         known_options.check(options | {"producer": None if isinstance(producer, Producer) else producer})
@@ -126,9 +129,9 @@ class Pipeline(Celery):
     def _require_queue(self, queue: object) -> None:
         """``create_missing_queues`` is off; without this a caller would learn nothing but the wrong name."""
         name = getattr(queue, "name", queue)
-        if name is not None and name not in self.amqp.queues:
+        if name is not None and not (isinstance(name, str) and logical(name) in registry().pools):
             raise QueueNotFound(
-                f"No queue is called {name!r}. Use one of {', '.join(self.amqp.queues)}, or declare a lane for it in "
+                f"No queue is called {name!r}. Use one of {', '.join(registry().pools)}, or declare a lane for it in "
                 "project/domains.py."
             )
 

@@ -17,6 +17,7 @@ from django.db import DatabaseError, InterfaceError
 
 from routing import faults
 from routing.broker import given_up
+from routing.broker.names import logical, physical
 from routing.broker.publisher import BrokerTrouble, Publisher
 from routing.broker.topology import UNROUTED_QUEUE
 from routing.domains import registry
@@ -37,7 +38,7 @@ LONGEST_PAUSE = 60.0
 
 
 def queues() -> list[str]:
-    return [*(domain.dead_letter_queue for domain in registry()), UNROUTED_QUEUE.name]
+    return [*(domain.dead_letter_queue for domain in registry()), logical(UNROUTED_QUEUE.name)]
 
 
 class Collector(threading.Thread):
@@ -108,7 +109,7 @@ class Collector(threading.Thread):
 
     def _next(self, channel: Any, queue: str) -> Any:
         try:
-            return self._broker.examine(lambda _: channel.basic_get(queue))
+            return self._broker.examine(lambda _: channel.basic_get(physical(queue)))
         except (ValueError, OverflowError, RecursionError):
             # Our client itself cannot read it, such as a header with a time after the year 9999.
             logger.warning("A message in %s cannot be read, and those behind it wait: take it out by hand", queue)

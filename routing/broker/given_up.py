@@ -12,6 +12,7 @@ from kombu.exceptions import ContentDisallowed
 from kombu.exceptions import DecodeError as KombuDecodeError
 from kombu.serialization import loads, prepare_accept_content
 
+from routing.broker.names import logical
 from routing.broker.sending import EPOCH_HEADER
 from routing.broker.topology import UNROUTED_QUEUE
 from routing.domains import registry
@@ -35,7 +36,7 @@ def read(message: amqp.Message, *, source: str) -> DeadMessage:
     delivery_info: Mapping[str, Any] = message.delivery_info or {}
     deaths = [one for one in _list(headers.get("x-death")) if isinstance(one, Mapping)]
     # RabbitMQ puts the latest first.
-    queue = str(deaths[0].get("queue", "")) if deaths else str(delivery_info.get("routing_key") or "")
+    queue = logical(str(deaths[0].get("queue", "") if deaths else delivery_info.get("routing_key") or ""))
     reason, error = _cause(headers, properties, raw, deaths=deaths, source=source, queue=queue)
     task, typed_headers = _text(headers.get("task")), typed.dumps(headers)
     typed_properties = typed.dumps(properties)
@@ -92,7 +93,7 @@ def _cause(
     queue: str,
 ) -> tuple[Reason, str]:
     died_of = _text(deaths[0].get("reason")) if deaths else ""
-    if source == UNROUTED_QUEUE.name:
+    if source == logical(UNROUTED_QUEUE.name):
         return Reason.MISROUTED, f"No queue is called {_storable(queue)!r}. Correct the program that sent it."
     if died_of == "expired":
         return Reason.EXPIRED, f"Nobody had taken it from {queue} by the time that its sender gave it."
@@ -138,7 +139,7 @@ def _death(death: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "at": _moment(at.replace(tzinfo=UTC)) if isinstance(at, datetime) else None,
         "event": "dead-lettered",
-        "queue": _text(death.get("queue")),
+        "queue": logical(_text(death.get("queue"))),
         "reason": _text(death.get("reason")),
         "count": death["count"] if isinstance(death.get("count"), int) else None,
     }

@@ -44,6 +44,10 @@ def inspect(domains: Iterable[Domain], *, seconds: float) -> dict[str, QueueDept
 
 def cure(error: BaseException, connection: Connection) -> str:
     """Why the broker cannot be used, and what to do; without password or user name."""
+    if isinstance(error, AccessRefused) and "refused for user" in str(error):
+        return (
+            f"RabbitMQ's user lacks a right: {error.reply_text}. docs/topology.md has the rights that each one needs."
+        )
     if isinstance(error, AccessRefused):
         return "RabbitMQ refuses the user name or password in BROKER_URL. Correct them."
     if isinstance(error, NotAllowed):

@@ -16,6 +16,7 @@ from kombu import Connection
 
 from routing import faults
 from routing.broker.inspection import cure
+from routing.broker.names import logical, physical
 from routing.broker.outgoing import Outgoing, Prepared, sentence
 from routing.broker.topology import message_count
 from routing.ledger.outbox import Publication
@@ -237,7 +238,9 @@ class _Confirms:
         returned = (message.properties.get("application_headers") or {}).get("id")
         for publication in self._open.values():
             if publication.message_id == returned:
-                self.refused[publication.id] = f"RabbitMQ has no queue {queue}. Declare it: manage.py topology apply"
+                self.refused[publication.id] = (
+                    f"RabbitMQ has no queue {logical(queue)}. Declare it: manage.py topology apply"
+                )
 
     def _close(self, tag: int, *, multiple: bool) -> list[Publication]:
         tags = [one for one in self._open if one <= tag] if multiple else [tag]
@@ -266,7 +269,7 @@ class _Frames:
         arguments = self._arguments.get(queue)
         if arguments is None:
             # Of the exchange with no name, mandatory, not immediate.
-            arguments = self._arguments[queue] = dumps("Bssbb", (0, "", queue, True, False))
+            arguments = self._arguments[queue] = dumps("Bssbb", (0, "", physical(queue), True, False))
         self._add(METHOD_FRAME, channel, spec.Basic.Publish, arguments, message)
 
     def write(self) -> None:

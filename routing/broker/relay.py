@@ -17,6 +17,7 @@ from routing.broker.hands import Hand
 from routing.broker.keeper import Keeper
 from routing.broker.lookout import Lookout
 from routing.broker.publisher import BrokerTrouble, Publisher
+from routing.broker.topology import Undeclarable
 from routing.broker.windows import LOOK_AGAIN_AFTER, Windows
 from routing.domains import registry
 from routing.ledger import database, outbox
@@ -103,6 +104,9 @@ class Relay:
         self._examined_at = float("-inf")
         self._broker_pause, self._database_pause = Pause(), Pause()
         self._trouble = ""
+        self._lack = ""
+        """A queue is missing, and we may not declare it: the others go on."""
+        self._lack_told = ""
 
     def run(self) -> None:
         """Until told to stop; then the batch at hand is finished."""
@@ -175,8 +179,15 @@ class Relay:
             self._windows.forget()
         self._publisher.tick()
         if is_new or time.monotonic() - self._examined_at > EXAMINE_EVERY:
-            if self._publisher.examine(lambda connection: evidence.examine(connection, registry())):
-                self._windows.forget()
+            self._lack = ""
+            try:
+                if self._publisher.examine(lambda connection: evidence.examine(connection, registry())):
+                    self._windows.forget()
+            except Undeclarable as error:
+                if evidence.MARKER in error.names:
+                    # Without it nothing proves that RabbitMQ keeps what it confirms.
+                    raise BrokerTrouble(str(error)) from error
+                self._lack = str(error)
             self._examined_at = time.monotonic()
 
     def _in_turn(self) -> Iterable[str]:
@@ -196,7 +207,8 @@ class Relay:
         if queue not in registry().pools:
             # Nobody will declare it. Published, it comes back, and goes out of the way with its reason.
             return self._config.batch
-        self._examined_at = float("-inf")
+        if not self._lack:
+            self._examined_at = float("-inf")
         return 0
 
     def _relay(self, queue: str, room: int) -> int:
@@ -242,5 +254,8 @@ class Relay:
         if trouble and trouble != self._trouble:
             logger.warning("Nothing is published: %s", trouble)
         self._trouble = trouble
+        if self._lack != self._lack_told and self._lack:
+            logger.warning("%s", self._lack)
+        self._lack_told = self._lack
         if self._keeper is not None:
-            self._keeper.report(trouble, hand=self._hand.name)
+            self._keeper.report(trouble or self._lack, hand=self._hand.name)

@@ -11,13 +11,14 @@ from typing import Any
 
 from amqp import AMQPError, Message
 from celery import signals
-from celery.app.amqp import AMQP
+from celery.app.amqp import AMQP, Queues
 from django.conf import settings
 from django.db import connections, transaction
 from kombu.exceptions import EncodeError
 from kombu.serialization import dumps
 
 from routing import faults
+from routing.broker.names import logical, physical
 from routing.domains import registry
 from routing.ledger import continuation, database, wake
 from routing.ledger.completion import insert
@@ -65,8 +66,20 @@ class Producer:
 PRODUCER = Producer()
 
 
+class NamedQueues(Queues):
+    """Celery's queues, found by our names for them."""
+
+    def __getitem__(self, name: str) -> Any:
+        return super().__getitem__(physical(name))
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(physical(name))
+
+
 class Sending(AMQP):
     """Celery's AMQP, whose ``send_task_message`` writes the ledger."""
+
+    queues_cls = NamedQueues
 
     @cached_property
     def send_task_message(self) -> Callable[..., Any]:
@@ -77,7 +90,7 @@ class Sending(AMQP):
             headers.update(options.get("headers") or {})
             headers.pop(EPOCH_HEADER, None)
             properties.update({key: options[key] for key in PROPERTIES if options.get(key) is not None})
-            queue_name = str(getattr(queue, "name", queue))
+            queue_name = logical(str(getattr(queue, "name", queue)))
             # Receivers may change the headers; tracing tools live on that.
             signals.before_task_publish.send(
                 sender=name,

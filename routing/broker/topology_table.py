@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from django.conf import settings
+
 from routing.broker.topology import (
     DEAD,
-    DELIVERY_LIMIT,
     TASKS,
     UNROUTED,
     UNROUTED_QUEUE,
@@ -55,7 +56,8 @@ def markdown(domains: Iterable[Domain]) -> str:
         f"| `{row.queue}` | `{row.exchange}` | `{row.routing_key}` | {row.holds} | {_code(row.dead_letters_to)} |"
         for row in rows(domains)
     ]
-    lines += ["", f"Every queue is a durable quorum queue; the lanes' have a delivery limit of {DELIVERY_LIMIT}."]
+    limit = settings.TASKYARD_DELIVERY_LIMIT
+    lines += ["", f"Every queue is a durable quorum queue; the lanes' have a delivery limit of {limit}."]
     return "\n".join(lines)
 
 

@@ -157,7 +157,7 @@ def _finding(subject: str, sentence: str, seconds: float) -> Finding:
 
 def _lane_sentence(pool: Pool, depth: QueueDepth | None) -> str:
     if depth is None:
-        return f"The queue {pool.name} does not exist yet. Its workers declare it: manage.py pool {pool.name}"
+        return f"The queue {pool.name} does not exist. Declare it: manage.py topology apply"
     if depth.consumers == 0:
         return f"No worker serves {pool.name}. Start one: manage.py pool {pool.name}"
     return ""

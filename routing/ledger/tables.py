@@ -296,3 +296,19 @@ class BrokerMarker(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.id = 1
         super().save(*args, **kwargs)
+
+
+class DeclaredQueue(models.Model):
+    """A queue that this ledger has had declared on RabbitMQ, so that one which left the code is found again."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    holder = models.CharField(max_length=36, default="")
+    """The apply that makes it anew or removes it: workers let go of it, and nobody else declares it."""
+    held_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("declared queue")
+        verbose_name_plural = _("declared queues")
+
+    def __str__(self) -> str:
+        return self.name

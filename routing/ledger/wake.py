@@ -1,7 +1,8 @@
 """Wake: tell relays that something was enqueued, and wait for it. Polling is the safety net: nothing relies on a wake.
 
-PostgreSQL: NOTIFY, throttled, and LISTEN on a connection of its own; behind a PgBouncer that keeps no sessions nothing
-is ever heard, and polling does it all. SQLite: ``PRAGMA data_version``, which changes when another connection commits.
+PostgreSQL: NOTIFY, throttled, and LISTEN on a connection of its own, to ``DATABASE_DIRECT_URL`` where that is given:
+through a PgBouncer that keeps no sessions nothing is heard, and polling does it all. SQLite: ``PRAGMA data_version``,
+which changes when another connection commits.
 """
 
 import logging
@@ -9,10 +10,11 @@ import threading
 import time
 
 import psycopg
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from routing.ledger import database
+from routing.ledger import database, pooler
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,13 @@ def wake() -> None:
             cursor.execute(f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', '')")
     except (DatabaseError, InterfaceError) as error:
         logger.debug("Cannot wake the relays, which will look by themselves: %s", error)
+
+
+def _direct() -> BaseDatabaseWrapper:
+    """A connection of one's own, past any pooler as far as a way is known."""
+    own = database.connection().copy()
+    own.settings_dict.update(settings.TASKYARD_DIRECT_DATABASE)
+    return own
 
 
 class Waiter:
@@ -95,7 +104,17 @@ class Waiter:
     def _listening(self) -> BaseDatabaseWrapper | None:
         """A connection of its own, which listens, and has shown itself that it hears."""
         if self._own is None and time.monotonic() >= self._listen_at:
-            self._own = database.connection().copy()
+            self._own = _direct()
+            if pooler.stands_between(self._own):
+                # It would hear its own word, in the session that it happens to have just then, and no other.
+                logger.info(
+                    "The database is behind a pooler, through which no notification arrives: this relay looks every "
+                    "%.1f s. DATABASE_DIRECT_URL, with the server's own address, lets it listen.",
+                    POLL_DEAF,
+                )
+                self.close()
+                self._listen_at = float("inf")
+                return None
             with self._own.cursor() as cursor:
                 cursor.execute(f"LISTEN {CHANNEL}")
                 cursor.execute(f"SELECT pg_notify('{CHANNEL}', '')")

@@ -12,6 +12,7 @@ from celery.utils.log import get_task_logger
 from kombu.serialization import dumps
 
 from routing import faults
+from routing.broker.names import logical
 from routing.broker.sending import EPOCH_HEADER
 from routing.domains import Domain, registry
 from routing.ledger import adoption, claim, lookup, reschedule, wake
@@ -160,7 +161,7 @@ def known_epoch(request: Any) -> int:
 def envelope_of(request: Any) -> Envelope:
     """A message as it arrived. Celery has taken it apart; the exact bytes are with the broker."""
     delivery = request.delivery_info or {}
-    queue = delivery.get("routing_key") or ""
+    queue = logical(delivery.get("routing_key") or "")
     domain = registry().of_queue(queue) or registry().of_task(request.task)
     custom = {name: value for name, value in (request.headers or {}).items() if name != EPOCH_HEADER}
     # Its times are the ledger's from here on.

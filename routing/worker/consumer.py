@@ -15,12 +15,14 @@ from celery.worker.state import active_requests, maybe_shutdown, reserved_reques
 from kombu import Connection, Message
 
 from routing.broker import topology
+from routing.broker.names import logical, physical
 from routing.broker.sending import EPOCH_HEADER
 from routing.domains import registry
 from routing.ledger.enqueue import enqueue
 from routing.ledger.patience import until_reachable
 from routing.worker import door, paused, revocations  # noqa: F401  (registers its answers to broadcasts)
 from routing.worker.admission import envelope_of
+from routing.worker.holding import is_held
 from routing.worker.request import PARKED, SETTLEMENTS, Job
 from routing.worker.stopping import STOP
 from routing.worker.unreadable import give_back
@@ -31,7 +33,7 @@ TICK = 1.0
 LONGEST_PAUSE = 10.0
 QUIET_AFTER = 0.5
 """Seconds after which nothing more comes of a queue that is paused: what may be held is held."""
-RESOURCE_LOCKED = 405
+ACCESS_REFUSED, RESOURCE_LOCKED = 403, 405
 
 
 class Consumer(CeleryConsumer):
@@ -49,6 +51,9 @@ class Consumer(CeleryConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # Workers have nothing to tell one another: results, pauses and revocations live in the database.
         kwargs |= {"without_gossip": True, "without_mingle": True}
+        if not kwargs["app"].conf.worker_enable_remote_control:
+            # Events have an exchange of Celery's own, which such a user may not have either; and nobody could ask.
+            kwargs["without_heartbeat"] = True
         super().__init__(*args, **kwargs)
         self._refusals = 0
         self._leaving: dict[str, float] = {}
@@ -62,12 +67,31 @@ class Consumer(CeleryConsumer):
 
     def connect(self) -> Connection:
         """Connect, and declare the topology each time: a broker that was wiped gets all of it back."""
+        self._await_apply()
         connection = super().connect()
-        topology.declare(connection, registry())
-        self.app.amqp.queues.deselect(self._to_leave())
+        try:
+            topology.declare(connection, registry())
+        except topology.Undeclarable as refusal:
+            # It may be no queue of ours.
+            logger.warning("%s", refusal)
+        self.app.amqp.queues.deselect([physical(queue) for queue in self._to_leave()])
         for queue in self._to_take_up():
             self.app.amqp.queues.select_add(self.app.amqp.queues[queue])
         return connection
+
+    def _await_apply(self) -> None:
+        """A queue that is being made anew is not consumed from. It is everybody's again half a minute later at most."""
+        if is_held.is_set():
+            logger.info("manage.py topology apply changes a queue of this worker, which waits for it")
+        while is_held.is_set():
+            maybe_shutdown()
+            time.sleep(TICK / 4)
+
+    def add_task_queue(self, queue: Any, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        super().add_task_queue(physical(getattr(queue, "name", queue)), *args, **kwargs)
+
+    def cancel_task_queue(self, queue: Any) -> None:
+        super().cancel_task_queue(physical(getattr(queue, "name", queue)))
 
     def register_with_event_loop(self, hub: Any) -> None:
         super().register_with_event_loop(hub)
@@ -79,6 +103,8 @@ class Consumer(CeleryConsumer):
 
         Celery swallows such a notice that arrives just as it starts to consume.
         """
+        if is_held.is_set():
+            raise ConnectionResetError("A queue of this worker is changed by manage.py topology apply")
         self.follow_pauses()
         wanted = [queue for queue in self.task_consumer.queues if self.task_consumer.consuming_from(queue)]
         if len(self.task_consumer.channel.callbacks) < len(wanted):
@@ -109,7 +135,7 @@ class Consumer(CeleryConsumer):
         takes them for held until its consumer time-out. As nothing of the queue is acked meanwhile, soon no more are.
         """
         now = time.monotonic()
-        stopping = [queue for queue in self.app.amqp.queues.consume_from if paused.is_paused(queue)]
+        stopping = [logical(name) for name in self.app.amqp.queues.consume_from if paused.is_paused(name)]
         self._leaving = {queue: self._leaving.get(queue, now) for queue in stopping}
         leaving = [queue for queue, since in self._leaving.items() if now - since >= after]
         for queue in leaving:
@@ -125,6 +151,11 @@ class Consumer(CeleryConsumer):
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         super().on_connection_error_after_connected(exc)
         if isinstance(exc, self.channel_errors):
+            if getattr(exc, "code", None) == ACCESS_REFUSED and "pidbox" in str(exc):
+                logger.error(
+                    "RabbitMQ's user may not have the queues of Celery's remote control. Give it the right, as in "
+                    "docs/topology.md, or start this worker with TASKYARD_REMOTE_CONTROL=0."
+                )
             if getattr(exc, "code", None) == RESOURCE_LOCKED:
                 logger.error(
                     "Another worker is called %s, or RabbitMQ has not noticed yet that its connection is gone. "

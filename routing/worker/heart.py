@@ -14,10 +14,11 @@ from typing import Any
 from celery.worker.state import maybe_shutdown
 from django.db import DatabaseError, InterfaceError
 
-from routing.ledger import database, pauses, processes
+from routing.broker.names import logical
+from routing.ledger import database, pauses, processes, queues
 from routing.ledger.patience import until_reachable
 from routing.ledger.tables import Process
-from routing.worker import forks, incarnation, interrupted
+from routing.worker import forks, holding, incarnation, interrupted
 from routing.worker.embedded import EmbeddedRelay
 from routing.worker.orders import Orders
 from routing.worker.strays import Strays
@@ -40,6 +41,7 @@ class Heart:
     def __init__(self, worker: Any) -> None:
         self._worker = worker
         self._id = 0
+        self._queues: set[str] = set()
         self._kept: Any = None
         self._registered = threading.Event()
         self._stopping = threading.Event()
@@ -92,8 +94,10 @@ class Heart:
         self._leave()
 
     def _register(self) -> int:
-        queues = list(self._worker.app.amqp.queues.consume_from)
-        return processes.register(Process.Role.WORKER, self._worker.hostname, queues=queues)
+        self._queues = {logical(name) for name in self._worker.app.amqp.queues.consume_from}
+        queues.remember(self._queues)
+        holding.look(self._queues)
+        return processes.register(Process.Role.WORKER, self._worker.hostname, queues=sorted(self._queues))
 
     def _look_for_orders(self) -> None:
         try:
@@ -111,6 +115,8 @@ class Heart:
             with forks.held_off():
                 lives = processes.beat(self._id, consuming=consuming, trouble=trouble)
                 wants_relay = lives and not self._is_draining and self._relay.is_wanted()
+                if lives:
+                    holding.look(self._queues)
                 if lives and self._strays is not None:
                     self._strays.look()
         except (DatabaseError, InterfaceError) as error:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from functools import cache
 from mmap import mmap
 
+from routing.broker.names import logical
 from routing.domains import registry
 
 _page: mmap | None = None
@@ -28,7 +29,7 @@ def apply(queues: Collection[str]) -> None:
 
 
 def is_paused(queue: str | None) -> bool:
-    place = _places().get(queue or "")
+    place = _places().get(logical(queue or ""))
     return _page is not None and place is not None and bool(_page[place])
 
 

@@ -21,6 +21,7 @@ from celery.worker.state import task_ready
 from django.db import connections
 
 from routing import faults
+from routing.broker.names import logical
 from routing.ledger import lookup, reschedule, wake
 from routing.ledger.patience import until_reachable
 from routing.ledger.settle import Fence
@@ -47,7 +48,7 @@ class Request(CeleryRequest):
 
     @property
     def queue(self) -> str:
-        return str((self.delivery_info or {}).get("routing_key") or "")
+        return logical(str((self.delivery_info or {}).get("routing_key") or ""))
 
     def hand_back(self) -> None:
         """To the ledger, unless a child has begun it: the copy that the pool may hold is of an older epoch then."""
