@@ -264,6 +264,7 @@ def test_while_the_database_is_away_a_pause_holds_on(
         pytest.skip("SQLite has no server that could be away")
     worker = start_worker(QUEUE)
     pause()
+    until(lambda: consumers(clean_broker) == 0, what="the end of consuming")
     database_server.stop()
     connection.close()
     until(lambda: worker.says("Cannot tell the database that this worker lives"), what="the worker to notice")
