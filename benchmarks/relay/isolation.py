@@ -3,6 +3,7 @@
 The wait begins at the commit of the enqueuing and ends when a plain AMQP consumer has the message. The phases:
 
 idle     nothing else is due
+flow     1,000 messages a second flow through another lane, whose consumer keeps up: the same traffic, and no flood
 full     a flood is due in another lane, whose window is full: nobody takes anything from it
 drained  the same, and a consumer takes 1,000 messages a second, as a busy pool would
 rush     the same, and a consumer takes all that the relay can publish, so that it never stops publishing the flood
@@ -27,7 +28,7 @@ from routing.ledger import database
 from routing.ledger.tables import Outbox
 from tests.waiting import until
 
-PHASES = ("idle", "full", "drained", "rush")
+PHASES = ("idle", "flow", "full", "drained", "rush")
 EVERY = 0.05
 """Seconds between two tasks, on average."""
 POOL = 1_000
@@ -44,12 +45,15 @@ class Phase:
     broker: float = 0.0
     database: float = 0.0
     """Seconds of processor time."""
+    memory: list[int] = field(default_factory=list)
+    """The broker's, in bytes, at the beginning and the end of each round's."""
 
-    def figures(self, idle: "Phase") -> dict[str, float]:
+    def figures(self, idle: "Phase", flow: "Phase") -> dict[str, float]:
         return {
             "count": len(self.waits),
             **{f"p{percent}_ms": round(percentile(self.waits, percent) * 1e3, 2) for percent in (50, 95, 99)},
             "p95_of_idle": round(percentile(self.waits, 95) / percentile(idle.waits, 95), 2),
+            "p95_of_flow": round(percentile(self.waits, 95) / percentile(flow.waits, 95), 2),
             "flood_per_s": round(self.flood / self.seconds),
             "relay_cpu": round(self.relay / self.seconds, 3),
             "broker_cpu": round(self.broker / self.seconds, 3),
@@ -96,6 +100,8 @@ class Bench:
     def run(self, phases: dict[str, Phase], *, rows: int, seconds: float) -> None:
         with self._measured(phases["idle"], "idle"):
             phases["idle"].waits += self._send(seconds)
+        with taking(flood.LANE, self._services.folder) as pool, self._measured(phases["flow"], "flow", pool):
+            phases["flow"].waits += self._send(seconds, flow=POOL)
         self._pour(rows)
         until(self._is_full, what="a full window")
         with self._measured(phases["full"], "full"):
@@ -125,13 +131,16 @@ class Bench:
         with Connection(self._services.broker_url) as broker:
             return (message_count(broker, flood.LANE) or 0) >= settings.TASKYARD_RELAY_WINDOW
 
-    def _send(self, seconds: float) -> list[float]:
-        """Enqueue a task now and then, and wait until all have arrived."""
+    def _send(self, seconds: float, *, flow: int = 0) -> list[float]:
+        """Enqueue a task now and then, and wait until all have arrived. ``flow``: so many more in the other lane."""
         committed: dict[str, float] = {}
         until_when = time.monotonic() + seconds
         while time.monotonic() < until_when:
             # At no rhythm that the relay's own could fall in with.
-            time.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311
+            pause = random.uniform(0.5, 1.5) * EVERY  # noqa: S311
+            time.sleep(pause)
+            if flow:
+                flood.enqueue(round(flow * pause))
             task_id, moment = enqueue()
             committed[task_id] = moment
         return self._arrivals.waits(committed)
@@ -140,7 +149,9 @@ class Bench:
     def _measured(self, phase: Phase, name: str, pool: Journal | None = None) -> Iterator[None]:
         taken = pool.count() if pool else 0
         began, before = time.monotonic(), self._processor_times()
+        phase.memory.append(usage.of_tree(self._services.broker_pid).memory)
         yield
+        phase.memory.append(usage.of_tree(self._services.broker_pid).memory)
         phase.seconds += time.monotonic() - began
         relay, broker, server = (now - then for now, then in zip(self._processor_times(), before, strict=True))
         phase.relay += relay
@@ -169,15 +180,20 @@ def enqueue() -> tuple[str, float]:
 
 
 def _tell(sheet: Sheet, phases: dict[str, Phase], memories: dict[str, list[dict[str, int]]], rows: int) -> None:
-    found = {name: phase.figures(phases["idle"]) for name, phase in phases.items()}
-    sheet.note("isolation", {"rows": rows, "phases": found, "memory_mb": memories})
-    sheet.say("           tasks   wait ms: p50    p95    p99   p95/idle   flood/s   cores: relay  broker  database")
+    brokers = {name: [size // usage.KILOBYTE**2 for size in phase.memory] for name, phase in phases.items()}
+    found = {name: phase.figures(phases["idle"], phases["flow"]) for name, phase in phases.items()}
+    sheet.note("isolation", {"rows": rows, "phases": found, "memory_mb": memories, "broker_mb": brokers})
+    sheet.say(
+        "           tasks   wait ms: p50    p95    p99   p95/idle   /flow   flood/s   cores: relay  broker  database"
+    )
     for name, one in found.items():
         sheet.say(
             f"  {name:8} {one['count']:5} {one['p50_ms']:14} {one['p95_ms']:6} {one['p99_ms']:6} "
-            f"{one['p95_of_idle']:10} {one['flood_per_s']:9,} {one['relay_cpu']:14.2f} {one['broker_cpu']:7.2f} "
-            f"{one['database_cpu']:9.2f}"
+            f"{one['p95_of_idle']:10} {one['p95_of_flow']:7} {one['flood_per_s']:9,} {one['relay_cpu']:14.2f} "
+            f"{one['broker_cpu']:7.2f} {one['database_cpu']:9.2f}"
         )
+    told = "; ".join(f"{name} {' → '.join(map(str, sizes))}" for name, sizes in brokers.items())
+    sheet.say(f"  memory of the broker as each began and ended, MB: {told}")
     for name, rounds in memories.items():
         words = "; ".join(
             f"{one['start']} at the start, {one['max']} at most, {one['end']} in the end" for one in rounds

@@ -190,7 +190,7 @@ def _substitute(queue: Queue, name: str) -> Queue:
         exchange=queue.exchange,
         routing_key=queue.routing_key,
         durable=True,
-        queue_arguments={"x-queue-type": "quorum"},
+        queue_arguments=dict(topology.KEPT),
         no_declare=True,
     )
 

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 DELIVERY_LIMIT = 50
 """A far backstop only: RabbitMQ counts each return, also of messages that were held and never ran."""
+KEPT = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+"""For queues with nothing behind them: RabbitMQ 4 would by itself drop what is given back to one 20 times."""
 MOVING = ".moving"
 """After a queue's name: where apply keeps what no ledger knows, while it makes the queue anew."""
 
@@ -32,7 +34,7 @@ UNROUTED_QUEUE = Queue(
     physical("taskyard.unrouted"),
     exchange=UNROUTED,
     durable=True,
-    queue_arguments={"x-queue-type": "quorum"},
+    queue_arguments=dict(KEPT),
     no_declare=True,
 )
 
@@ -72,7 +74,7 @@ def dead_letter_queues(domains: Iterable[Domain]) -> list[Queue]:
             exchange=DEAD,
             routing_key=domain.name,
             durable=True,
-            queue_arguments={"x-queue-type": "quorum"},
+            queue_arguments=dict(KEPT),
             no_declare=True,
         )
         for domain in domains
