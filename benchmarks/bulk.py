@@ -1,4 +1,4 @@
-"""``python -m benchmarks.replay``: replaying dead letters by filter, how long it takes and how much memory.
+"""``python -m benchmarks.bulk``: replaying dead letters by filter, and cancelling tasks: how long and how much memory.
 
 With services of its own. A run of a hundredth of the rows comes first, so that the memory of both can be compared.
 """
@@ -16,7 +16,7 @@ BODY = '[[], {"text": "%s"}, {"callbacks": null, "errbacks": null, "chain": null
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.replay", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bulk", description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="dead letters, of a kilobyte each (100000)")
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     given = parser.parse_args()
@@ -26,11 +26,11 @@ def main() -> None:
     with services.running():
         for count in (given.count // 100, given.count):
             _make(count)
-            seconds, megabytes = _replay()
-            sys.stdout.write(
-                f"{count:>9,} replayed in {seconds:6.1f} s ({count / seconds:,.0f}/s), {megabytes:.0f} MB at most\n"
-            )
-        _check(given.count + given.count // 100)
+            _run("replayed", count, "dead_letters", "replay", "--error", "keyerror")
+            _check(count)
+            _run("cancelled", count, "cancel", "--task", "reporting.*")
+            _check_cancelled(count)
+            _clear()
 
 
 def _make(count: int) -> None:
@@ -56,12 +56,16 @@ def _make(count: int) -> None:
     Tally.objects.create(domain="reporting", accepted=count, finished=count)
 
 
-def _replay() -> tuple[float, float]:
-    """Seconds, and the most megabytes that any child has had until now; each run needs no less than the one before."""
+def _run(deed: str, count: int, *command: str) -> None:
+    """Tell seconds, and the most megabytes that any child has had until now; each needs no less than the one before."""
     began = time.monotonic()
-    command = [sys.executable, "manage.py", "dead_letters", "replay", "--error", "keyerror", "--yes"]
-    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
-    return time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    subprocess.run([sys.executable, "manage.py", *command, "--yes"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    seconds = time.monotonic() - began
+    megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    sys.stdout.write(
+        f"{count:>9,} {deed:9} in {seconds:6.1f} s ({count / seconds:6,.0f}/s), {megabytes:.0f} MB at most\n"
+    )
+    sys.stdout.flush()
 
 
 def _check(count: int) -> None:
@@ -71,6 +75,25 @@ def _check(count: int) -> None:
     new = DeadLetter.objects.filter(state="replayed").values("replayed_as").distinct().count()
     if not (new == Message.objects.count() == count and audit.audit().balances):
         raise SystemExit(f"Of {count:,}, {new:,} were replayed, or the books do not balance.")
+
+
+def _check_cancelled(count: int) -> None:
+    from django_celery_results.models import TaskResult
+
+    from routing.ledger import audit
+    from routing.ledger.tables import Message
+
+    revoked = TaskResult.objects.filter(status="REVOKED").count()
+    if Message.objects.exists() or revoked != count or not audit.audit().balances:
+        raise SystemExit(f"Of {count:,}, {revoked:,} were cancelled, or the books do not balance.")
+
+
+def _clear() -> None:
+    from routing.ledger import database
+
+    for table in ("deadletter", "outbox", "tally"):
+        database.execute(f"DELETE FROM routing_{table}")
+    database.execute("DELETE FROM django_celery_results_taskresult")
 
 
 if __name__ == "__main__":
