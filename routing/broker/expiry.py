@@ -2,12 +2,10 @@
 
 import logging
 import time
-from typing import Any
 
-from celery import current_app, states
-from django.db import DatabaseError, InterfaceError
+from celery import states
 
-from routing.ledger import database
+from routing.ledger import database, unrun
 from routing.ledger.enqueue import REPLACED
 from routing.ledger.tables import Message
 
@@ -24,7 +22,7 @@ def sweep() -> int:
     count, until, failed = 0, time.monotonic() + SECONDS, set[str]()
     while (ids := _expired(failed)) and time.monotonic() < until:
         for message in Message.objects.using(database.using()).filter(pk__in=ids, owner=None):
-            count += _settle(message)
+            count += unrun.settle(message, status=states.REVOKED, reason="expired", error=ERROR)
         failed.update(ids)
     if count:
         logger.info("%d tasks have expired", count)
@@ -42,15 +40,3 @@ def _expired(seen: set[str]) -> list[str]:
         f"ORDER BY expires_at LIMIT {BATCH + len(seen)} {passing_over}"
     )
     return [row["id"] for row in found if row["id"] not in seen]
-
-
-def _settle(message: Message) -> bool:
-    try:
-        backend: Any = current_app.backend
-        return bool(backend.settle_unrun(message, status=states.REVOKED, reason="expired", error=ERROR))
-    except (DatabaseError, InterfaceError):
-        raise
-    except Exception:
-        # Whatever is wrong with one task: the others are not to wait for it.
-        logger.exception("Cannot record that %s has expired; it stays as it is", message)
-        return False

@@ -1,15 +1,10 @@
 """Forbidden: what was revoked by Celery's plain ``revoke`` while it ran is not run again, whoever would retry it."""
 
-import logging
-from typing import Any
+from celery import states
 
-from celery import current_app, states
-from django.db import DatabaseError, InterfaceError
-
-from routing.ledger import lookup, terminations
+from routing.ledger import lookup, terminations, unrun
+from routing.ledger.tables import Message
 from routing.ledger.terminations import Answer
-
-logger = logging.getLogger(__name__)
 
 REASON = "revoked"
 
@@ -28,14 +23,6 @@ def sweep() -> int:
     return count
 
 
-def _settle(message: Any, by: str) -> bool:
-    backend: Any = current_app.backend
-    try:
-        about = {"by": by, "ran": True}
-        return bool(backend.settle_unrun(message, status=states.REVOKED, reason=REASON, error=REASON, about=about))
-    except (DatabaseError, InterfaceError):
-        raise
-    except Exception:
-        # Whatever is wrong with one task: the others are not to wait for it.
-        logger.exception("Cannot record that %s was revoked; it stays as it is", message)
-        return False
+def _settle(message: Message, by: str) -> bool:
+    about = {"by": by, "ran": True}
+    return unrun.settle(message, status=states.REVOKED, reason=REASON, error=REASON, about=about)

@@ -8,12 +8,11 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from celery import current_app, states
-from django.db import DatabaseError, InterfaceError
+from celery import states
 
 from routing import faults
 from routing.domains import Domain, registry
-from routing.ledger import database, marker
+from routing.ledger import database, marker, unrun
 from routing.ledger.enqueue import REPLACED
 from routing.ledger.tables import DeadLetter, Message
 
@@ -168,12 +167,4 @@ def _settle(message: Message) -> bool:
     else:
         reason = DeadLetter.Reason.POISON
         error = f"Its worker died each of the {message.runs} times it ran: it is not run again."
-    try:
-        backend: Any = current_app.backend
-        return bool(backend.settle_unrun(message, status=states.FAILURE, reason=reason.value, error=error))
-    except (DatabaseError, InterfaceError):
-        raise
-    except Exception:
-        # Whatever is wrong with one task: the others are not to wait for it.
-        logger.exception("Cannot record that %s failed; it stays as it is", message)
-        return False
+    return unrun.settle(message, status=states.FAILURE, reason=reason.value, error=error)
