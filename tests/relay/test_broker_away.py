@@ -60,8 +60,18 @@ def test_a_wrong_password_is_told_without_it(relay: Relay, broker_url: str, monk
 
 
 @pytest.mark.pipeline
-def test_a_memory_alarm_is_told_and_publishing_goes_on_after_it(
-    start_relay: Callable[..., Program], clean_broker: Connection, broker: Broker
+@pytest.mark.parametrize(
+    ("limit", "raises", "clears"),
+    [("set_vm_memory_high_watermark", "0.00001", "0.3"), ("set_disk_free_limit", "100000GB", "50MB")],
+    ids=["memory", "disk"],
+)
+def test_an_alarm_is_told_and_publishing_goes_on_after_it(
+    start_relay: Callable[..., Program],
+    clean_broker: Connection,
+    broker: Broker,
+    limit: str,
+    raises: str,
+    clears: str,
 ) -> None:
     start_relay()
 
@@ -70,12 +80,12 @@ def test_a_memory_alarm_is_told_and_publishing_goes_on_after_it(
         waiting()
         return "short of memory" in Process.objects.get(role="relay").trouble
 
-    broker.node.control("set_vm_memory_high_watermark", "0.00001")
+    broker.node.control(limit, raises)
     try:
         until(is_told, what="the trouble")
         assert Outbox.objects.filter(failures=0).exists()
     finally:
-        broker.node.control("set_vm_memory_high_watermark", "0.3")
+        broker.node.control(limit, clears)
 
     until(lambda: not Outbox.objects.exists(), what="all of them")
     until(lambda: Process.objects.get(role="relay").trouble == "", what="the end of the trouble")
