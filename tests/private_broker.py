@@ -20,6 +20,11 @@ class Broker:
         self.node = node
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process whose children do the work; None before its first start."""
+        return self._process.pid if self._process else None
+
     def start(self) -> None:
         """Return once it answers. Safe to call again."""
         if self._process is None or self._process.poll() is not None:

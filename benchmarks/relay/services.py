@@ -18,24 +18,28 @@ del os.environ["TASKYARD_DEAD_AFTER"]
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """``broker_pid`` and ``database_pid``: processes whose children do the work; None where there is none of ours."""
+    """``broker``, and ``database_pid``, whose children do the work: None where there is none of ours."""
 
     database: str
     broker_url: str
-    broker_pid: int | None
+    broker: tests.Broker | None
     database_pid: int | None
     folder: Path
+
+    @property
+    def broker_pid(self) -> int | None:
+        return self.broker.pid if self.broker else None
 
 
 @contextmanager
 def running() -> Iterator[Running]:
     """Both services, with queues and tables, until the block ends."""
-    with _broker() as broker_pid, _database() as database_pid:
+    with _broker() as broker, _database() as database_pid:
         _prepare()
         yield Running(
             database=tests.DATABASE,
             broker_url=os.environ["BROKER_URL"],
-            broker_pid=broker_pid,
+            broker=broker,
             database_pid=database_pid,
             folder=tests.FOLDER,
         )
@@ -43,16 +47,16 @@ def running() -> Iterator[Running]:
 
 
 @contextmanager
-def _broker() -> Iterator[int | None]:
+def _broker() -> Iterator[tests.Broker | None]:
     if not tests.PRIVATE_BROKER:
         yield None
         return
-    process = tests.NODE.start()
+    broker = tests.Broker(tests.NODE)
     try:
-        tests.NODE.wait_until_ready(process)
-        yield process.pid
+        broker.start()
+        yield broker
     finally:
-        tests.NODE.stop(process)
+        broker.stop()
 
 
 @contextmanager
