@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from celery import shared_task
 
@@ -40,7 +41,7 @@ def run(services: Running, broker: Broker, sheet: Sheet, *, seconds: int, deaths
         stack.callback(worker.stop)
         until_it_beats(worker)
         # Nothing that a domain declares may last so long; the caller may ask for it.
-        limits = {"soft_time_limit": seconds + 600, "time_limit": seconds + 660}
+        limits: dict[str, Any] = {"soft_time_limit": seconds + 600, "time_limit": seconds + 660}
         result = long.apply_async((str(journal), seconds), **limits)
         until(journal.exists, what="the task to start")
         began = time.monotonic()
