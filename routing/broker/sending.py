@@ -18,6 +18,7 @@ from kombu.exceptions import EncodeError
 from kombu.serialization import dumps
 
 from routing import faults
+from routing.broker import acks
 from routing.broker.names import logical, physical
 from routing.domains import registry
 from routing.ledger import continuation, database, wake
@@ -80,6 +81,7 @@ class Sending(AMQP):
     """Celery's AMQP, whose ``send_task_message`` writes the ledger."""
 
     queues_cls = NamedQueues
+    Connection = acks.Connection
 
     @cached_property
     def send_task_message(self) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from routing.ledger import database
 
@@ -43,10 +43,10 @@ def until_reachable(write: Callable[[], T], *, seconds: float = float("inf")) ->
     """
     deadline, pause = time.monotonic() + seconds, 0.1
     while True:
-        connection = connections[database.using()]
         try:
             return write()
         except (DatabaseError, InterfaceError) as error:
+            connection = database.connection()
             if connection.in_atomic_block or not is_passing(error) or time.monotonic() + pause > deadline:
                 raise
             logger.warning("The database cannot be used (%s); trying again in %.1f s", error, pause)

@@ -52,18 +52,17 @@ class _Local(threading.local):
 _local = _Local()
 
 
-def admit(task: "Task") -> Run:
+def admit(task: "Task", request: Any) -> Run:
     """Claim the message of the task's request, and return its run. Raises Ignore where it is not to be run.
 
     It waits for a database that is away, as long as that takes: the task has not begun, so it cannot have failed.
     """
-    request: Any = task.request
     if not hands.begin(request.id):
         logger.info("%s[%s] is not run: this process is running it", task.name, request.id)
         raise Ignore
     _local.task_id, _local.run = request.id, None
     try:
-        run = until_reachable(lambda: _claim(task))
+        run = until_reachable(lambda: _claim(task, request))
     except Ignore:
         raise
     except Exception as error:
@@ -91,8 +90,7 @@ def dismiss(task_id: str, task: "Task", retval: Any, state: str | None, **_: Any
 signals.task_postrun.connect(dismiss, weak=False, dispatch_uid="routing.worker.admission")
 
 
-def _claim(task: "Task") -> Run:
-    request: Any = task.request
+def _claim(task: "Task", request: Any) -> Run:
     owner, pid, epoch = incarnation.owner(), os.getpid(), known_epoch(request)
     run_limit = (task.domain() or Domain).run_limit
     if _is_paused(request) and reschedule.hand_back(Fence(task_id=request.id, epoch=epoch)):

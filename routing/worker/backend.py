@@ -14,7 +14,8 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.utils.log import get_task_logger
 from django_celery_results.backends.database import DatabaseBackend
 from django_celery_results.models import TaskResult
-from kombu.utils.json import dumps
+from kombu.exceptions import EncodeError
+from kombu.utils.json import JSONEncoder
 
 from routing.broker.sending import is_uncommitted
 from routing.ledger import continuation, database, lookup, tally
@@ -35,6 +36,10 @@ logger = get_task_logger(__name__)
 NO_CHILDREN = '{"children": []}'
 LONGEST_STATE = 50
 UNRECORDABLE = "The database refused to record what became of this task; the worker's log has all of it."
+
+
+_to_json = JSONEncoder().encode
+"""As kombu's ``dumps``, which makes an encoder for each call."""
 
 
 class ResultBackend(DatabaseBackend):
@@ -180,15 +185,14 @@ class ResultBackend(DatabaseBackend):
         task = self.app.tasks.get(request.task)
         wants_none = task is not None and get_actual_ignore_result(task, request)
         is_error = isinstance(result, BaseException)
-        # They came as JSON.
-        args, kwargs = dumps(list(request.args or ())), dumps(dict(request.kwargs or {}))
         return Outcome(
             status=status,
             result=None if wants_none and not is_error else self._encoded(result, status),
             traceback=storable(str(traceback)) if traceback else None,
             meta=self._meta(request, reason or (run.reason if run else None), run.about if run else {}),
-            args=args,
-            kwargs=kwargs,
+            # They came as JSON.
+            args=_to_json(list(request.args or ())),
+            kwargs=_to_json(dict(request.kwargs or {})),
             # As wide as the columns: PostgreSQL would refuse the whole outcome over a long host name.
             worker=request.hostname[:100] if request.hostname else None,
             periodic_task_name=(getattr(request, "periodic_task_name", None) or "")[:255] or None,
@@ -244,8 +248,11 @@ class ResultBackend(DatabaseBackend):
         )
 
     def _encoded(self, result: Any, state: str) -> str:
-        _, _, encoded = self.encode_content(self.encode_result(result, state))
-        return str(encoded)
+        """JSON: nothing else is accepted, nor promised by the column of its content type."""
+        try:
+            return _to_json(self.encode_result(result, state))
+        except (TypeError, ValueError) as error:
+            raise EncodeError(str(error)) from error
 
     def _meta(self, request: Any, reason: str | None, about: Mapping[str, Any]) -> str:
         children, replay_of = self.current_task_children(request), getattr(request, REPLAY_HEADER, None)

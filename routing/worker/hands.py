@@ -8,8 +8,6 @@ import os
 import signal
 import threading
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import IntEnum
 from mmap import mmap
 from pathlib import Path
@@ -51,6 +49,8 @@ def take_place() -> None:
         at = _place(os.getpid())
         _page[at : at + _PLACE] = os.getpid().to_bytes(_PID, "little") + bytes(_TASK) + bytes([Step.IDLE])
         _step_at = at + _PID + _TASK
+        # A soft time limit is for the body: it would tear a claim's connection apart.
+        _hold_soft_limit()
 
 
 def begin(task_id: str) -> bool:
@@ -61,21 +61,22 @@ def begin(task_id: str) -> bool:
         _running.add(task_id)
     if _step_at is not None and _page is not None:
         _page[_step_at - _TASK : _step_at] = _mark(task_id)
-    # A soft time limit is for the body: it would tear a claim's connection apart.
-    _hold_soft_limit()
+        if is_late():
+            # It came too late for the body of the task before.
+            signal.sigtimedwait({SOFT_LIMIT}, 0)
     _enter(Step.CLAIMING)
     return True
 
 
-@contextmanager
-def body() -> Iterator[None]:
+class Body:
     """The task's own code, which its limits are for."""
-    _enter(Step.RUNNING)
-    if _step_at is not None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {SOFT_LIMIT})
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        _enter(Step.RUNNING)
+        if _step_at is not None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {SOFT_LIMIT})
+
+    def __exit__(self, *_: object) -> None:
         _hold_soft_limit()
         _enter(Step.ENDING)
 
@@ -86,13 +87,9 @@ def is_late() -> bool:
 
 
 def end(task_id: str) -> None:
-    """This process is done with the task. A soft limit that came too late for its body is nobody's."""
+    """This process is done with the task."""
     _running.discard(task_id)
     _enter(Step.IDLE)
-    if _step_at is not None:
-        if SOFT_LIMIT in signal.sigpending():
-            signal.sigtimedwait({SOFT_LIMIT}, 0)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {SOFT_LIMIT})
 
 
 def step_of(pid: int | None) -> Step | None:

@@ -70,14 +70,17 @@ class Run:
         """The body sent its own task: a wish, that counts when the body has ended."""
         self.sent_again = envelope
 
-    def execute(self, task: "Task", body: Callable[[], Any]) -> Any:
-        """Call the body and record what it came to, but a failure: that is the tracer's, through the backend."""
+    def execute(self, task: "Task", request: Any, body: Callable[[], Any]) -> Any:
+        """Call the body and record what it came to, but a failure: that is the tracer's, through the backend.
+
+        ``request`` is the task's, which looks for it anew at each turn.
+        """
         self.entered, self.atomic = True, task.atomic
         try:
             if hands.is_late():
                 self.release("Its time limit passed while it waited for the database.", counted=False)
                 raise Ignore
-            value = self._atomically(task, body) if task.atomic else self._plainly(task, body)
+            value = self._atomically(task, request, body) if task.atomic else self._plainly(task, request, body)
         except Retry as error:
             self._retry(task, error)
             raise
@@ -87,7 +90,6 @@ class Run:
         except Superseded:
             raise Ignore from None
         # Celery would send them after this, and a second time.
-        request: Any = task.request
         request.callbacks = request.chain = request.chord = None
         faults.point("run.settled")
         return value
@@ -122,16 +124,16 @@ class Run:
         seconds = delay.total_seconds()
         self._close(lambda: reschedule.release(self.fence, error=storable(error), delay=seconds, counted=counted))
 
-    def _plainly(self, task: "Task", body: Callable[[], Any]) -> Any:
+    def _plainly(self, task: "Task", request: Any, body: Callable[[], Any]) -> Any:
         try:
             value = _called(task, body)
         except Ignore:
             self._ignored(task)
             raise
-        self._end(task, value)
+        self._end(task, request, value)
         return value
 
-    def _atomically(self, task: "Task", body: Callable[[], Any]) -> Any:
+    def _atomically(self, task: "Task", request: Any, body: Callable[[], Any]) -> Any:
         """Body, continuation and outcome in one transaction: all of it happens, or none.
 
         A connection lost before COMMIT was answered leaves open whether it took place. The release answers that: it
@@ -142,7 +144,7 @@ class Run:
                 ignored = None
                 try:
                     value = _called(task, body)
-                    self._end(task, value)
+                    self._end(task, request, value)
                 except Ignore as error:
                     value, ignored = None, error
                     self._ignored(task)
@@ -165,13 +167,11 @@ class Run:
             raise ignored
         return value
 
-    def _end(self, task: "Task", value: Any) -> None:
+    def _end(self, task: "Task", request: Any, value: Any) -> None:
         if self.sent_again is not None:
             # ``retry(throw=False)``: the body went on, but wants to run again.
             raise Retry("wished for by the body")
-        request: Any = task.request
-        with continuation.apart() as sent:
-            _dispatch(task, value)
+        sent = _dispatched(task, request, value) if request.callbacks or request.chain else Continuation()
         if request.chord and request.group:
             sent.parts.append(Part(self.task_id, request.group, request.chord))
         self.complete(_backend(task).outcome(request, states.SUCCESS, value), sent)
@@ -222,7 +222,7 @@ class Run:
 def _called(task: "Task", body: Callable[[], Any]) -> Any:
     """The body's value. A decorator's own ``autoretry_for`` comes on top of TransientError, not in its place."""
     try:
-        with hands.body():
+        with hands.Body():
             return body()
     except TransientError as error:
         return task.retry(exc=error)
@@ -250,11 +250,14 @@ def _backend(task: "Task") -> Any:
     return task.backend
 
 
-def _dispatch(task: "Task", value: Any) -> None:
-    """Send links, then the chain's next step, as Celery's tracer does."""
-    request: Any = task.request
-    if not request.callbacks and not request.chain:
-        return
+def _dispatched(task: "Task", request: Any, value: Any) -> Continuation:
+    """Links, then the chain's next step, as Celery's tracer sends them."""
+    with continuation.apart() as sent:
+        _dispatch(task, request, value)
+    return sent
+
+
+def _dispatch(task: "Task", request: Any, value: Any) -> None:
     app = task.app
     inherited = request.delivery_info.get("priority") if app.conf.task_inherit_parent_priority else None
     common: dict[str, Any] = {"parent_id": request.id, "root_id": request.root_id or request.id, "priority": inherited}

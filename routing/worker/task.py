@@ -89,18 +89,19 @@ class Task(celery.Task):  # type: ignore[type-arg]
         )
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        if not self.request.is_eager:
-            admit(self)
+        request = self.request
+        if not request.is_eager:
+            admit(self, request)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         request = self.request
         if request.called_directly or request.is_eager:
             return super().__call__(*args, **kwargs)
         # A ``before_start`` that does not call this one has claimed nothing.
-        run = run_of(request) or admit(self)
+        run = run_of(request) or admit(self, request)
         if run.entered:
             return super().__call__(*args, **kwargs)
-        return run.execute(self, lambda: self.run(*args, **kwargs))
+        return run.execute(self, request, lambda: self.run(*args, **kwargs))
 
     def retry(  # type: ignore[override]
         self, args: Any = None, kwargs: Any = None, exc: Any = None, **options: Any

@@ -65,9 +65,9 @@ def _break_settlements() -> None:
             threading.Timer(LATER, _settle_again, (run.task_id, sent)).start()
         return won
 
-    def not_so_atomically(run: Run, task: Any, body: Any) -> Any:
+    def not_so_atomically(run: Run, task: Any, request: Any, body: Any) -> Any:
         if not strikes("unatomic", run.task_id) or _runs(run.task_id) > 1:
-            return atomically(run, task, body)
+            return atomically(run, task, request, body)
         body()
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError

@@ -1,6 +1,7 @@
 """What the main process learns of its children from the page they share."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,7 @@ def child() -> Iterator[int]:
     hands.take_place()
     yield os.getpid()
     hands.end("one")
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {hands.SOFT_LIMIT})
     hands._page, hands._step_at = before
 
 
