@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 LATEST = 0.02
 """Seconds that an ack waits for others."""
-SHARE = 4
+SHARE = 2
 """Of so many messages that a consumer may hold, one waits to be acked at most: the others keep it at work."""
 
 
