@@ -244,7 +244,6 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = min(5.0, TASKYARD_STOP_WITHIN - 10)
 
 CELERY_BEAT_SCHEDULER = "routing.schedule.scheduler:Scheduler"
-CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
     "clean-up": {"task": "maintenance.cleanup", "schedule": crontab(hour=2, minute=0)},

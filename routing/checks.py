@@ -13,6 +13,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from routing.domains import Domain, registry
 from routing.router import BUILT_IN
+from routing.schedule.definition import Unusable, read_all
 from routing.worker.stopping import LAST
 from routing.worker.task import Task
 
@@ -157,17 +158,6 @@ def _stop() -> Iterator[CheckMessage]:
 
 
 def _schedule() -> Iterator[CheckMessage]:
-    for entry, spec in current_app.conf.beat_schedule.items():
-        if spec["task"] not in current_app.tasks:
-            yield Error(
-                f"The schedule entry {entry!r} runs the task {spec['task']!r}, which does not exist.",
-                hint="Correct its name in CELERY_BEAT_SCHEDULE.",
-                id="routing.E006",
-            )
-        queue = spec.get("options", {}).get("queue")
-        if queue and queue not in registry().pools:
-            yield Error(
-                f"The schedule entry {entry!r} asks for the queue {queue!r}, which no domain declares.",
-                hint=f"Use one of {', '.join(registry().pools)}.",
-                id="routing.E003",
-            )
+    for name, found in read_all(current_app):
+        if isinstance(found, Unusable):
+            yield Error(f"The schedule entry {name!r} cannot be run. {found.wrong}", hint=found.cure, id=found.check)

@@ -1,6 +1,18 @@
 """Where Django looks for models; they live beside the code that uses them."""
 
 from routing.console.tokens import ApiToken
+from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
 from routing.ledger.tables import BrokerMarker, DeadLetter, Message, Outbox, Process, Tally, UniqueKey
 
-__all__ = ["ApiToken", "BrokerMarker", "DeadLetter", "Message", "Outbox", "Process", "Tally", "UniqueKey"]
+__all__ = [
+    "ApiToken",
+    "BrokerMarker",
+    "DeadLetter",
+    "Message",
+    "Outbox",
+    "Process",
+    "ScheduleEntry",
+    "ScheduleSlot",
+    "Tally",
+    "UniqueKey",
+]

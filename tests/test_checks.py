@@ -161,10 +161,16 @@ def test_a_retrys_delay_is_held_by_no_worker(declare: Any) -> None:
 
 
 def test_a_schedule_entry_for_an_unknown_task_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = {"task": "reporting.wekly", "schedule": 60, "options": {"queue": "nowhere"}}
-    monkeypatch.setitem(current_app.conf.beat_schedule, "typo", entry)
+    monkeypatch.setitem(current_app.conf.beat_schedule, "typo", {"task": "reporting.wekly", "schedule": 60})
 
-    assert "'reporting.wekly'" in found()["routing.E006"]
+    assert "'typo'" in found()["routing.E006"]
+    assert "Did you mean 'reporting.weekly'?" in found()["routing.E006"]
+
+
+def test_a_schedule_entry_for_an_unknown_queue_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = {"task": "reporting.weekly", "schedule": 60, "options": {"queue": "nowhere"}}
+    monkeypatch.setitem(current_app.conf.beat_schedule, "astray", entry)
+
     assert "'nowhere'" in found()["routing.E003"]
 
 

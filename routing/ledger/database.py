@@ -39,6 +39,11 @@ def on_postgresql() -> bool:
     return connection().vendor == "postgresql"
 
 
+def is_usable() -> bool:
+    """Whether the connection still answers."""
+    return connection().is_usable() if connection().connection is not None else False
+
+
 def atomic() -> AbstractContextManager[None]:
     return transaction.atomic(using=using())
 

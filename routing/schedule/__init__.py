@@ -1,4 +1,4 @@
-"""When tasks run by themselves: beat and what it has fired."""
+"""When tasks run by themselves: each due time of an entry once, by any number of beats."""
 
 from routing.schedule.presence import last_beat
 

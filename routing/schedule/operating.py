@@ -1,0 +1,139 @@
+"""What people do with the schedule: look at it, pause an entry and go on with it, and run one now."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils.module_loading import autodiscover_modules
+
+from routing.ledger import database, slots
+from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
+from routing.schedule.definition import ON_TIME, Definition, from_text
+from routing.schedule.firing import fire
+from routing.schedule.timing import next_due
+
+LATE_AFTER = ON_TIME
+"""What is decided later than this, or not yet, is late."""
+
+
+class UnknownEntry(LookupError):
+    def __init__(self, name: str) -> None:
+        close = get_close_matches(name, slots.entries().filter(removed_at=None).values_list("name", flat=True), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "beat registers those of CELERY_BEAT_SCHEDULE as it starts."
+        super().__init__(f"There is no schedule entry {name!r}: {hint}")
+
+
+class NotRunnable(RuntimeError):
+    """An entry that has left the code, or that is broken in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An entry, and what comes next. ``next_due`` is in the past while it is due and no beat has come to it."""
+
+    entry: ScheduleEntry
+    definition: Definition | None
+    next_due: datetime | None
+    late_by: timedelta
+    """Zero, unless its next due time is over for more than a minute."""
+
+    @property
+    def is_paused(self) -> bool:
+        return self.entry.paused_at is not None
+
+
+def plans(*, removed: bool = False) -> list[Plan]:
+    """Each entry by name; with ``removed``, those that left the code, too."""
+    now = database.now()
+    rows = slots.entries().order_by("name")
+    return [_plan(entry, now) for entry in (rows if removed else rows.filter(removed_at=None))]
+
+
+def plan(name: str) -> Plan:
+    """Raises UnknownEntry."""
+    return _plan(_entry(name), database.now())
+
+
+def last_slots(name: str = "", *, limit: int = 50) -> "QuerySet[ScheduleSlot]":
+    """What became of the last due times, newest first; of one entry, or of all."""
+    rows = slots.slots().order_by("-due_at", "-id")
+    return (rows.filter(entry=name) if name else rows)[:limit]
+
+
+def last_slot_of_each() -> dict[str, ScheduleSlot]:
+    """By entry, those that have one."""
+    found = ((name, last_slots(name, limit=1).first()) for name in slots.entries().values_list("name", flat=True))
+    return {name: slot for name, slot in found if slot is not None}
+
+
+def unwell(*, within: timedelta) -> "QuerySet[ScheduleSlot]":
+    """Fired more than a minute late, or missed, and due in that time; not what people paused, or ran by hand."""
+    rows = slots.slots().filter(due_at__gte=Now() - within, asked_by="").exclude(missed=ScheduleSlot.Missed.PAUSED)
+    return rows.filter(~Q(missed="") | Q(decided_at__gt=F("due_at") + LATE_AFTER)).order_by("-due_at")
+
+
+def overdue() -> Iterator[Plan]:
+    """Those that are due for more than a minute, and no beat has come to them."""
+    return (plan for plan in plans() if plan.late_by and not plan.is_paused)
+
+
+def pause(name: str, *, by: str, reason: str) -> bool:
+    """Nothing of it is fired any more, also what is due and not yet decided. False if it is paused already."""
+    pausing = {"paused_at": Now(), "paused_by": by, "pause_reason": reason, "resumed_at": None, "resumed_by": ""}
+    return bool(slots.entries().filter(pk=_entry(name).name, paused_at=None).update(**pausing))
+
+
+def resume(name: str, *, by: str) -> bool:
+    """Go on with what is due from now on. False if it is not paused.
+
+    A beat records what was due meanwhile as missed, also where none ran.
+    """
+    resuming = {"paused_at": None, "resumed_at": Now(), "resumed_by": by}
+    return bool(slots.entries().filter(pk=_entry(name).name, paused_at__isnull=False).update(**resuming))
+
+
+def run_now(name: str, *, by: str) -> str:
+    """Enqueue its task once more, also of a paused entry; what is due comes as before. The task's id.
+
+    Raises UnknownEntry, NotRunnable, and what ``apply_async`` raises.
+    """
+    # A web process has perhaps not enqueued anything yet.
+    autodiscover_modules("tasks")
+    with slots.transaction():
+        entry = slots.hold(_entry(name).name, wait=True)
+        if entry is None or not entry.definition or entry.removed_at:
+            raise NotRunnable(f"{name} cannot be run: {_obstacle(entry)}")
+        now = database.now()
+        while not slots.take(name, {now: ""}, at=now, by=by):
+            # Due in this very microsecond.
+            now += timedelta(microseconds=1)
+        task_id = fire(name, from_text(entry.definition), now)
+        slots.fired(name, now, task_id)
+        return task_id
+
+
+def _obstacle(entry: ScheduleEntry | None) -> str:
+    if entry is None or entry.removed_at:
+        return "it is no longer in CELERY_BEAT_SCHEDULE."
+    return entry.trouble
+
+
+def _entry(name: str) -> ScheduleEntry:
+    entry = slots.entries().filter(pk=name).first()
+    if entry is None:
+        raise UnknownEntry(name)
+    return entry
+
+
+def _plan(entry: ScheduleEntry, now: datetime) -> Plan:
+    if not entry.definition or entry.removed_at:
+        return Plan(entry, None, None, timedelta())
+    definition = from_text(entry.definition)
+    # Of a paused entry, what was due in the pause is of no interest.
+    after = max(entry.decided_until, now) if entry.paused_at else entry.decided_until
+    due_at = next_due(definition.timing, max(after, entry.resumed_at or after), entry.anchor)
+    late_by = now - due_at if due_at else timedelta()
+    return Plan(entry, definition, due_at, late_by if late_by > LATE_AFTER else timedelta())
