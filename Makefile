@@ -28,8 +28,8 @@ EVERY ?= 60
 DEPLOYED := SITE_URL=https://taskyard.example.com SECRET_KEY=$$(head -c 48 /dev/urandom | base64 -w 0)
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test chaos chaos-deploys chaos-selftest bench bench-quick bench-relay soak ci format format-check lint types \
-	contracts checks lock flower clean python
+.PHONY: help up demo test chaos chaos-deploys chaos-selftest prove-schedule bench bench-quick bench-relay soak ci format \
+	format-check lint types contracts checks lock flower clean python
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ chaos-deploys: $(DEV)  ## Restart everything every EVERY=60 seconds under load, 
 chaos-selftest: $(DEV)  ## Break the settlement on purpose, and see the loss reported
 	@$(BOOTSTRAP) packages --optional $(CHAOS_PACKAGES)
 	@exec $(PY) -m tests.chaos --selftest --seconds 20 --settle-within 15 --folder build/chaos-selftest
+
+prove-schedule: $(DEV)  ## Each due time once: beats under attack, moved clocks, Debian's cron; FULL=1 for every zone and year
+	@$(BOOTSTRAP) packages --optional $(CHAOS_PACKAGES)
+	@exec $(PY) -m tests.prove_schedule $(if $(FULL),--full) $(if $(SEED),--seed $(SEED))
 
 bench-relay: $(DEV)  ## Measure enqueueing and the relay, with services of its own; BENCH_ARGS=--quick for a minute
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql

@@ -60,7 +60,10 @@ class Process:
         try:
             yield
         finally:
-            os.killpg(self.popen.pid, signal.SIGCONT)
+            self.thaw()
+
+    def thaw(self) -> None:
+        os.killpg(self.popen.pid, signal.SIGCONT)
 
     def until_it_says(self, words: str) -> None:
         until(lambda: self.says(words) or self.is_dead, what=f"{words!r} in {self.log}")

@@ -55,7 +55,8 @@ def hold(name: str, *, wait: bool = False) -> ScheduleEntry | None:
 def hold_all() -> dict[str, ScheduleEntry]:
     """All of them, of which nobody decides anything until the transaction ends."""
     if database.on_postgresql():
-        database.execute("LOCK TABLE routing_scheduleentry IN SHARE ROW EXCLUSIVE MODE")
+        # Against "FOR UPDATE", too: whoever held a row would else wait for us, and we for his row.
+        database.execute("LOCK TABLE routing_scheduleentry IN EXCLUSIVE MODE")
     return {entry.name: entry for entry in entries()}
 
 

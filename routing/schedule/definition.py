@@ -115,6 +115,8 @@ def read_all(app: Celery) -> Iterator[tuple[str, Definition | Unusable]]:
             yield str(name), read(name, spec, app)
         except Unusable as error:
             yield str(name)[:LONGEST_NAME], error
+        except Exception as error:  # noqa: BLE001  (whatever one entry holds, the others are read)
+            yield str(name)[:LONGEST_NAME], Unusable(f"It cannot be read: {error!r:.200}.", f"Correct it in {SETTING}.")
 
 
 def read(name: object, spec: object, app: Celery) -> Definition:
@@ -155,7 +157,7 @@ def _require_form(name: object, spec: object) -> None:
 
 def _task(spec: Mapping[str, Any], app: Celery) -> str:
     task = spec["task"]
-    if task not in app.tasks:
+    if not isinstance(task, str) or task not in app.tasks:
         close = get_close_matches(str(task), app.tasks, n=1)
         raise Unusable(
             f"It runs the task {task!r}, which does not exist.",

@@ -13,7 +13,7 @@ from routing import faults
 from routing.ledger import database, slots
 from routing.ledger.schedule_tables import ScheduleEntry
 from routing.schedule.deciding import Clock, settle
-from routing.schedule.definition import Definition, Unusable
+from routing.schedule.definition import Definition, Unknown, Unusable
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +51,7 @@ def register(found: Mapping[str, Definition | Unusable], *, age: timedelta, cloc
             if any(started_at < row.defined_at <= now for row in rows.values()):
                 return False
             over = [row for row in rows.values() if _is_over(row, versions.get(row.name))]
-            has_more = [settle(row, now=now, is_own=True, is_over=True).has_more for row in over]
-            if not any(has_more):
+            if not any(_settle(row, now) for row in over):
                 _write(versions, rows, now=now, started_at=started_at)
                 faults.point("schedule.registering")
                 return True
@@ -61,6 +60,15 @@ def register(found: Mapping[str, Definition | Unusable], *, age: timedelta, cloc
 def _is_over(row: ScheduleEntry, version: Version | None) -> bool:
     """Whether it is due at other times from now on, or never again."""
     return version is None or row.timing != version.timing
+
+
+def _settle(row: ScheduleEntry, now: datetime) -> bool:
+    """Decide a batch of what was due. Whether there is more."""
+    try:
+        return settle(row, now=now, is_own=True, is_over=True).has_more
+    except Unknown:
+        # Of a later release, which was rolled back: nobody here can tell what was due.
+        return False
 
 
 def _write(

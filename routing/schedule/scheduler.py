@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +9,7 @@ from celery.beat import Scheduler as CelerysScheduler
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 
 from routing.ledger import database, slots
-from routing.ledger.schedule_tables import ScheduleEntry
+from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
 from routing.schedule.deciding import Clock, Decided, decide
 from routing.schedule.definition import Definition, Unknown, Unusable, from_text, read_all
 from routing.schedule.presence import Presence
@@ -132,13 +131,12 @@ class Scheduler(CelerysScheduler):
 def _report(name: str, decided: Decided) -> None:
     for due_at, task_id in decided.fired.items():
         logger.info("Fired %s, due %s: [%s]", name, due_at.isoformat(), task_id)
-    reasons: Mapping[str, list[Any]] = {reason: [] for reason in decided.missed.values()}
-    for due_at, reason in decided.missed.items():
-        reasons[reason].append(due_at)
-    for reason, due in reasons.items():
-        logger.warning("Missed %s, due %s: %s", name, _moments(due), reason)
+    for reason in sorted(set(decided.missed.values())):
+        due = [due_at for due_at, why in decided.missed.items() if why == reason]
+        level = logging.INFO if reason == ScheduleSlot.Missed.PAUSED else logging.WARNING
+        logger.log(level, "Missed %s, due %s: %s", name, _moments(due), ScheduleSlot.Missed(reason).label)
 
 
-def _moments(due: list[Any]) -> str:
+def _moments(due: list[datetime]) -> str:
     first, last = min(due).isoformat(), max(due).isoformat()
     return first if len(due) == 1 else f"{len(due)} times from {first} to {last}"
