@@ -54,7 +54,13 @@ def _prove(ground: Ground, options: argparse.Namespace, began: float) -> int:
     _tell("clock changes, beside Debian's cron", timing, stock_timing, ours, stock)
     _say(f"    {looked}")
     _tell("four hours down across a weekly slot", moved.outage(), moved.stock_outage(), ours, stock)
-    _tell("nights on a moved clock", moved.nights(moved.choose(full=options.full), chance), None, ours, stock)
+    _tell(
+        "nights on a moved clock",
+        moved.nights(moved.choose(full=options.full, chance=chance), chance),
+        None,
+        ours,
+        stock,
+    )
     ground.wait()
     performed = _attack(ground, chance, seconds, ours, stock)
 

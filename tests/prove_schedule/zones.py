@@ -151,7 +151,7 @@ def prove(*, full: bool, chance: random.Random) -> tuple[Counts, Counts, str]:
         looked += len(chosen)
         for change in chosen:
             ours.add(compare(name, change))
-        for change in chosen[:4] if full or name in WELL_KNOWN[:3] else ():
+        for change in chosen[:2] if full or name in WELL_KNOWN[:3] else ():
             stock.add(compare_stock(name, change))
         if full:
             ours.add(days_between(name))
