@@ -11,7 +11,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from routing.ledger import database, slots
 from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
-from routing.schedule.definition import ON_TIME, Definition, from_text
+from routing.schedule.definition import ON_TIME, Definition, Unknown, from_text
 from routing.schedule.firing import fire
 from routing.schedule.timing import next_due
 
@@ -32,7 +32,10 @@ class NotRunnable(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An entry, and what comes next. ``next_due`` is in the past while it is due and no beat has come to it."""
+    """An entry, and what comes next. ``next_due`` is in the past while it is due and no beat has come to it.
+
+    Without a definition, it is removed, broken (``entry.trouble``), or of a release that this one cannot read.
+    """
 
     entry: ScheduleEntry
     definition: Definition | None
@@ -131,7 +134,11 @@ def _entry(name: str) -> ScheduleEntry:
 def _plan(entry: ScheduleEntry, now: datetime) -> Plan:
     if not entry.definition or entry.removed_at:
         return Plan(entry, None, None, timedelta())
-    definition = from_text(entry.definition)
+    try:
+        definition = from_text(entry.definition)
+    except Unknown:
+        # A later release wrote it; its own beats go by it.
+        return Plan(entry, None, None, timedelta())
     # Of a paused entry, what was due in the pause is of no interest.
     after = max(entry.decided_until, now) if entry.paused_at else entry.decided_until
     due_at = next_due(definition.timing, max(after, entry.resumed_at or after), entry.anchor)

@@ -48,6 +48,15 @@ def test_what_is_removed_from_the_code_is_shown_when_asked_for(clock: Clock) -> 
     assert [plan.entry.name for plan in operating.plans(removed=True)] == ["hourly"]
 
 
+def test_what_a_later_release_wrote_is_shown_without_its_times(clock: Clock) -> None:
+    run(Release(clock, hourly=entry("0 * * * *")).start())
+    ScheduleEntry.objects.update(definition='{"due": {"lunar": 1}}')
+
+    (plan,) = operating.plans()
+
+    assert (plan.definition, plan.next_due, plan.late_by) == (None, None, timedelta())
+
+
 def test_what_no_beat_has_come_to_is_overdue(clock: Clock) -> None:
     run(Release(clock, hourly=entry("0 * * * *")).start())
     assert list(operating.overdue()) == []

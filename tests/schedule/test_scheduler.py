@@ -2,7 +2,9 @@
 
 import json
 import threading
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,6 +27,22 @@ def clock() -> Clock:
 
 def in_flight() -> int:
     return Message.objects.filter(task="maintenance.cleanup").count()
+
+
+def together(calls: Sequence[Callable[[], None]]) -> None:
+    """All at the same moment, each in a thread and on a connection of its own."""
+    barrier = threading.Barrier(len(calls))
+
+    def call(one: Callable[[], None]) -> None:
+        barrier.wait()
+        one()
+        connection.close()
+
+    threads = [threading.Thread(target=call, args=(one,)) for one in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 # --- One fire for each due time ---------------------------------------------------------------------------------------
@@ -59,18 +77,7 @@ def test_beats_that_decide_at_the_same_moment_fire_once(clock: Clock) -> None:
     for beat in beats:
         run(beat)
     clock.advance(hours=1)
-    barrier = threading.Barrier(len(beats))
-
-    def decide(beat: Any) -> None:
-        barrier.wait()
-        run(beat)
-        connection.close()
-
-    threads = [threading.Thread(target=decide, args=(beat,)) for beat in beats]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together([partial(run, beat) for beat in beats])
     for beat in beats:
         run(beat)
 
@@ -315,6 +322,40 @@ def test_a_beat_that_was_started_earlier_and_registers_later_changes_nothing(clo
 
     assert slots("hourly") == {"Mon 08:30": "fired"}
     assert list(ScheduleEntry.objects.values_list("name", flat=True)) == ["hourly"]
+
+
+def test_a_release_counts_as_later_though_the_clock_was_set_back(clock: Clock) -> None:
+    run(Release(clock, hourly=entry(HOURLY)).start())
+    clock.advance(hours=-5)
+    run(Release(clock, hourly=entry("30 * * * *")).start())
+
+    assert ScheduleEntry.objects.get().timing == "30 * * * *, UTC"
+
+
+def test_a_long_past_is_closed_in_batches_before_an_entry_is_changed(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deciding, "BATCH", 7)
+    run(Release(clock, often=entry(60, missed="all")).start())
+    clock.advance(hours=1)
+    run(Release(clock, often=entry(HOURLY)).start())
+
+    assert list(slots("often").values()) == ["changed"] * 58 + ["fired"] * 2
+    assert ScheduleEntry.objects.get().timing == "0 * * * *, UTC"
+
+
+def test_two_releases_that_register_at_the_same_moment_leave_one_of_them_whole(clock: Clock) -> None:
+    beats = [
+        Release(clock, first=entry(HOURLY), shared=entry(HOURLY)).start(age=5),
+        Release(clock, second=entry(HOURLY), shared=entry("30 * * * *")).start(),
+    ]
+    together([partial(run, beat) for beat in beats])
+
+    active = ScheduleEntry.objects.filter(removed_at=None).order_by("name")
+    assert [(row.name, row.timing) for row in active] == [
+        ("second", "0 * * * *, UTC"),
+        ("shared", "30 * * * *, UTC"),
+    ]
 
 
 def test_a_beat_leaves_what_it_does_not_know_to_one_that_does(clock: Clock) -> None:
