@@ -2,14 +2,17 @@
 
 import json
 import logging
+from typing import Any
 
 from celery.exceptions import OperationalError as BrokerError
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.openapi.docs import Swagger
 
 import notifications.api
 import routing.console.api
@@ -21,6 +24,15 @@ logger = logging.getLogger(__name__)
 COME_BACK_AFTER = 10
 """Seconds."""
 
+
+class Docs(Swagger):
+    """With scripts from here; Ninja's own come from a public network, since it is no installed app."""
+
+    def render_page(self, request: HttpRequest, api: NinjaAPI, **kwargs: Any) -> HttpResponse:
+        swagger = {**self.settings, "url": self.get_openapi_url(api, kwargs)}
+        return render(request, self.template, {"api": api, "swagger_settings": json.dumps(swagger)})
+
+
 api = NinjaAPI(
     title="Taskyard",
     version="1",
@@ -28,6 +40,7 @@ api = NinjaAPI(
     "administrator makes in the admin, under API tokens. Every error is an RFC 9457 problem.",
     urls_namespace="api",
     auth=routing.console.api.BearerToken(),
+    docs=Docs(),
 )
 api.add_router("", notifications.api.router)
 api.add_router("", routing.console.api.router)

@@ -6,7 +6,6 @@ import sys
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
-import structlog
 from celery import signals
 
 FORMATS = ("text", "json")
@@ -63,6 +62,9 @@ class Line(logging.Formatter):
 
 
 def _json() -> dict[str, Any]:
+    # Not above: it takes rich and pygments with it, and lines of text need none of them.
+    import structlog
+
     stdlib = structlog.stdlib
     return {
         "()": stdlib.ProcessorFormatter,

@@ -1,6 +1,7 @@
 """Django and Celery settings. docs/operations.md lists the environment variables that change them."""
 
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +18,10 @@ env = Environment()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = Path(env.text("TASKYARD_VAR", str(BASE_DIR / "var")))
+
+# The API's documentation has its templates and scripts from here. As an installed app it would be loaded, and pydantic
+# with it, by every worker, relay and beat.
+NINJA = Path(str(find_spec("ninja").origin)).parent  # type: ignore[union-attr]
 
 # --- Django -----------------------------------------------------------------------------------------------------------
 DEBUG = env.boolean("DEBUG", default=False)
@@ -41,7 +46,7 @@ if _site.scheme == "https":
 
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    "routing.console.admin_app.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -49,8 +54,6 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "routing.console.results_app.ResultsConfig",
-    # For the scripts of the API's documentation, which would else come from a public network.
-    "ninja",
     "routing",
     "notifications",
     "reporting",
@@ -74,7 +77,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "project" / "templates"],
+        "DIRS": [BASE_DIR / "project" / "templates", NINJA / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -128,6 +131,7 @@ USE_TZ = True
 TIME_ZONE = env.time_zone("TIME_ZONE", "UTC")
 
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [NINJA / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -185,12 +185,10 @@ def _relay_program() -> Program:
 
 
 def _pool_program(name: str) -> Program:
-    """What ``manage.py pool NAME`` becomes, without the second it takes to become it."""
+    """``manage.py pool NAME``, without the checks: ours have just passed."""
     return Program(
         name=name,
         command=pools.command(pools.get(name)),
-        # Our own checks have just passed; the same ones in every pool would hold up the start.
-        environment={"CELERY_SKIP_CHECKS": "1"},
         stage=Stage.WORK,
         # The pool itself gives back what it cannot finish in that time.
         farewell=((SIGTERM, timedelta(seconds=settings.TASKYARD_STOP_WITHIN)),),

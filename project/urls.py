@@ -8,6 +8,9 @@ from django.views.generic import RedirectView
 from project import api
 from routing.console import health
 
+# Here and not when Django is set up: most processes have no use for the pages.
+admin.autodiscover()
+
 urlpatterns = [
     # Browsers ask for it by themselves where a page names none.
     path("favicon.ico", RedirectView.as_view(url=f"/{settings.STATIC_URL.strip('/')}/console/favicon.svg")),

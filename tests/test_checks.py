@@ -12,6 +12,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from routing import domains
 from routing.checks import check_domains
+from routing.console.admin_app import check_pages
 from routing.domains import Domain, Lane, RetryPolicy
 from routing.worker.task import Task
 
@@ -184,3 +185,10 @@ def test_a_worker_that_would_be_killed_before_it_has_given_back_is_an_error(
     monkeypatch.setitem(current_app.conf, "worker_soft_shutdown_timeout", 21)
     assert "may take 31 s" in found()["routing.E020"]
     assert "killed after 30 s" in found()["routing.E020"]
+
+
+def test_admin_pages_are_checked_though_no_process_but_the_web_loads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_pages(app_configs=None) == []
+    monkeypatch.setattr("routing.console.admin_messages.MessageAdmin.list_display", ("nonsense",))
+
+    assert [error.id for error in check_pages(app_configs=None)] == ["admin.E108"]

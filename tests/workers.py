@@ -142,8 +142,6 @@ def start_worker(start_relay: StartRelay, tmp_path: Path) -> Iterator[StartWorke
         if relay and not relays:
             relays.append(start_relay(wait=False))
         command = pools.command(pools.get(queue), ["--include=tests.probe", *options])
-        # As under ``make up``: what manage.py pool becomes, without Django's checks and the second it takes.
-        variables = {"CELERY_SKIP_CHECKS": "1", **variables}
         worker = Process(command, tmp_path / f"{queue}.{len(started)}.log", **variables)
         started.append(worker)
         worker.until_it_says(" ready.")

@@ -232,7 +232,7 @@ def test_remote_control_that_is_refused_is_named_with_the_cure(
 ) -> None:
     start_relay()
     command = pools.command(pools.get("reporting"))
-    worker = Process(command, tmp_path / "refused.log", BROKER_URL=runner, CELERY_SKIP_CHECKS="1")
+    worker = Process(command, tmp_path / "refused.log", BROKER_URL=runner)
     try:
         worker.until_it_says("TASKYARD_REMOTE_CONTROL=0")
     finally:

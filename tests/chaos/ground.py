@@ -104,7 +104,6 @@ class Ground:
             "TASKYARD_STOP_WITHIN": str(STOP_WITHIN),
             "TASKYARD_CHAOS_FOLDER": str(self.folder),
             "TASKYARD_CHAOS_SABOTAGE": sabotage,
-            "CELERY_SKIP_CHECKS": "1",
             "PYTHONUNBUFFERED": "1",
             "NO_COLOR": "1",
         }

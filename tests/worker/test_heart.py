@@ -32,7 +32,9 @@ def row(**fields: object) -> Row:
 
 def children(pid: int) -> set[int]:
     """The pool's processes."""
-    found = subprocess.run(["pgrep", "-P", str(pid), "-f", "celery"], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ["pgrep", "-P", str(pid), "-f", "celery|manage.py pool"], capture_output=True, text=True, check=False
+    )
     return {int(line) for line in found.stdout.split()}
 
 

@@ -1,15 +1,16 @@
-"""``manage.py pool NAME`` becomes the worker pool of that queue; ``--list`` shows all of them."""
+"""``manage.py pool NAME`` is the worker pool of that queue; ``--list`` shows all of them."""
 
 import argparse
-import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.table import Table
+from django.db import connections
 
 from routing.domains import Pool, registry
 from routing.worker import pools
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 class Command(BaseCommand):
@@ -22,19 +23,29 @@ class Command(BaseCommand):
 
     def handle(self, *, name: str | None, show: bool, extra: list[str], **_: Any) -> None:
         if show:
-            Console().print(_table(list(registry().pools.values())))
+            _show(list(registry().pools.values()))
             return
         if name is None:
             raise CommandError(f"Which pool? One of: {', '.join(registry().pools)}. --list shows their limits.")
         try:
-            command = pools.command(pools.get(name), extra)
+            pool = pools.get(name)
         except pools.UnknownPool as error:
             raise CommandError(str(error)) from None
-        # The worker takes this process's place, so that a supervisor's signals reach it and nobody else.
-        os.execv(command[0], command)  # noqa: S606
+        # The checks may have opened one, which the pool's processes would inherit.
+        connections.close_all()
+        pools.run(pool, extra)
 
 
-def _table(rows: list[Pool]) -> Table:
+def _show(rows: list[Pool]) -> None:
+    # Not above: every worker would have loaded it.
+    from rich.console import Console
+
+    Console().print(_table(rows))
+
+
+def _table(rows: list[Pool]) -> "Table":
+    from rich.table import Table
+
     caption = "Prefetch: messages a process holds, the one it runs included. Limits: soft / hard, in seconds."
     table = Table(title="Worker pools", title_justify="left", caption=caption, caption_justify="left")
     table.add_column("Pool = queue", no_wrap=True)
