@@ -1,6 +1,7 @@
-"""The tests on PostgreSQL and on SQLite side by side, in one coverage report: ``make test``.
+"""The tests on PostgreSQL and on SQLite side by side, each in two parts, in one coverage report: ``make test``.
 
-Each run keeps its output in build/pytest-<database>.log, which is shown when the run has ended. Arguments go to pytest.
+Each run keeps its output in build/pytest-<database>-<part>.log, which is shown when the run has ended. Arguments go
+to pytest.
 """
 
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 from uuid import uuid4
 
+from tests.parts import PARTS
+
 BUILD = Path("build")
 COVERAGE = {"COVERAGE_FILE": str(BUILD / ".coverage")}
 NEWS_EVERY = 15.0
@@ -24,21 +27,21 @@ PROGRESS = re.compile(r"\[ *(\d+)%\]")
 
 
 class Run:
-    """The tests on one database."""
+    """A part of the tests, on one database."""
 
-    def __init__(self, database: str, arguments: list[str], *, but: str) -> None:
-        self.database = database
-        self.log = BUILD / f"pytest-{database}.log"
+    def __init__(self, database: str, part: str, arguments: list[str], *, but: str) -> None:
+        self.name = f"{database}-{part}"
+        self.log = BUILD / f"pytest-{self.name}.log"
         self.shown = False
         self._mark = {"TASKYARD_TEST_RUN": str(uuid4())}
         command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", f"--color={_colour()}", "-m", but]
-        # Each with its own memory of what failed, so that PYTEST_ARGS=--lf means the same on both.
-        command += ["-o", f"cache_dir=.pytest_cache/{database}", *arguments]
+        # Each with its own memory of what failed, so that PYTEST_ARGS=--lf means the same in each.
+        command += ["-o", f"cache_dir=.pytest_cache/{self.name}", *arguments]
         with self.log.open("wb") as log:
             # In a session of its own: a Ctrl-C comes once, from us, and the run stops its services by itself.
             self._process = subprocess.Popen(
                 command,
-                env=os.environ | COVERAGE | {"TEST_DATABASE": database} | self._mark,
+                env=os.environ | COVERAGE | {"TEST_DATABASE": database, "TEST_PART": part} | self._mark,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -60,12 +63,12 @@ class Run:
     @property
     def progress(self) -> str:
         if self.has_ended:
-            return f"{self.database} has ended"
+            return f"{self.name} has ended"
         percents = PROGRESS.findall(self._text())
-        return f"{self.database} {percents[-1] if percents else 0} %"
+        return f"{self.name} {percents[-1] if percents else 0} %"
 
     def show(self) -> None:
-        say(f"\nTests on {self.database}\n{self._text().rstrip()}")
+        say(f"\nTests on {self.name}\n{self._text().rstrip()}")
         self.shown = True
 
     def last_line(self) -> str:
@@ -83,7 +86,7 @@ class Run:
     def clear_away(self) -> None:
         """End what the run has left behind: a broker, a database, workers. It should have left nothing."""
         for pid, command in _marked(self._mark):
-            say(f"{self.database} left process {pid} behind, which is ended now: {command}")
+            say(f"{self.name} left process {pid} behind, which is ended now: {command}")
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -126,18 +129,19 @@ def say(words: str) -> None:
 def main(arguments: list[str]) -> int:
     interruption = Interruption()
     _clean_build()
-    say(f"Tests on PostgreSQL and on SQLite, side by side. As they go: tail -f {BUILD}/pytest-*.log")
+    say(f"Tests on PostgreSQL and on SQLite, each in two parts, side by side. As they go: tail -f {BUILD}/pytest-*.log")
     runs = [
-        Run("postgresql", arguments, but="not any_database"),
-        Run("sqlite", arguments, but="not one_database"),
+        Run(database, part, arguments, but=but)
+        for part in PARTS
+        for database, but in (("postgresql", "not any_database"), ("sqlite", "not one_database"))
     ]
     _wait_for(runs, interruption)
     if interruption:
         return INTERRUPTED
     covered = _report_coverage()
     for run in runs:
-        say(run.last_line())
-    # Tests that run on one database only leave the other run empty; nothing at all is a mistake in the arguments.
+        say(f"{run.name}: {run.last_line()}")
+    # What is asked for may lie in one part, and run on one database only; nothing at all is a mistake in the arguments.
     return 0 if covered and all(run.passed for run in runs) and not all(run.was_empty for run in runs) else 1
 
 
@@ -148,7 +152,7 @@ def _clean_build() -> None:
 
 
 def _wait_for(runs: list[Run], interruption: Interruption) -> None:
-    """Return when both have ended; until then show each as it ends, and now and then how far they are."""
+    """Return when all have ended; until then show each as it ends, and now and then how far they are."""
     began = told_at = time.monotonic()
     while not all(run.shown for run in runs):
         time.sleep(0.2)
