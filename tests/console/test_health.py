@@ -91,9 +91,9 @@ def test_beat_that_never_ran_is_not_ready(client: Client, absent_broker: int) ->
 
 @pytest.mark.django_db(transaction=True)
 def test_beat_that_fell_silent_is_not_ready(client: Client, absent_broker: int) -> None:
-    specimens.beat(seconds_ago=90)
+    specimens.beat(seconds_ago=7200)
 
-    assert "last sign of life 1 min 30 s ago" in checks(client, 503)["beat"]["error"]
+    assert "last sign of life 2 h ago" in checks(client, 503)["beat"]["error"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -108,8 +108,8 @@ def test_one_living_beat_among_dead_ones_will_do(client: Client, absent_broker: 
 def test_a_relay_that_never_ran_fell_silent_or_died_is_not_ready(client: Client, absent_broker: int) -> None:
     assert "No relay runs" in checks(client, 503)["relay"]["error"]
 
-    relay = specimens.relay(seconds_ago=90)
-    assert "last sign of life 1 min 30 s ago" in checks(client, 503)["relay"]["error"]
+    relay = specimens.relay(seconds_ago=7200)
+    assert "last sign of life 2 h ago" in checks(client, 503)["relay"]["error"]
 
     Process.objects.filter(pk=relay.pk).update(beat_at=Now(), dead_at=Now())
     assert "last sign of life" in checks(client, 503)["relay"]["error"]

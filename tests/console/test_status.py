@@ -85,7 +85,7 @@ def test_a_lane_without_a_consumer_is_1_and_named(serve: Serve) -> None:
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize(("seconds_ago", "words"), [(None, "No beat runs"), (600, "sign of life 10 min ago")])
+@pytest.mark.parametrize(("seconds_ago", "words"), [(None, "No beat runs"), (7200, "sign of life 2 h ago")])
 def test_beat_absent_or_late_is_1(serve: Serve, seconds_ago: float | None, words: str) -> None:
     serve()
     specimens.relay()

@@ -1,6 +1,7 @@
 """``manage.py alive``: the probe for supervisors."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -61,7 +62,7 @@ def test_who_fell_silent_is_not_and_it_says_for_how_long(tmp_path: Path, sign: a
     status, said = ask(tmp_path, "worker")
 
     assert status == 1
-    assert f"The worker (process {os.getpid()}) gave its last sign of life 95 s ago" in said
+    assert re.search(rf"The worker \(process {os.getpid()}\) gave its last sign of life \d{{2,3}} s ago", said)
     sign.touch()
     assert ask(tmp_path, "worker")[0] == 0
 
