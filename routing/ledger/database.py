@@ -3,6 +3,7 @@
 Everything here goes to the alias that is written: a replica may lag, and a decision on what it tells would be wrong.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
@@ -105,10 +106,27 @@ def execute(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> int
 
 
 def execute_many(sql: str, parameters: Sequence[Sequence[Any]]) -> None:
-    """Execute once for each, on PostgreSQL without waiting for each answer."""
-    if parameters:
-        with connection().cursor() as cursor:
-            cursor.executemany(sql, parameters)
+    """Execute once for each."""
+    with connection().cursor() as cursor:
+        cursor.executemany(sql, parameters)
+
+
+def set_columns(table: str, kinds: Mapping[str, str], changes: Sequence[Sequence[Any]]) -> None:
+    """Set columns of many rows, each by its id, which comes first; on PostgreSQL in one statement.
+
+    ``kinds``: the columns, in order, and PostgreSQL's types of them.
+    """
+    if not on_postgresql():
+        places = ", ".join(f"{name} = %s" for name in kinds)
+        execute_many(f"UPDATE {table} SET {places} WHERE id = %s", [(*values, key) for key, *values in changes])
+        return
+    columns = {"id": "bigint", **kinds}
+    rows_of_json = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    execute(
+        f"UPDATE {table} SET {', '.join(f'{name} = new.{name}' for name in kinds)} "
+        f"FROM json_to_recordset(%s) AS new ({rows_of_json}) WHERE {table}.id = new.id",
+        [json.dumps([dict(zip(columns, change, strict=True)) for change in changes], default=datetime.isoformat)],
+    )
 
 
 def moment(value: str | datetime | None) -> datetime | None:

@@ -43,17 +43,25 @@ def work_out(*, batches: int = 10) -> int:
     """
     count = 0
     for _ in range(batches):
-        found = database.rows(
-            f"SELECT id, task, error, traceback FROM routing_deadletter WHERE fingerprint = '' LIMIT {BATCH}"
-        )
-        for row in found:
-            of_it = fingerprint(task=row["task"], error=row["error"], traceback=row["traceback"])
-            count += database.execute(
-                "UPDATE routing_deadletter SET fingerprint = %s WHERE id = %s AND fingerprint = ''", [of_it, row["id"]]
-            )
-        if len(found) < BATCH:
+        done = _batch()
+        count += done
+        if done < BATCH:
             break
     return count
+
+
+def _batch() -> int:
+    # Whoever else is at work on some of them is left to it.
+    held = "FOR UPDATE SKIP LOCKED" if database.on_postgresql() else ""
+    with database.atomic():
+        found = database.rows(
+            f"SELECT id, task, error, traceback FROM routing_deadletter WHERE fingerprint = '' LIMIT {BATCH} {held}"
+        )
+        worked_out = [
+            (row["id"], fingerprint(task=row["task"], error=row["error"], traceback=row["traceback"])) for row in found
+        ]
+        database.set_columns("routing_deadletter", {"fingerprint": "text"}, worked_out)
+    return len(found)
 
 
 def _normal(text: str) -> str:

@@ -25,6 +25,7 @@ REPLAYED_AS, REPLAY_OF = "replayed_as", "replay_of"
 """In the ``meta`` of a result: the id of its replay, and of what it is a replay of."""
 IN_MEMORY = 50
 """Dead letters whose bodies are in memory together, and that one transaction replays."""
+MARKS = {"state": "text", "decided_by": "text", "decided_at": "timestamptz", "replayed_as": "text", "history": "text"}
 State = DeadLetter.State
 REPLAYED, DISCARDED, DECIDED = "replayed", "discarded", "left, as somebody has decided about them already"
 NO_TASK = "left, as there is no task in them that could run: see dead_letters show"
@@ -123,8 +124,8 @@ def _link_results(renewals: Sequence[Renewal]) -> None:
     """Of the task, and of what would have followed it: an outcome stays as it was, and tells what came after it."""
     ids = {old: new for renewal in renewals for old, new in renewal.ids.items()}
     rows = list(TaskResult.objects.using(database.using()).filter(task_id__in=ids).only("task_id", "meta"))
-    metas = [(json.dumps({**read_meta(row), REPLAYED_AS: ids[row.task_id]}), row.pk) for row in rows]
-    database.execute_many("UPDATE django_celery_results_taskresult SET meta = %s WHERE id = %s", metas)
+    metas = [(row.pk, json.dumps({**read_meta(row), REPLAYED_AS: ids[row.task_id]})) for row in rows]
+    database.set_columns("django_celery_results_taskresult", {"meta": "text"}, metas)
 
 
 def _mark(letters: Sequence[DeadLetter], state: DeadLetter.State, by: str, ids: Sequence[str]) -> None:
@@ -132,10 +133,6 @@ def _mark(letters: Sequence[DeadLetter], state: DeadLetter.State, by: str, ids: 
     for letter, new_id in zip(letters, ids, strict=True):
         event = {"at": now.isoformat(timespec="seconds"), "event": state.value, "by": by}
         history = json.dumps([*json.loads(letter.history), event | ({"as": new_id} if new_id else {})])
-        marked.append((state.value, by[:150], database.parameter(now), new_id, history, letter.pk))
+        marked.append((letter.pk, state.value, by[:150], database.parameter(now), new_id, history))
     # The rows are locked. Django's bulk_update would take most of the time of a replay.
-    database.execute_many(
-        "UPDATE routing_deadletter SET state = %s, decided_by = %s, decided_at = %s, replayed_as = %s, history = %s "
-        "WHERE id = %s",
-        marked,
-    )
+    database.set_columns("routing_deadletter", MARKS, marked)

@@ -117,6 +117,13 @@ class ResultBackend(DatabaseBackend):
             self.mark_as_failure(message.id, NOT_RUN.get(reason, NotRun)(error), request=request)
         return run.won
 
+    def revocation(self, message: Message, *, reason: str, about: Mapping[str, Any]) -> tuple[Fence, Outcome]:
+        """What ``settle_unrun`` would settle a task with on which nothing hangs, to be settled together with others."""
+        request = request_of(message)
+        run = request.ledger_run = Run(Fence(task_id=message.id, epoch=message.epoch, owner=message.owner))
+        run.reason, run.about = reason, about
+        return run.fence, self.outcome(request, states.REVOKED, TaskRevokedError(reason), reason=reason)
+
     def stop(self, request: Any, state: str, result: Any, traceback: Any = None) -> None:
         """Collect what hangs on a task after which its chain does not go on: parts of chords, and the later links.
 

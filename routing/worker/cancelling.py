@@ -5,9 +5,10 @@ and all that would follow. With ``terminate`` an order to end it is written toge
 (routing/ledger/terminations.py), which its worker finds however little it hears of the broker.
 """
 
+import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from signal import Signals
@@ -21,6 +22,7 @@ from routing import faults
 from routing.ledger import database, lookup, terminations
 from routing.ledger.enqueue import OUTCOMES
 from routing.ledger.patience import until_reachable
+from routing.ledger.settle import settle_many
 from routing.ledger.tables import Message
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,17 @@ logger = logging.getLogger(__name__)
 REASON = "revoked"
 TOGETHER = 50
 """Tasks of one transaction; their bodies are in memory together."""
+# LATERAL and ARRAY, so that each is looked up in an index, however little PostgreSQL knows of its tables.
+UNPUBLISH = """
+    DELETE FROM routing_outbox WHERE id = ANY (ARRAY(
+        SELECT published.id FROM json_to_recordset(%s) AS gone (id text, queue text, due_at timestamptz)
+        CROSS JOIN LATERAL (
+            SELECT outbox.id FROM routing_outbox AS outbox
+            WHERE outbox.queue = gone.queue AND outbox.due_at = gone.due_at AND outbox.message_id = gone.id
+            FOR UPDATE SKIP LOCKED
+        ) AS published
+    ))
+"""
 
 
 class Fate(StrEnum):
@@ -115,15 +128,19 @@ def _tolerantly(task_id: str, order: Order) -> Fate:
 
 
 def _together(task_ids: Sequence[str], order: Order) -> dict[str, Fate]:
+    """Of those on which nothing else hangs, in a few statements. Who is not in it, is to be cancelled alone."""
+    backend: Any = current_app.backend
     with database.atomic():
-        return dict(_each(task_ids, order))
-
-
-def _each(task_ids: Sequence[str], order: Order) -> Iterator[tuple[str, Fate]]:
-    # In order of their ids, so that two who cancel the same do not wait for one another.
-    for message in lookup.messages().filter(pk__in=task_ids).order_by("pk"):
-        if not _is_part_of_more(message) and (fate := _settle(message, order)):
-            yield message.id, fate
+        # In order of their ids, so that two who cancel the same do not wait for one another.
+        found = [one for one in lookup.messages().filter(pk__in=task_ids).order_by("pk") if not _is_part_of_more(one)]
+        revoked = [backend.revocation(one, reason=REASON, about=order.about(one)) for one in found]
+        won = settle_many(revoked)
+        done = [one for one in found if one.id in won]
+        _unpublish(done)
+        fates = {one.id: _fate(one, order) for one in done}
+        faults.point("cancel.written")
+    faults.point("cancel.committed")
+    return fates
 
 
 def _is_part_of_more(message: Message) -> bool:
@@ -146,7 +163,12 @@ def _settle(message: Message, order: Order) -> Fate | None:
     about = order.about(message)
     if not backend.settle_unrun(message, status=states.REVOKED, reason=REASON, error=REASON, about=about):
         return None
-    _unpublish(message)
+    _unpublish([message])
+    return _fate(message, order)
+
+
+def _fate(message: Message, order: Order) -> Fate:
+    """Of one that is settled."""
     if message.owner is None:
         return Fate.CANCELLED
     if order.signal is None:
@@ -155,20 +177,18 @@ def _settle(message: Message, order: Order) -> Fate | None:
     return Fate.ENDING
 
 
-def _unpublish(message: Message) -> None:
+def _unpublish(messages: Sequence[Message]) -> None:
     """Found by the index on queue and due time: a publication that was put back, and one that a relay has in hand just
     now, are left. Of them a relay finds no message, and a worker nothing to claim.
     """
     if database.on_postgresql():
-        database.execute(
-            "DELETE FROM routing_outbox WHERE id IN (SELECT id FROM routing_outbox "
-            "WHERE queue = %s AND message_id = %s AND due_at = %s FOR UPDATE SKIP LOCKED)",
-            [message.queue, message.id, message.due_at],
-        )
+        places = [{"id": one.id, "queue": one.queue, "due_at": one.due_at.isoformat()} for one in messages]
+        database.execute(UNPUBLISH, [json.dumps(places)])
         return
-    # Text, in which zeros at the end are there or not.
-    due = message.due_at.strftime("%Y-%m-%d %H:%M:%S.%f")
-    database.execute(
-        "DELETE FROM routing_outbox WHERE queue = %s AND message_id = %s AND due_at BETWEEN %s AND %s",
-        [message.queue, message.id, due.rstrip("0").rstrip("."), due],
-    )
+    for message in messages:
+        # Text, in which zeros at the end are there or not.
+        due = message.due_at.strftime("%Y-%m-%d %H:%M:%S.%f")
+        database.execute(
+            "DELETE FROM routing_outbox WHERE queue = %s AND message_id = %s AND due_at BETWEEN %s AND %s",
+            [message.queue, message.id, due.rstrip("0").rstrip("."), due],
+        )

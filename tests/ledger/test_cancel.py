@@ -239,6 +239,45 @@ def test_two_who_cancel_the_same_many_at_once_cancel_each_once() -> None:
     assert audit().balances
 
 
+def test_many_at_once_come_to_what_each_would_alone(owner: int) -> None:
+    waiting, alone, runs = (str(one.id) for one in probe.add.enqueue_many([(n, n) for n in range(3)]))
+    part = chain(probe.add.si(1, 1), probe.add.si(2, 2)).apply_async().parent
+    changed = str(probe.add.delay(9, 9).id)
+    for number, claimed in enumerate([runs, changed]):
+        claim(claimed, epoch=1, owner=owner, pid=number)
+    reschedule.release(fence(changed, owner), error="")
+    cancel(alone, ENDING)
+
+    fates = cancelling.cancel_many([waiting, runs, part.id, changed, alone, "nobody"], ENDING)
+
+    assert fates == {Fate.CANCELLED: 3, Fate.ENDING: 1, Fate.FINISHED: 1, Fate.UNKNOWN: 1}
+    assert outcome_of(waiting) == outcome_of(alone)
+    assert meta(runs) == meta(alone) | {"ran": True, "runs": 1, "root_id": runs}
+    assert TaskResult.objects.filter(status="REVOKED").count() == 6, "the chain's second link, too"
+    assert Termination.objects.get().task_id == runs
+    assert not Message.objects.exists()
+    assert not Outbox.objects.exclude(message_id=changed, epoch=1).exists()
+    assert audit().balances
+
+
+def outcome_of(task_id: str) -> dict[str, Any]:
+    (row,) = TaskResult.objects.filter(task_id=task_id).values()
+    own = {name: row.pop(name) for name in ("id", "task_id", "date_created", "date_done", "task_args", "meta")}
+    return row | {"meta": json.loads(own["meta"]) | {"root_id": None}}
+
+
+@pytest.mark.parametrize(("window", "left"), [("cancel.written:2", 50), ("cancel.committed:2", 0)])
+def test_whoever_dies_over_many_has_done_whole_batches(window: str, left: int) -> None:
+    probe.add.enqueue_many([(n, n) for n in range(100)])
+
+    ended = in_a_shell("manage.py", "cancel", "--all", "--yes", TASKYARD_FAULT=window)
+
+    assert ended.returncode == -9
+    assert (Message.objects.count(), Outbox.objects.count()) == (left, left)
+    assert TaskResult.objects.filter(status="REVOKED").count() == 100 - left
+    assert audit().balances
+
+
 @pytest.mark.parametrize(("window", "is_done"), [("cancel.written", False), ("cancel.committed", True)])
 def test_whoever_dies_over_it_has_done_all_of_it_or_nothing(
     task_id: str, owner: int, window: str, is_done: bool
