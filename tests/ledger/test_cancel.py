@@ -241,14 +241,14 @@ def test_two_who_cancel_the_same_many_at_once_cancel_each_once() -> None:
 
 def test_many_at_once_come_to_what_each_would_alone(owner: int) -> None:
     waiting, alone, runs = (str(one.id) for one in probe.add.enqueue_many([(n, n) for n in range(3)]))
-    part = chain(probe.add.si(1, 1), probe.add.si(2, 2)).apply_async().parent
+    link: Any = chain(probe.add.si(1, 1), probe.add.si(2, 2)).apply_async()
     changed = str(probe.add.delay(9, 9).id)
     for number, claimed in enumerate([runs, changed]):
         claim(claimed, epoch=1, owner=owner, pid=number)
     reschedule.release(fence(changed, owner), error="")
     cancel(alone, ENDING)
 
-    fates = cancelling.cancel_many([waiting, runs, part.id, changed, alone, "nobody"], ENDING)
+    fates = cancelling.cancel_many([waiting, runs, link.parent.id, changed, alone, "nobody"], ENDING)
 
     assert fates == {Fate.CANCELLED: 3, Fate.ENDING: 1, Fate.FINISHED: 1, Fate.UNKNOWN: 1}
     assert outcome_of(waiting) == outcome_of(alone)
@@ -261,7 +261,7 @@ def test_many_at_once_come_to_what_each_would_alone(owner: int) -> None:
 
 
 def outcome_of(task_id: str) -> dict[str, Any]:
-    (row,) = TaskResult.objects.filter(task_id=task_id).values()
+    row: dict[str, Any] = TaskResult.objects.filter(task_id=task_id).values().get()
     own = {name: row.pop(name) for name in ("id", "task_id", "date_created", "date_done", "task_args", "meta")}
     return row | {"meta": json.loads(own["meta"]) | {"root_id": None}}
 
