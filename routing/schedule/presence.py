@@ -73,5 +73,5 @@ class Presence:
 
     def _tell_once(self, error: Exception) -> None:
         if not self._is_failing:
-            logger.warning("Cannot write this beat's row; the schedule goes on. %s", error)
+            logger.warning("Cannot write this beat's row yet. %s", error)
         self._is_failing = True

@@ -15,6 +15,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "strict": (MISSED.LATE,),
 }
 """Why an entry may miss a due time: by its policy. Of the others each is to be fired."""
+ON_TIME = timedelta(minutes=1)
+"""What is older than this when its entry is changed or removed is recorded, and not run."""
 
 TRIGGER = """
 CREATE TABLE proof_history (
@@ -62,9 +64,12 @@ def expected(until: datetime) -> dict[str, Due]:
     anchors = dict(ScheduleEntry.objects.values_list("name", "anchor"))
     due: dict[str, Due] = {}
     for name, spans in periods().items():
-        ends = [*(span.since for span in spans[1:]), until]
-        moments = [one for span, end in zip(spans, ends, strict=True) for one in _moments(span, end, anchors[name])]
-        due[name] = dict.fromkeys(moments, ALLOWED.get(name, ()))
+        found: dict[datetime, tuple[str, ...]] = {}
+        for span, following in zip(spans, [*spans[1:], None], strict=True):
+            for moment in _moments(span, following.since if following else until, anchors[name]):
+                is_old = following is not None and following.since - moment > ON_TIME
+                found[moment] = ALLOWED.get(name, ()) + ((MISSED.CHANGED,) if is_old else ())
+        due[name] = found
     return due
 
 

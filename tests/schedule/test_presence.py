@@ -154,5 +154,5 @@ def test_a_database_that_is_away_is_told_once_and_does_no_harm(
     presence.beat()
 
     assert [record.getMessage() for record in caplog.records] == [
-        "Cannot write this beat's row; the schedule goes on. server closed the connection"
+        "Cannot write this beat's row yet. server closed the connection"
     ]

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 from celery.schedules import crontab
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 
+from routing.ledger import slots as ledger_slots
+from routing.ledger import unique
 from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
 from routing.ledger.tables import Message, UniqueKey
 from routing.schedule import deciding
 from tests.schedule.moved_clock import Clock, Release, entry, run, slots
+from tests.services import DATABASE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOURLY = crontab(minute=0)
@@ -419,6 +422,39 @@ def test_a_release_that_is_rolled_back_may_meet_what_it_cannot_read(clock: Clock
     run(beat)
 
     assert slots("hourly") == {"Mon 10:00": "fired"}
+
+
+@pytest.mark.skipif(DATABASE == "sqlite", reason="SQLite has one lock for everybody")
+def test_an_entry_whose_unique_key_is_just_being_taken_holds_up_no_other(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_slots, "LOCK_FOR", 0.2)
+    keyed = entry(HOURLY, options={"unique_key": "one"})
+    beat = Release(clock, another=entry(HOURLY), keyed=keyed, last=entry(HOURLY)).start()
+    run(beat)
+    clock.advance(hours=1)
+    taken, done = threading.Event(), threading.Event()
+
+    def take() -> None:
+        with transaction.atomic():
+            unique.acquire("maintenance.cleanup:one", "somebody's")
+            taken.set()
+            done.wait(30)
+            transaction.set_rollback(True)
+        connection.close()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    assert taken.wait(30)
+    run(beat)
+    assert slots("another") == slots("last") == {"Mon 09:00": "fired"}
+    assert slots("keyed") == {}
+
+    done.set()
+    thread.join()
+    beat._held_until.clear()
+    run(beat)
+    assert slots("keyed") == {"Mon 09:00": "fired"}
 
 
 class Away:
