@@ -69,7 +69,8 @@ chaos-selftest: $(DEV)  ## Break the settlement on purpose, and see the loss rep
 
 prove-schedule: $(DEV)  ## Each due time once: beats under attack, moved clocks, Debian's cron; FULL=1 for every zone and year
 	@$(BOOTSTRAP) packages --optional $(CHAOS_PACKAGES)
-	@exec $(PY) -m tests.prove_schedule $(if $(FULL),--full) $(if $(SEED),--seed $(SEED))
+	@exec $(PY) -m tests.prove_schedule $(if $(FULL),--full) $(if $(SEED),--seed $(SEED)) \
+		$(if $(filter command,$(origin SECONDS)),--seconds $(SECONDS))
 
 bench-relay: $(DEV)  ## Measure enqueueing and the relay, with services of its own; BENCH_ARGS=--quick for a minute
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
