@@ -108,24 +108,24 @@ def test_a_notification_sent_by_api_is_found_in_the_admin(running_project: Runni
 
 
 def test_a_killed_pool_is_started_again_and_works(running_project: RunningProject) -> None:
-    (before,) = _mains(running_project, "--queues=reporting")
+    (before,) = _mains(running_project, "manage.py pool", " reporting")
     os.kill(before, signal.SIGKILL)
 
     running_project.until_says("reporting was ended by SIGKILL")
-    until(lambda: _mains(running_project, "--queues=reporting") not in ([], [before]), what="a new pool")
+    until(lambda: _mains(running_project, "manage.py pool", " reporting") not in ([], [before]), what="a new pool")
     _until_healthy(running_project)
 
 
 @pytest.mark.skipif(not PRIVATE_BROKER, reason="the broker that BROKER_URL names is not ours to kill")
 def test_workers_survive_the_death_of_the_broker(running_project: RunningProject) -> None:
     (before,) = running_project.pids("beam.smp")
-    workers = _mains(running_project, "--queues=")
+    workers = _mains(running_project, "manage.py pool")
     os.kill(before, signal.SIGKILL)
 
     running_project.until_says("broker ended by itself")
     until(lambda: running_project.pids("beam.smp") not in ([], [before]), what="a new broker")
     _until_healthy(running_project)
-    assert _mains(running_project, "--queues=") == workers
+    assert _mains(running_project, "manage.py pool") == workers
 
 
 EMAIL = {"to": ["ann@example.org"], "text": "It works.\n"}
