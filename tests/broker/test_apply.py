@@ -11,7 +11,7 @@ from typing import Any
 import amqp
 import pytest
 from django.core.management import CommandError, call_command
-from kombu import Connection, Queue
+from kombu import Connection
 
 from project import domains as project_domains
 from routing import domains
@@ -20,7 +20,7 @@ from routing.broker.sending import EPOCH_HEADER
 from routing.domains import Domain, Lane, registry
 from routing.ledger import queues
 from routing.ledger.audit import audit
-from routing.ledger.tables import DeclaredQueue, Message, Outbox
+from routing.ledger.tables import BrokerMarker, DeclaredQueue, Message, Outbox
 from tests.relay.ledger import dead_process, living_process, publication, ready, waiting
 from tests.waiting import until
 from tests.workers import ROOT, Process, StartWorker, environment
@@ -35,13 +35,20 @@ GONE = "reporting.bulk"
 @pytest.fixture
 def broker(clean_broker: Connection) -> Iterator[Connection]:
     """A broker that is as the code has it, and is again when the test ends."""
+    # One marker for all tests, rather than another queue with each of them.
+    BrokerMarker.objects.get_or_create(pk=1, defaults={"marker": "tests"})
     call_command("topology", "apply", stdout=StringIO())
     yield clean_broker
     domains.registry.cache_clear()
     with clean_broker.channel() as channel:
-        for queue in [*topology.queues(registry()), *(Queue(name) for name in _left())]:
-            channel.queue_delete(queue.name)  # type: ignore[attr-defined]
+        for name in [*_changed(clean_broker), *_left()]:
+            channel.queue_delete(name)  # type: ignore[attr-defined]
     evidence.examine(clean_broker, registry())
+
+
+def _changed(connection: Connection) -> list[str]:
+    there = [q for q in topology.queues(registry()) if topology.message_count(connection, q.name) is not None]
+    return [queue.name for queue in there if comparison.difference(connection, queue)]
 
 
 def _left() -> list[str]:
