@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 LATE_AFTER = 30.0
-"""Seconds; a process beats every three, and a database that is away for a moment is no reason to restart it."""
+"""Seconds; a process beats every three, also while the database is away: that is no reason to restart it."""
 FORGET_AFTER = 24 * 3600.0
 ROLES = ("beat", "relay", "worker")
 ALIVE, NOT_ALIVE, WRONG_USE = 0, 1, 2

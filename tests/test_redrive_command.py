@@ -32,7 +32,7 @@ def published() -> None:
 
 @pytest.mark.usefixtures("published")
 def test_what_waits_in_a_queue_is_published_again_under_a_new_epoch() -> None:
-    assert redrive("reporting") == "1 tasks of reporting are published again."
+    assert redrive("reporting") == "1 task of reporting is published again."
 
     again = Message.objects.get(epoch=2)
     assert again.queue == "reporting"

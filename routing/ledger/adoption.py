@@ -6,6 +6,7 @@ from typing import Any
 from routing.ledger import database
 from routing.ledger.enqueue import OUTCOMES, Envelope
 
+LOST = "The ledger has neither this task nor its result."
 EPOCH = 0
 """Of a message that came without one. The ledger's own begin with 1."""
 
@@ -43,16 +44,21 @@ def adopt(envelope: Envelope) -> bool:
 
 
 def keep_unknown(envelope: Envelope) -> None:
-    """Keep a ledger message whose row and result are both gone, as after restoring an older backup: a dead letter."""
-    database.execute(
-        f"""
-        INSERT INTO routing_deadletter (task_id, task, domain, queue, headers, properties, body, reason, error,
-            attempt, runs, dead_at)
-        SELECT %s, %s, %s, %s, %s, %s, %s, 'lost', %s, %s, 0, {database.now_sql()}
-        WHERE NOT EXISTS (SELECT 1 FROM routing_deadletter WHERE task_id = %s AND reason = 'lost')
-        """,
-        [
-            *(envelope.id, envelope.task, envelope.domain, envelope.queue, envelope.headers, envelope.properties),
-            *(envelope.body, "The ledger has neither this task nor its result.", envelope.attempt, envelope.id),
-        ],
-    )
+    """Keep a ledger message whose row and result are both gone, as after restoring an older backup: a dead letter.
+
+    Safe to call again, and by several at once, each with a copy.
+    """
+    with database.atomic():
+        database.hold(f"dead letter {envelope.id}")
+        database.execute(
+            f"""
+            INSERT INTO routing_deadletter (task_id, task, domain, queue, headers, properties, body, reason, error,
+                attempt, runs, dead_at)
+            SELECT %s, %s, %s, %s, %s, %s, %s, 'lost', %s, %s, 0, {database.now_sql()}
+            WHERE NOT EXISTS (SELECT 1 FROM routing_deadletter WHERE task_id = %s AND reason = 'lost')
+            """,
+            [
+                *(envelope.id, envelope.task, envelope.domain, envelope.queue, envelope.headers, envelope.properties),
+                *(envelope.body, LOST, envelope.attempt, envelope.id),
+            ],
+        )

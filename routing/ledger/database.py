@@ -129,6 +129,12 @@ def set_columns(table: str, kinds: Mapping[str, str], changes: Sequence[Sequence
     )
 
 
+def hold(name: str) -> None:
+    """Until the transaction ends, whoever else asks for this name waits. SQLite lets only one write anyway."""
+    if on_postgresql():
+        rows("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+
 def moment(value: str | datetime | None) -> datetime | None:
     """A time as ``rows`` returns it. SQLite keeps text, in UTC, and its driver parses what is a column, unchanged."""
     parsed = parse_datetime(value) if isinstance(value, str) else value

@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 PAUSE = 5.0
 """Seconds until what RabbitMQ gave up is published again: what made it do so may last."""
-LOST = "The ledger has neither this task nor its result."
 POISON = "It was started {runs} times and each time its process died, and now RabbitMQ has given it up."
 CRASHED = "Its worker died while it ran, and it may not start twice. What it did is not known."
 
@@ -74,10 +73,8 @@ def receive(dead: DeadMessage) -> Fate:
 def keep(dead: DeadMessage) -> bool:
     """As a dead letter. False if there is one of this message already."""
     with database.atomic():
-        if database.on_postgresql():
-            # Two relays may have got the message one after the other, and the first is not through with it.
-            key = dead.task_id or dead.delivery
-            database.rows("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"dead letter {key}"])
+        # Two relays may have got the message one after the other, and the first is not through with it.
+        database.hold(f"dead letter {dead.task_id or dead.delivery}")
         is_known = _letters().filter(delivery=dead.delivery).exists()
         if (is_known and dead.redelivered) or (dead.task_id and _copy_is_open(dead)):
             return False
@@ -133,7 +130,7 @@ def _copy_is_open(dead: DeadMessage) -> bool:
 
 def _columns(dead: DeadMessage) -> dict[str, Any]:
     is_lost = dead.epoch is not None
-    reason, error = (DeadLetter.Reason.LOST.value, LOST) if is_lost else (dead.reason, dead.error)
+    reason, error = (DeadLetter.Reason.LOST.value, adoption.LOST) if is_lost else (dead.reason, dead.error)
     return {
         "task_id": dead.task_id,
         "task": dead.task,

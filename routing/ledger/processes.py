@@ -52,10 +52,21 @@ def register(role: str, name: str, *, queues: Sequence[str] = (), embedded: bool
 
 def beat(process_id: int, *, consuming: bool | None = None, trouble: str = "") -> bool:
     """Show that it lives. False if it was declared dead, or its row is gone: drop what it runs, and start anew."""
-    beats = live_by_id(process_id).update(beat_at=Now(), consuming=consuming, trouble=trouble)
-    if beats and (sign := _signs.get(process_id)):
-        sign.touch()
+    try:
+        beats = live_by_id(process_id).update(beat_at=Now(), consuming=consuming, trouble=trouble)
+    except (DatabaseError, InterfaceError):
+        # The database is what is away. A supervisor that restarted this process would only end what it runs.
+        _show_here(process_id)
+        raise
+    if beats:
+        _show_here(process_id)
     return bool(beats)
+
+
+def _show_here(process_id: int) -> None:
+    """To the supervisors of this machine."""
+    if sign := _signs.get(process_id):
+        sign.touch()
 
 
 def leave(process_id: int) -> None:

@@ -1,11 +1,13 @@
 """What happens to a task whose outcome cannot be stored, because PostgreSQL is away."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import connection
 from kombu import Connection
@@ -43,6 +45,23 @@ def test_an_outcome_waits_for_the_database(
 
     until(lambda: result.state == "SUCCESS", what="the outcome")
     assert result.get() == 1
+
+
+def test_who_waits_for_the_database_is_alive_to_its_supervisor(
+    start_worker: Callable[..., Process], database_server: Postgresql | None
+) -> None:
+    if database_server is None:
+        pytest.skip("SQLite has no server that could be away")
+    worker = start_worker("reporting")
+    database_server.stop()
+    connection.close()
+    (sign,) = (settings.VAR / "alive").glob(f"worker.*.{worker.popen.pid}")
+    os.utime(sign, (0, 0))
+
+    # A restart would end what it runs, and reach the database no better.
+    until(lambda: sign.stat().st_mtime, what="a sign of life")
+
+    database_server.start()
 
 
 def test_a_claim_that_waits_for_the_database_beyond_the_time_limits_is_not_the_tasks_failure(

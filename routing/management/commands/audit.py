@@ -14,6 +14,7 @@ from rich.table import Table
 from routing.console.lives import pause_sentence
 from routing.ledger import audit, pauses
 from routing.ledger.audit import Audit
+from routing.management import reachable
 
 PASSED, FAILED, UNREACHABLE = 0, 1, 2
 CURE = "What to do: docs/operations.md, “When the books do not balance”."
@@ -36,7 +37,7 @@ class Command(BaseCommand):
         try:
             found = audit.audit()
         except (OperationalError, InterfaceError) as error:
-            self.stderr.write(f"The database cannot be reached, so nothing was audited: {error}".strip())
+            self.stderr.write(f"The database cannot be reached, so nothing was audited: {reachable.first_line(error)}.")
             raise SystemExit(UNREACHABLE) from None
         if as_json:
             self.stdout.write(json.dumps(_document(found), indent=2))

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, InterfaceError
 
 from routing.ledger import database, processes, terminations
 from routing.ledger.selection import IN_FLIGHT, Selection
 from routing.ledger.terminations import Answer
-from routing.management import bulk, selecting
+from routing.management import bulk, reachable, selecting
 from routing.worker import cancelling
 from routing.worker.cancelling import Fate, Order
 
@@ -54,14 +53,12 @@ class Command(BaseCommand):
 
     def handle(self, *, dry_run: bool, yes: bool, as_json: bool, **options: Any) -> None:
         order = _order(options)
-        try:
+        with reachable.database(also=reachable.NOTHING_IS_LOST):
             chosen = selecting.selection_of(options)
             if chosen.ids and chosen == Selection(ids=chosen.ids) and not dry_run:
                 self._by_id(chosen.ids, order, as_json)
             else:
                 bulk.run(self, _deed(chosen, order), dry_run=dry_run, yes=yes, as_json=as_json)
-        except (DatabaseError, InterfaceError) as error:
-            raise CommandError(f"The database cannot be used: {error}".strip()) from None
 
     def _by_id(self, task_ids: Sequence[str], order: Order, as_json: bool) -> None:
         """Who names them need not be asked."""

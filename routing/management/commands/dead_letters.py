@@ -1,7 +1,6 @@
 """``manage.py dead_letters list|show|replay|discard``: what failed for good or could not be processed."""
 
 import argparse
-import getpass
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -16,11 +15,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from routing.ledger import database, fingerprint
+from routing.ledger import database, fingerprint, processes
 from routing.ledger.replay import discard, replay
 from routing.ledger.selection import DEAD, Selection
 from routing.ledger.tables import DeadLetter
-from routing.management import bulk, letter_text, selecting
+from routing.management import bulk, letter_text, reachable, selecting
 
 THINGS, IDS = "dead letters", "numbers of dead letters, or ids of their tasks"
 GROUPED = {"task": "Task", "reason": "Reason", "fingerprint": ""}
@@ -50,7 +49,9 @@ class Command(BaseCommand):
         bulk.add_options(parser)
 
     def handle(self, *, verb: str, **options: Any) -> None:
-        {"list": self._list, "show": self._show, "replay": self._replay, "discard": self._discard}[verb](options)
+        act = {"list": self._list, "show": self._show, "replay": self._replay, "discard": self._discard}[verb]
+        with reachable.database(also=reachable.NOTHING_IS_LOST if verb in ("replay", "discard") else ""):
+            act(options)
 
     def _list(self, options: dict[str, Any]) -> None:
         rows = _chosen(selecting.selection_of(options, needs_all=False)).defer("headers", "properties", "body", "raw")
@@ -90,7 +91,7 @@ class Command(BaseCommand):
     def _decide(self, verb: str, decide: Callable[..., Any], options: dict[str, Any]) -> None:
         selection = selecting.selection_of(options)
         selection = replace(selection, state=selection.state or State.OPEN.value)
-        rows, by = _chosen(selection), f"{getpass.getuser()} (command line)"
+        rows, by = _chosen(selection), f"{processes.whoever()} (command line)"
         fingerprint.work_out()
         deed = bulk.Deed(
             verb=verb,

@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +21,7 @@ from routing.ledger import pauses, processes
 from routing.ledger.loads import Load, loads
 from routing.ledger.pauses import Unconfirmed
 from routing.ledger.tables import QueuePause
+from routing.management import reachable
 
 PATIENCE = 5.0
 WAIT = processes.DEAD_AFTER + 9
@@ -59,7 +59,7 @@ class Command(BaseCommand):
             one.add_argument("--json", action="store_true", dest="as_json", default=argparse.SUPPRESS)
 
     def handle(self, *, verb: str | None, as_json: bool, **options: Any) -> None:
-        try:
+        with reachable.database():
             if verb is None:
                 self._list(as_json)
                 return
@@ -68,8 +68,6 @@ class Command(BaseCommand):
                 self._pause(queue, by, _short("--reason", options["reason"]), options["wait"], as_json)
             else:
                 self._resume(queue, by, as_json)
-        except (DatabaseError, InterfaceError) as error:
-            raise CommandError(f"The database cannot be used: {error}".strip()) from None
 
     def _pause(self, queue: str, by: str, reason: str, wait: float, as_json: bool) -> None:
         is_new = pauses.pause(queue, by=by, reason=reason)

@@ -5,10 +5,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, InterfaceError
 
 from routing.domains import registry
 from routing.ledger import redrive, wake
+from routing.management import reachable
 
 
 class Command(BaseCommand):
@@ -28,13 +28,12 @@ class Command(BaseCommand):
             raise CommandError(f"Which queues? Either --all, or of these: {', '.join(registry().pools)}.")
         for queue in queues:
             _require(queue)
-        try:
+        with reachable.database():
             count = redrive.after_loss(None if everything else queues)
-        except (DatabaseError, InterfaceError) as error:
-            raise CommandError(f"The database cannot be used: {str(error).strip()}") from None
         wake.wake()
         where = "all queues" if everything else ", ".join(queues)
-        self.stdout.write(f"{count} tasks of {where} are published again.")
+        what = "1 task" if count == 1 else f"{count:,} tasks"
+        self.stdout.write(f"{what} of {where} {'is' if count == 1 else 'are'} published again.")
 
 
 def _require(queue: str) -> None:

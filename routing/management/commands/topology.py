@@ -10,7 +10,6 @@ from typing import Any
 from amqp.exceptions import AccessRefused
 from celery import current_app
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, InterfaceError
 from kombu import Connection
 from rich.console import Console
 
@@ -21,6 +20,7 @@ from routing.broker.inspection import cure
 from routing.broker.moving import Unmovable
 from routing.broker.topology import Undeclarable, queues
 from routing.domains import registry
+from routing.management import reachable
 
 DRIFT = 1
 COLOURS = {Action.DECLARE: "green", Action.ANEW: "yellow", Action.REMOVE: "red", Action.KEEP: "dim"}
@@ -121,12 +121,8 @@ def _broker() -> Iterator[Connection]:
     """A connection, whose troubles are sentences that tell the cure."""
     with current_app.connection_for_write(connect_timeout=5) as connection:
         try:
-            yield connection
-        except (DatabaseError, InterfaceError) as error:
-            raise CommandError(
-                f"The database cannot be used, and without it no task would be safe: {error}. Correct DATABASE_URL, or "
-                "run manage.py migrate first. What was begun is finished by the next apply."
-            ) from None
+            with reachable.database(also="Without it no task is safe. What was begun is finished by the next apply."):
+                yield connection
         except (Busy, Unmovable, Undeclarable) as error:
             raise CommandError(str(error)) from None
         except AccessRefused as error:
