@@ -20,6 +20,7 @@ from routing.broker.sending import EPOCH_HEADER
 from routing.domains import registry
 from routing.ledger.enqueue import enqueue
 from routing.ledger.patience import until_reachable
+from routing.ledger.tables import DeadLetter
 from routing.worker import door, paused, revocations  # noqa: F401  (registers its answers to broadcasts)
 from routing.worker.admission import envelope_of
 from routing.worker.holding import is_held
@@ -28,6 +29,7 @@ from routing.worker.stopping import STOP
 from routing.worker.unreadable import give_back
 
 logger = get_logger(__name__)
+Reason = DeadLetter.Reason
 
 TICK = 1.0
 LONGEST_PAUSE = 10.0
@@ -227,7 +229,7 @@ class Consumer(CeleryConsumer):
             if epoch is None:
                 self.app.backend.mark_as_failure(task_id, exc)
             else:
-                give_back(task_id, epoch, f"It arrived unreadable: {exc}")
+                give_back(task_id, epoch, f"It arrived unreadable: {exc}", reason=Reason.FAILED)
 
         # Last: were the worker to die in between, nobody would publish the task again.
         SETTLEMENTS.put(Job(task_id, settle, then=lambda _: self._reject(message)))
@@ -244,7 +246,8 @@ class Consumer(CeleryConsumer):
             return
         error = f"No worker of its queue knows the task {name}. Deploy the code that has it, or correct its name."
         logger.error("%s[%s]: %s", name, task_id, error)
-        SETTLEMENTS.put(Job(task_id, lambda: give_back(task_id, epoch, error), then=lambda _: message.ack()))
+        again = partial(give_back, task_id, epoch, error, reason=Reason.UNKNOWN)
+        SETTLEMENTS.put(Job(task_id, again, then=lambda _: message.ack()))
 
 
 def _kept(message: Message, count: int | None) -> None:

@@ -7,13 +7,14 @@ import pytest
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from routing.ledger.tables import Message, Outbox
+from routing.ledger.tables import DeadLetter, Message, Outbox
 from routing.worker.consumer import Consumer
 from routing.worker.request import SETTLEMENTS, Job
 from routing.worker.unreadable import KNOWN_WITHIN, give_back
 from tests.stored_results import in_flight
 
 pytestmark = pytest.mark.django_db(transaction=True)
+Reason = DeadLetter.Reason
 
 
 class Unreadable:
@@ -52,13 +53,13 @@ def test_a_task_that_was_enqueued_long_ago_waits_as_long_as_any_for_a_worker_tha
     task = in_flight("reporting.probe_add")
     Message.objects.update(created_at=timezone.now() - timedelta(days=1))
 
-    give_back(task.pk, 1, "unknown")
+    give_back(task.pk, 1, "unknown", reason=Reason.UNKNOWN)
 
     message = Message.objects.get()
     assert (message.epoch, message.error) == (2, "unknown")
     first = message.unknown_since
     assert first is not None
-    give_back(task.pk, 2, "unknown")
+    give_back(task.pk, 2, "unknown", reason=Reason.UNKNOWN)
     assert Message.objects.get().unknown_since == first, "the time counts from the first of them"
 
 
@@ -66,7 +67,8 @@ def test_a_task_that_no_worker_has_known_for_too_long_has_failed() -> None:
     task = in_flight("reporting.probe_add")
     Message.objects.update(unknown_since=timezone.now() - KNOWN_WITHIN - timedelta(seconds=1))
 
-    give_back(task.pk, 1, "unknown")
+    give_back(task.pk, 1, "unknown", reason=Reason.UNKNOWN)
 
     assert not Message.objects.exists()
     assert TaskResult.objects.get(task_id=task.pk).status == "FAILURE"
+    assert DeadLetter.objects.get(task_id=task.pk).reason == "unknown"
