@@ -141,6 +141,40 @@ def test_two_installations_share_a_broker(
         assert {"staging:reporting", "live:reporting", "staging:reporting.dead"} <= set(names)
 
 
+def test_pauses_and_dead_letters_are_those_of_one_installation(
+    installations: list[Installation], clean_broker: Connection, tmp_path: Path
+) -> None:
+    for one in installations:
+        one.start_all()
+    staging, live = installations
+
+    staging.run("manage.py", "queues", "pause", "reporting", "--reason", "a test")
+    journal = tmp_path / "journal"
+    sent = {
+        one.namespace: json.loads(one.run("-c", SEND, str(journal.with_suffix(f".{one.namespace}"))))
+        for one in installations
+    }
+    until(partial(_results, live, sent["live"]), what="all outcomes of the other one")
+    until(partial(_results, staging, sent["staging"][-1:]), what="the outcome in the other queue")
+    assert journal.with_suffix(".staging").read_text().split() == ["notifications.probe"]
+    staging.run("manage.py", "queues", "resume", "reporting")
+    until(partial(_results, staging, sent["staging"]), what="all outcomes")
+
+    for key in ("reporting", "nowhere"):
+        clean_broker.Producer().publish("{", exchange="staging:taskyard", routing_key=key, content_type="text/x")
+    letters = until(lambda: found if len(found := _letters(staging)) == 2 else None, what="both dead letters")
+    assert sorted((one["queue"], one["reason"]) for one in letters) == [
+        ("nowhere", "misrouted"),
+        ("reporting", "refused"),
+    ]
+    assert _letters(live) == []
+
+
+def _letters(one: Installation) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(one.run("manage.py", "dead_letters", "list", "--json"))["dead_letters"]
+    return found
+
+
 def _results(one: Installation, ids: list[str]) -> list[list[str]]:
     """Once there are all."""
     rows: list[list[str]] = json.loads(one.run("-c", LOOK, *ids))
