@@ -28,8 +28,8 @@ EVERY ?= 60
 DEPLOYED := SITE_URL=https://taskyard.example.com SECRET_KEY=$$(head -c 48 /dev/urandom | base64 -w 0)
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test chaos chaos-deploys chaos-selftest prove-schedule bench bench-quick bench-relay soak ci format \
-	format-check lint types contracts checks lock flower clean python
+.PHONY: help up demo test chaos chaos-deploys chaos-selftest prove-schedule bench bench-quick bench-relay \
+	bench-retention soak ci format format-check lint types contracts checks lock flower clean python
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,10 @@ prove-schedule: $(DEV)  ## Each due time once: beats under attack, moved clocks,
 bench-relay: $(DEV)  ## Measure enqueueing and the relay, with services of its own; BENCH_ARGS=--quick for a minute
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
 	@exec $(PY) -m benchmarks.relay $(BENCH_ARGS)
+
+bench-retention: $(DEV)  ## Remove a million old results beside a busy pipeline, and with stock Celery; ten minutes
+	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
+	@exec $(PY) -m benchmarks.retention $(BENCH_ARGS)
 
 soak: $(DEV)  ## An hour of load, ten minutes beside an open transaction: does anything grow? SECONDS=3600 RATE=25
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql

@@ -182,6 +182,8 @@ TASKYARD_STOP_WITHIN = env.integer("TASKYARD_STOP_WITHIN", 40, lowest=12)
 TASKYARD_RELAY_WINDOW = env.integer("TASKYARD_RELAY_WINDOW", 5000, lowest=1)
 TASKYARD_RELAY_BATCH = env.integer("TASKYARD_RELAY_BATCH", 200, lowest=1)
 TASKYARD_RELAY_CONFIRM_TIMEOUT = timedelta(seconds=env.integer("TASKYARD_RELAY_CONFIRM_TIMEOUT", 15, lowest=1))
+# Results and dead letters have theirs in project/domains.py.
+TASKYARD_REPORTS_KEPT = timedelta(days=env.integer("TASKYARD_REPORTS_KEPT_DAYS", 1100, lowest=35, highest=36_525))
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.broker("BROKER_URL", f"amqp://guest:guest@127.0.0.1:{BROKER_PORT}//")

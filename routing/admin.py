@@ -3,9 +3,16 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from routing.console import admin_dead_letters, admin_messages, admin_results, admin_tokens, admin_users
+from routing.console import (
+    admin_cleanups,
+    admin_dead_letters,
+    admin_messages,
+    admin_results,
+    admin_tokens,
+    admin_users,
+)
 
-__all__ = ["admin_dead_letters", "admin_messages", "admin_results", "admin_tokens", "admin_users"]
+__all__ = ["admin_cleanups", "admin_dead_letters", "admin_messages", "admin_results", "admin_tokens", "admin_users"]
 
 admin.site.index_template = "console/start_page.html"
 admin.site.index_title = _("Overview")

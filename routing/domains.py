@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
+from typing import ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -37,10 +38,50 @@ class RetryPolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """How long finished results are kept, by outcome."""
+    """How long is kept what has finished, by outcome: IGNORED counts as success, REVOKED as failure."""
 
     success: timedelta = timedelta(days=30)
     failure: timedelta = timedelta(days=90)
+    payload: timedelta | None = None
+    """Arguments and results, where they go before the outcome does; the error of a failure is its outcome."""
+    dead_letter: timedelta | None = None
+    """With the message, arguments included, that a replay needs; as long as failures, if left out."""
+
+    SHORTEST: ClassVar = timedelta(days=1)
+    LONGEST: ClassVar = timedelta(days=36_525)
+
+    def __post_init__(self) -> None:
+        for problem in self._problems():
+            raise ImproperlyConfigured(f"Retention in project/domains.py: {problem}")
+
+    def _problems(self) -> Iterator[str]:
+        for name in ("success", "failure", "payload", "dead_letter"):
+            yield from self._wrong_age(name, getattr(self, name))
+        if self.failure < self.success:
+            yield "failures would go before successes; raise failure to success, or above."
+        if self.payload is not None and self.payload > self.failure:
+            yield "payload has no effect above failure: payloads go with their outcome at the latest. Leave it out."
+
+    def _wrong_age(self, name: str, age: object) -> Iterator[str]:
+        if age is None and name in ("payload", "dead_letter"):
+            return
+        if not isinstance(age, timedelta):
+            yield f"{name}={age!r} is no length of time; write timedelta(days=30)."
+        elif age < self.SHORTEST:
+            yield (
+                f"{name} must be at least a day: a message that RabbitMQ gives again is known by its outcome, and "
+                "chords read the results of their members. To keep no result at all, use ignore_result=True."
+            )
+        elif age > self.LONGEST:
+            yield f"{name} must be at most a hundred years, which timedelta(days=36_525) is."
+
+    @property
+    def by_outcome(self) -> Mapping[str, timedelta]:
+        return {"success": self.success, "failure": self.failure}
+
+    @property
+    def of_dead_letters(self) -> timedelta:
+        return self.failure if self.dead_letter is None else self.dead_letter
 
 
 @dataclass(frozen=True)
@@ -105,6 +146,8 @@ class Domain:
                 yield f"lane {pool.name!r} needs a concurrency of at least 1."
             if (pool.prefetch if pool.prefetch is not None else self.prefetch) < 1:
                 yield f"lane {pool.name!r} needs a prefetch of at least 1; 0 would mean without any limit."
+        if not isinstance(self.retention, Retention):
+            yield f"retention={self.retention!r} must be Retention(success=timedelta(days=30))."
         if self.run_limit < 1:
             yield "run_limit must be at least 1."
         if not timedelta() < self.soft_time_limit < self.time_limit:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from routing.domains import Domain, Lane, Registry, RetryPolicy
+from routing.domains import Domain, Lane, Registry, Retention, RetryPolicy
 
 
 def test_the_default_lanes_queue_has_the_domains_bare_name() -> None:
@@ -45,6 +45,36 @@ def test_a_wrong_declaration_names_the_cure(declaration: dict[str, object], cure
         Domain(**declaration)  # type: ignore[arg-type]
 
     assert cure in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("kept", "cure"),
+    [
+        ({"success": 30}, "write timedelta(days=30)"),
+        ({"failure": None}, "write timedelta(days=30)"),
+        ({"success": timedelta()}, "at least a day"),
+        ({"payload": timedelta(hours=1)}, "at least a day"),
+        ({"dead_letter": -timedelta(days=3)}, "at least a day"),
+        ({"success": timedelta(days=99)}, "raise failure to success"),
+        ({"payload": timedelta(days=91)}, "Leave it out"),
+        ({"failure": timedelta(days=99_999)}, "at most a hundred years"),
+    ],
+)
+def test_a_retention_that_cannot_be_meant_names_the_cure(kept: dict[str, object], cure: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"project/domains\.py") as error:
+        Retention(**kept)  # type: ignore[arg-type]
+
+    assert cure in str(error.value)
+
+
+def test_a_retention_that_is_none_names_the_cure() -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"must be Retention\(success=timedelta"):
+        Domain(name="billing", retention=timedelta(days=3))  # type: ignore[arg-type]
+
+
+def test_dead_letters_are_kept_as_long_as_failures_unless_told_otherwise() -> None:
+    assert Retention(failure=timedelta(days=50)).of_dead_letters == timedelta(days=50)
+    assert Retention(dead_letter=timedelta(days=5)).of_dead_letters == timedelta(days=5)
 
 
 def test_two_domains_cannot_share_a_name() -> None:

@@ -73,6 +73,8 @@ class TaskPage:
     relatives: list[Relative]
     nothing: str
     """What to say where there are no values."""
+    removed: str = ""
+    """That there were some, and why they are gone."""
 
 
 def value(name: str, stored: str | None, *, empty: Any, folds: bool | None = None) -> Iterator[Value]:

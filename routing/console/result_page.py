@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from celery import states
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django_celery_results.models import TaskResult
 
@@ -12,6 +14,7 @@ from routing.console import page_parts
 from routing.console.page_parts import Failure, Step, TaskPage, Value, parsed
 from routing.console.result_rows import ResultRow, Span
 from routing.ledger.replay import REPLAY_OF, REPLAYED_AS
+from routing.ledger.results import payload_removed_at
 
 
 def result_page(row: TaskResult) -> TaskPage:
@@ -27,6 +30,7 @@ def result_page(row: TaskResult) -> TaskPage:
         facts=[(name, value) for name, value in _facts(result) if value],
         relatives=page_parts.relatives(_related_ids(result.meta), but=row.task_id),
         nothing=_("It was called without arguments, and has no result or an empty one."),
+        removed=_removed(result),
     )
 
 
@@ -88,6 +92,17 @@ def _values(row: TaskResult) -> Iterator[Value]:
     if row.traceback:
         # Open however long it is: it is what people come for.
         yield page_parts.text(_("Traceback"), row.traceback, folds=False)
+
+
+def _removed(result: ResultRow) -> str:
+    moment = payload_removed_at(result.row)
+    if moment is None:
+        return ""
+    what = _("Its arguments were") if _failure(result.row) else _("Its arguments and result were")
+    return _("%(what)s removed by retention on %(day)s: its domain keeps outcomes for longer than payloads.") % {
+        "what": what,
+        "day": date_format(timezone.localtime(moment), "j M Y"),
+    }
 
 
 def _facts(result: ResultRow) -> Iterator[tuple[str, str]]:

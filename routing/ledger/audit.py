@@ -148,18 +148,21 @@ def _finished() -> dict[str, Counts]:
     return _counts(
         f"""
         SELECT domain, state, COUNT(*) AS count
-        FROM (SELECT {_domain_in_meta()} AS domain, status AS state FROM django_celery_results_taskresult) AS results
+        FROM (SELECT {domain_in_meta()} AS domain, status AS state FROM django_celery_results_taskresult) AS results
         WHERE domain IS NOT NULL GROUP BY domain, state
         """
     )
 
 
-def _domain_in_meta() -> str:
+def domain_in_meta(meta: str = "meta") -> str:
     """Whatever other programs wrote there, and be it no JSON, breaks nothing."""
     if database.on_postgresql():
         # A quote inside a value is written \", so only the key itself can match.
-        return """substring(meta from '"domain": ?"([^"\\\\]*)"')"""
-    return "CASE WHEN json_valid(meta) AND json_type(meta, '$.domain') = 'text' THEN json_extract(meta, '$.domain') END"
+        return f"""substring({meta} from '"domain": ?"([^"\\\\]*)"')"""
+    return (
+        f"CASE WHEN json_valid({meta}) AND json_type({meta}, '$.domain') = 'text' "
+        f"THEN json_extract({meta}, '$.domain') END"
+    )
 
 
 def _counts(sql: str) -> dict[str, Counts]:

@@ -1,13 +1,18 @@
 """What a result row tells beyond its columns."""
 
 import json
+from datetime import datetime
 from typing import Any
 
+from django.utils.dateparse import parse_datetime
 from django_celery_results.models import TaskResult
 
 from routing.ledger.enqueue import OUTCOMES as RECORDED
 
-__all__ = ["RECORDED", "read_meta"]
+__all__ = ["RECORDED", "REMOVED_AT", "payload_removed_at", "read_meta"]
+
+REMOVED_AT = "payload_removed_at"
+"""In the ``meta`` of a result whose payload went before its outcome (routing/ledger/retention)."""
 
 
 def read_meta(row: TaskResult) -> dict[str, Any]:
@@ -17,3 +22,12 @@ def read_meta(row: TaskResult) -> dict[str, Any]:
     except ValueError:
         return {}
     return meta if isinstance(meta, dict) else {}
+
+
+def payload_removed_at(row: TaskResult) -> datetime | None:
+    """When retention took its arguments, and its result if it was a success; None while they are there."""
+    moment = read_meta(row).get(REMOVED_AT)
+    try:
+        return parse_datetime(moment) if isinstance(moment, str) else None
+    except ValueError:
+        return None

@@ -63,7 +63,7 @@ def test_a_key_whose_period_is_over_holds_while_its_task_is_in_flight() -> None:
     UniqueKey.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     assert probe.add.apply_async((1, 2), unique_key="k").id == first.id
-    assert retention.preview(now=timezone.now())["unique keys"] == 0
+    assert retention.preview(now=timezone.now())[retention.What("unique keys")] == 0
 
 
 def test_a_rollback_gives_the_key_back() -> None:

@@ -1,0 +1,1 @@
+"""Removing what is expired, beside a pipeline at work."""

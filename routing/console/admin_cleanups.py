@@ -1,0 +1,60 @@
+"""Clean-ups in the admin: when each ran, and what it removed."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from routing.console import html
+from routing.console.read_only import ReadOnlyAdmin
+from routing.console.result_rows import Span
+from routing.ledger.cleanup_tables import Cleanup, Removal
+
+LONG = 3600
+"""Seconds after which one that has not ended will not."""
+
+
+@admin.register(Cleanup)
+class CleanupAdmin(ReadOnlyAdmin):
+    icon = "cleaning_services"
+    list_display = ("started", "state", "took", "removed")
+    ordering = ("-pk",)
+    fields = ("started", "state", "took", "removed")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Cleanup]:
+        rows: QuerySet[Cleanup] = super().get_queryset(request)
+        return rows.prefetch_related("removals")
+
+    @admin.display(description=gettext_lazy("started"), ordering="pk")
+    def started(self, cleanup: Cleanup) -> SafeString:
+        return html.clock(cleanup.started_at)
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, cleanup: Cleanup) -> str:
+        if cleanup.complete:
+            return _("done")
+        if cleanup.ended_at:
+            return _("ended early; the next one goes on")
+        age = (timezone.now() - cleanup.started_at).total_seconds()
+        return _("was killed; the next one goes on") if age > LONG else _("runs, or was killed")
+
+    @admin.display(description=gettext_lazy("took"))
+    def took(self, cleanup: Cleanup) -> SafeString | str:
+        return html.length(Span(cleanup.ended_at - cleanup.started_at) if cleanup.ended_at else None)
+
+    @admin.display(description=gettext_lazy("removed"))
+    def removed(self, cleanup: Cleanup) -> SafeString | str:
+        lines = [(f"{removal.count:,}", _words(removal)) for removal in cleanup.removals.all()]
+        return format_html_join(mark_safe("<br>"), "{} {}", lines) or _("nothing")
+
+
+def _words(removal: Removal) -> str:
+    of: list[Any] = [part for part in (removal.domain, removal.outcome) if part]
+    return f"{removal.kind} ({', '.join(of)})" if of else str(removal.kind)
