@@ -3,6 +3,7 @@
 Whoever moves a task appends a row in the transaction that moves it, so that counting never makes one wait for another.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from routing.ledger import database
@@ -19,9 +20,10 @@ class Books:
     pruned: int = 0
 
 
-def pruned(domain: str, count: int) -> None:
-    """Count results that this transaction removes."""
-    Tally.objects.using(database.using()).create(domain=domain, pruned=count)
+def pruned(counts: Mapping[str, int]) -> None:
+    """Count results that this transaction removes, by domain."""
+    rows = [Tally(domain=domain, pruned=count) for domain, count in counts.items()]
+    Tally.objects.using(database.using()).bulk_create(rows)
 
 
 def books() -> dict[str, Books]:

@@ -347,7 +347,7 @@ class ResultBackend(DatabaseBackend):
             for row in TaskResult.objects.using(database.using()).filter(task_id=task_id):
                 domain = (self.decode_content(row, row.meta) or {}).get("domain")
                 if row.delete()[0] and domain:
-                    tally.pruned(domain, 1)
+                    tally.pruned({domain: 1})
 
 
 class NotRun(Exception):

@@ -1,10 +1,10 @@
 """Pace: how many rows the next batch looks at, so that its transaction stays short, and how long to rest after it."""
 
-TARGET = 0.15
-"""Seconds of a transaction."""
+TARGET = 0.3
+"""Seconds of a transaction, much of which is waiting for answers where the machine is busy."""
 LIMIT = 0.7
 """Seconds that one statement may take: what takes longer is undone, and tried with fewer rows."""
-FIRST, LEAST, MOST = 1_000, 10, 5_000
+FIRST, LEAST, MOST = 1_000, 10, 10_000
 REST = 1.5
 """Times as long as the transaction took, so that the clean-up takes a fixed share of the database, however slow."""
 

@@ -6,8 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import F
-
 from routing.ledger import database
 from routing.ledger.cleanup_tables import Cleanup, Removal
 from routing.ledger.retention import policy
@@ -32,15 +30,15 @@ def begin(now: datetime, *, since: datetime | None) -> int:
 
 
 def add(record: int, removed: Counts) -> None:
-    """Within the transaction that removes."""
-    rows = Removal.objects.using(database.using())
-    for what, count in removed.items():
-        if not count:
-            continue
-        same = {"cleanup_id": record, "kind": what.kind, "domain": what.domain, "outcome": what.outcome}
-        # Nobody else writes to this clean-up's rows.
-        if not rows.filter(**same).update(count=F("count") + count):
-            rows.create(**same, count=count)
+    """Within the transaction that removes. Nobody else writes to this clean-up's rows."""
+    rows = [[record, what.kind, what.domain, what.outcome, count] for what, count in removed.items() if count]
+    if rows:
+        values = ", ".join(["(%s, %s, %s, %s, %s)"] * len(rows))
+        database.execute(
+            f"INSERT INTO routing_removal AS known (cleanup_id, kind, domain, outcome, count) VALUES {values} "
+            "ON CONFLICT (cleanup_id, kind, domain, outcome) DO UPDATE SET count = known.count + excluded.count",
+            [value for row in rows for value in row],
+        )
 
 
 def end(record: int, *, complete: bool) -> None:

@@ -103,8 +103,7 @@ class Results:
         for row in found:
             if row["books"] is not None:
                 books[row["books"]] += row["count"]
-        for domain, count in books.items():
-            tally.pruned(domain, count)
+        tally.pruned(books)
 
     def _counted(self, found: list[database.Row]) -> Counts:
         counts: Counts = Counter()
