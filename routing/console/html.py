@@ -36,6 +36,11 @@ def clock(moment: datetime) -> SafeString:
     )
 
 
+def named(moment: datetime, words: str) -> SafeString:
+    """“tomorrow 02:00”, with the exact time when pointed at."""
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact_time(moment), words)
+
+
 def plain_clock(moment: datetime) -> str:
     return date_format(timezone.localtime(moment), "j M Y, H:i:s")
 

@@ -1,4 +1,4 @@
-"""Relay, beat and workers, as their rows tell how they are."""
+"""Relay, beat and workers, as their rows tell how they are; and the schedule."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from routing.console import schedule_life
+from routing.console.schedule_life import ScheduleLife
 from routing.console.time_words import short
 from routing.domains import registry
 from routing.ledger import pauses, processes
@@ -50,6 +52,7 @@ class Lives:
     workers: Sequence[Life] = ()
     paused: Mapping[str, QueuePause] = field(default_factory=dict)
     """By queue."""
+    schedule: ScheduleLife = field(default_factory=ScheduleLife)
 
     @property
     def beat(self) -> Life | None:
@@ -74,7 +77,8 @@ def look() -> Lives:
         found.setdefault(row.role, []).append(_life(row, row.now))
     roles = (Process.Role.BEAT, Process.Role.RELAY, Process.Role.WORKER)
     beats, relays, workers = (found.get(role, ()) for role in roles)
-    return Lives(beats, relays, workers, {one.queue: one for one in pauses.in_force()})
+    paused = {one.queue: one for one in pauses.in_force()}
+    return Lives(beats, relays, workers, paused, schedule_life.look())
 
 
 def beat_sentence(beat: Life | None) -> str:

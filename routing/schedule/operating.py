@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.utils.module_loading import autodiscover_modules
 
@@ -28,6 +28,10 @@ class UnknownEntry(LookupError):
 
 class NotRunnable(RuntimeError):
     """An entry that has left the code, or that is broken in it."""
+
+
+class AlreadyRun(RuntimeError):
+    """Asked for a second time: the first has run it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,9 @@ def last_slots(name: str = "", *, limit: int = 50) -> "QuerySet[ScheduleSlot]":
 
 def last_slot_of_each() -> dict[str, ScheduleSlot]:
     """By entry, those that have one."""
-    found = ((name, last_slots(name, limit=1).first()) for name in slots.entries().values_list("name", flat=True))
-    return {name: slot for name, slot in found if slot is not None}
+    newest = slots.slots().filter(entry=OuterRef("name")).order_by("-due_at", "-id").values("pk")[:1]
+    keys = slots.entries().annotate(newest=Subquery(newest)).values_list("newest", flat=True)
+    return {slot.entry: slot for slot in slots.slots().filter(pk__in=[key for key in keys if key])}
 
 
 def unwell(*, within: timedelta) -> "QuerySet[ScheduleSlot]":
@@ -98,10 +103,11 @@ def resume(name: str, *, by: str) -> bool:
     return bool(slots.entries().filter(pk=_entry(name).name, paused_at__isnull=False).update(**resuming))
 
 
-def run_now(name: str, *, by: str) -> str:
+def run_now(name: str, *, by: str, asked_at: datetime | None = None) -> str:
     """Enqueue its task once more, also of a paused entry; what is due comes as before. The task's id.
 
-    Raises UnknownEntry, NotRunnable, and what ``apply_async`` raises.
+    ``asked_at`` names the wish, however often it arrives: the second time raises AlreadyRun. Raises UnknownEntry,
+    NotRunnable, and what ``apply_async`` raises.
     """
     # A web process has perhaps not enqueued anything yet.
     autodiscover_modules("tasks")
@@ -109,13 +115,22 @@ def run_now(name: str, *, by: str) -> str:
         entry = slots.hold(_entry(name).name, wait=True)
         if entry is None or not entry.definition or entry.removed_at:
             raise NotRunnable(f"{name} cannot be run: {_obstacle(entry)}")
-        now = database.now()
-        while not slots.take(name, {now: ""}, at=now, by=by):
-            # Due in this very microsecond.
-            now += timedelta(microseconds=1)
-        task_id = fire(name, from_text(entry.definition), now)
-        slots.fired(name, now, task_id)
+        at = _take(name, asked_at, by=by)
+        task_id = fire(name, from_text(entry.definition), at)
+        slots.fired(name, at, task_id)
         return task_id
+
+
+def _take(name: str, asked_at: datetime | None, *, by: str) -> datetime:
+    now = database.now()
+    at = asked_at or now
+    while not slots.take(name, {at: ""}, at=now, by=by):
+        if asked_at:
+            done = slots.slots().get(entry=name, due_at=at)
+            raise AlreadyRun(f"{name} has been run for this already, as {done.task_id}.")
+        # Due in this very microsecond.
+        at += timedelta(microseconds=1)
+    return at
 
 
 def _obstacle(entry: ScheduleEntry | None) -> str:
