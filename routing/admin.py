@@ -8,11 +8,22 @@ from routing.console import (
     admin_dead_letters,
     admin_messages,
     admin_results,
+    admin_schedule,
+    admin_slots,
     admin_tokens,
     admin_users,
 )
 
-__all__ = ["admin_cleanups", "admin_dead_letters", "admin_messages", "admin_results", "admin_tokens", "admin_users"]
+__all__ = [
+    "admin_cleanups",
+    "admin_dead_letters",
+    "admin_messages",
+    "admin_results",
+    "admin_schedule",
+    "admin_slots",
+    "admin_tokens",
+    "admin_users",
+]
 
 admin.site.index_template = "console/start_page.html"
 admin.site.index_title = _("Overview")

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 from routing.console import survey
 from routing.console.survey import Mark
 
-_OK = (Mark.WELL, Mark.PAUSED)
+_OK = (Mark.WELL, Mark.PAUSED, Mark.LOOK)
 
 
 @require_safe
@@ -20,7 +20,11 @@ def live(_request: HttpRequest) -> JsonResponse:
 @require_safe
 @cache_control(no_store=True)
 def ready(_request: HttpRequest) -> JsonResponse:
-    """200 where database, broker, relay, beat and a consumer of each lane that is not paused are there, else 503."""
+    """200 where database, broker, relay, beat and a consumer of each lane that is not paused are there, else 503.
+
+    503 also where a due time is over and a living beat does not come to it. What was missed, or is broken, is told
+    under ``look``: it is no reason to take this process away.
+    """
     findings = survey.take().findings
     well = all(finding.mark in _OK for finding in findings)
     checks = {
@@ -28,7 +32,11 @@ def ready(_request: HttpRequest) -> JsonResponse:
             "ok": finding.mark in _OK,
             "seconds": round(finding.seconds, 3),
             "error": None if finding.mark in _OK else finding.sentence,
-            **({"paused": finding.sentence} if finding.mark is Mark.PAUSED else {}),
+            **(
+                {finding.mark.value: finding.public or finding.sentence}
+                if finding.mark in (Mark.PAUSED, Mark.LOOK)
+                else {}
+            ),
         }
         for finding in findings
     }

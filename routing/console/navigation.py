@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 ICONS = {"TaskResult": "task_alt", "ApiToken": "key", "User": "person", "Group": "group"}
 OTHER_ICON = "list_alt"
 RESULTS, PEOPLE = "django_celery_results", "auth"
-PIPELINE, TASKS = "routing", ("Message", "DeadLetter")
+PIPELINE, TASKS = "routing", ("Message", "DeadLetter", "ScheduleEntry", "ScheduleSlot")
 """Pages that belong beside the results."""
 
 
 def groups(request: HttpRequest) -> list[dict[str, Any]]:
-    """For ``UNFOLD["SIDEBAR"]["navigation"]``. A page may bring its icon: ``icon`` of its ModelAdmin."""
+    """For ``UNFOLD["SIDEBAR"]["navigation"]``. A page may bring ``icon`` and ``menu_title`` of its ModelAdmin."""
     start = {"title": _("Overview"), "icon": "monitor_heart", "link": reverse("admin:index")}
     apps = {app["app_label"]: app for app in admin.site.get_app_list(request)}
     results, people = apps.pop(RESULTS, {"models": []}), apps.pop(PEOPLE, None)
@@ -38,14 +38,13 @@ def groups(request: HttpRequest) -> list[dict[str, Any]]:
 def _pages(app: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
-            "title": capfirst(model["name"]),
-            "icon": _icon(model),
+            "title": _own(model, "menu_title", capfirst(model["name"])),
+            "icon": _own(model, "icon", ICONS.get(model["object_name"], OTHER_ICON)),
             "link": model["admin_url"],
         }
         for model in app["models"]
     ]
 
 
-def _icon(model: dict[str, Any]) -> str:
-    registered = admin.site.get_model_admin(model["model"])
-    return getattr(registered, "icon", ICONS.get(model["object_name"], OTHER_ICON))
+def _own(model: dict[str, Any], attribute: str, default: str) -> str:
+    return getattr(admin.site.get_model_admin(model["model"]), attribute, default)

@@ -15,13 +15,14 @@ def schedule_verdict(seen: Lives) -> Verdict:
     if not seen.schedule.plans:
         return _empty(seen, beat)
     bad = [*([beat] if beat else []), *seen.schedule.sentences(Need.BROKEN, Need.OVERDUE)]
-    look = seen.schedule.sentences(Need.LAPSED, Need.PAUSED)
+    lapsed, paused = seen.schedule.sentences(Need.LAPSED), seen.schedule.sentences(Need.PAUSED)
     coming = _("Next: %(what)s.") % {"what": seen.schedule.next_words} if seen.schedule.next else _("Nothing is due.")
     if bad:
-        needs = ngettext("%(count)d thing needs you.", "%(count)d things need you.", len(bad)) % {"count": len(bad)}
-        return Verdict("bad", needs, [*bad, *look])
-    if look:
-        return Verdict("look", f"{_('The schedule runs, but see below.')} {coming}", look)
+        count = len(bad) + len(lapsed)
+        needs = ngettext("%(count)d thing needs you.", "%(count)d things need you.", count) % {"count": count}
+        return Verdict("bad", needs, [*bad, *lapsed, *paused])
+    if lapsed or paused:
+        return Verdict("look", f"{_('The schedule runs, but see below.')} {coming}", [*lapsed, *paused])
     return Verdict("good", f"{_('The schedule is all right.')} {coming}")
 
 

@@ -17,24 +17,18 @@ from django_celery_results.models import TaskResult
 
 from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
 from routing.console import lives, survey
+from routing.console.schedule_life import Need
 from routing.console.survey import Beat, Survey
+from routing.console.verdict import Verdict
 from routing.domains import Domain, Pool, registry
 from routing.ledger import lookup
 from routing.ledger.enqueue import REPLACED
+from routing.ledger.schedule_tables import ScheduleEntry
 from routing.ledger.tables import DeadLetter, Message
 
 RECENT = timedelta(hours=24)
 _DEAD = "dead letter"
 _COUNTED = (states.PENDING, states.RETRY, REPLACED, states.FAILURE, _DEAD)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """``tone`` is ``good``, ``look`` or ``bad``; details are sentences that name a cure."""
-
-    tone: str
-    sentence: str
-    details: list[str]
 
 
 @dataclass(frozen=True)
@@ -72,6 +66,9 @@ class Overview:
     beat: Beat | None
     unrouted: int | None
     broker_answers: bool
+    next_due: str
+    """“clean-up tomorrow 02:00 (in 5 h)”."""
+    schedule_url: str
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -90,30 +87,46 @@ def overview(seen: Survey) -> Overview:
         beat=seen.beat,
         unrouted=_ready(seen, UNROUTED_QUEUE.name),
         broker_answers=seen.broker.error is None,
+        next_due=seen.lives.schedule.next_words,
+        schedule_url=_list(ScheduleEntry),
     )
 
 
 def _verdict(seen: Survey) -> Verdict:
     sentences = _sentences(seen)
-    if len(sentences) == 1:
-        return Verdict("bad", sentences[0], [])
+    if len(sentences) == 1 and not seen.looks:
+        return Verdict("bad", sentences[0])
     if sentences:
-        return Verdict("bad", _("%(count)d things need you.") % {"count": len(sentences)}, sentences)
+        details = [*sentences, *seen.looks]
+        needs = ngettext("%(count)d thing needs you.", "%(count)d things need you.", len(details))
+        return Verdict("bad", needs % {"count": len(details)}, details)
     count = len(registry().pools.keys() - seen.lives.paused.keys())
     served = ngettext("%(count)d queue served", "%(count)d queues served", count) % {"count": count}
+    aside = survey.set_aside_sentence(seen)
+    details = [*seen.looks, *seen.pauses, *([aside] if aside else [])]
+    if not details:
+        return Verdict("good", _("All is well: %(served)s, beat alive.") % {"served": served})
+    return Verdict("look", _but(seen) % {"served": served, "paused": _paused(seen)}, details)
+
+
+def _but(seen: Survey) -> str:
+    if seen.looks:
+        return _("%(served)s, beat alive, but the schedule was not kept in all.")
     if seen.pauses:
-        running = _("%(served)s, beat alive, and %(paused)s.") % {"served": served, "paused": _paused(seen)}
-        aside = survey.set_aside_sentence(seen)
-        return Verdict("look", running, [*seen.pauses, *([aside] if aside else [])])
-    if seen.set_aside:
-        running = _("%(served)s, beat alive, but messages were set aside.") % {"served": served}
-        return Verdict("look", running, [survey.set_aside_sentence(seen)])
-    return Verdict("good", _("All is well: %(served)s, beat alive.") % {"served": served}, [])
+        return _("%(served)s, beat alive, and %(paused)s.")
+    return _("%(served)s, beat alive, but messages were set aside.")
 
 
 def _paused(seen: Survey) -> str:
-    count = len(seen.pauses)
-    return ngettext("%(count)d is paused", "%(count)d are paused", count) % {"count": count}
+    queues, entries = len(seen.lives.paused), len(seen.lives.schedule.sentences(Need.PAUSED))
+    parts = [
+        ngettext("%(count)d is paused", "%(count)d are paused", queues) % {"count": queues} if queues else "",
+        ngettext("%(count)d entry of the schedule is paused", "%(count)d entries of the schedule are paused", entries)
+        % {"count": entries}
+        if entries
+        else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _sentences(seen: Survey) -> list[str]:
@@ -174,4 +187,5 @@ def _ready(seen: Survey, name: str) -> int | None:
 
 
 def _list(model: type[Model], **filters: str) -> str:
-    return f"{reverse(f'admin:{model._meta.app_label}_{model._meta.model_name}_changelist')}?{urlencode(filters)}"
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return f"{url}?{urlencode(filters)}" if filters else url

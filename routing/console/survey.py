@@ -12,9 +12,10 @@ from django.utils.translation import gettext as _
 
 from routing.broker.inspection import BrokerUnavailable, inspect
 from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
-from routing.console import lives
+from routing.console import lives, schedule_life
 from routing.console.lives import Beat, Lives
 from routing.console.questions import Answer, Question, answer_by
+from routing.console.schedule_life import Need
 from routing.domains import Pool, registry
 
 __all__ = ["Beat", "Survey", "take"]
@@ -35,8 +36,19 @@ class Mark(Enum):
     UNREACHABLE = "unreachable"
     PAUSED = "paused"
     """Somebody wants it so; the sentence says who and why."""
+    LOOK = "look"
+    """Something was not as it should be, which takes nothing away from the pipeline as it is now."""
     UNKNOWN = "unknown"
     """It hangs on something that is unreachable, and that is reported by itself."""
+
+
+_MARKS = {
+    # By none of the others, nothing but the entry itself is held up.
+    Need.OVERDUE: Mark.WRONG,
+    Need.PAUSED: Mark.PAUSED,
+    Need.BROKEN: Mark.LOOK,
+    Need.LAPSED: Mark.LOOK,
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,8 @@ class Finding:
     mark: Mark
     sentence: str = ""
     seconds: float = 0.0
+    public: str = ""
+    """What of the sentence may be told to whoever asks, where that is less than all of it."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +94,14 @@ class Survey:
 
     @property
     def pauses(self) -> list[str]:
-        """A sentence for each paused queue."""
-        return [lives.pause_sentence(paused) for paused in self.lives.paused.values()]
+        """A sentence for each paused queue, and each paused entry of the schedule."""
+        queues = [lives.pause_sentence(paused) for paused in self.lives.paused.values()]
+        return [*queues, *self.lives.schedule.sentences(Need.PAUSED)]
+
+    @property
+    def looks(self) -> list[str]:
+        """What is worth a look, and holds nothing up."""
+        return [finding.sentence for finding in self.findings if finding.mark is Mark.LOOK]
 
     @property
     def set_aside(self) -> dict[str, int]:
@@ -94,12 +114,13 @@ class Survey:
         seconds = self.database.seconds
         if error := self.database.error:
             yield Finding("database", Mark.UNREACHABLE, _database_sentence(error), seconds)
-            for subject in ("beat", "relay"):
+            for subject in ("beat", "relay", "schedule"):
                 yield Finding(subject, Mark.UNKNOWN, "Not known: the database gave no answer.", seconds)
             return
         yield Finding("database", Mark.WELL, seconds=seconds)
         yield _finding("beat", lives.beat_sentence(self.beat), seconds)
         yield from self._relay(seconds)
+        yield from self._schedule(seconds)
         # Where RabbitMQ is away, nobody takes messages.
         for worker in () if self.broker.error else self.lives.idle_workers:
             yield _finding(f"worker {worker.name}", lives.worker_sentence(worker), seconds)
@@ -110,6 +131,18 @@ class Survey:
             yield Finding("relay", Mark.UNKNOWN, "Not known: RabbitMQ gave no answer.", seconds)
         else:
             yield _finding("relay", lives.relay_sentence(relay), seconds)
+
+    def _schedule(self, seconds: float) -> Iterator[Finding]:
+        schedule = self.lives.schedule
+        for plan in schedule.plans:
+            need, sentence = schedule.needs.get(plan.entry.name, (None, ""))
+            mark = _MARKS[need] if need else Mark.WELL
+            if need is Need.OVERDUE and lives.beat_sentence(self.beat):
+                # The cause is named already.
+                mark = Mark.LOOK
+            # What is wrong with an entry quotes its arguments.
+            public = schedule_life.broken_sentence(plan) if need is Need.BROKEN else ""
+            yield Finding(f"schedule {plan.entry.name}", mark, sentence, seconds, public)
 
     def _broker(self) -> Iterator[Finding]:
         seconds, error = self.broker.seconds, self.broker.error

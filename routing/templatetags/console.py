@@ -3,6 +3,7 @@
 from django import template
 
 from routing.console import html, time_words
+from routing.console.schedule_rows import task_of
 
 register = template.Library()
 
@@ -10,3 +11,5 @@ register.filter("short_length", time_words.short)
 register.filter("clock", html.clock)
 register.filter("span", html.length)
 register.filter("state_label", html.state_label)
+register.filter("named", html.named)
+register.filter("task_of", task_of)

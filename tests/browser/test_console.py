@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from routing.ledger.tables import DeadLetter, Message
 from tests.browser.conftest import PASSWORD, OpenPage
-from tests.console import specimens
+from tests.console import schedule_specimens, specimens
 from tests.console.conftest import Serve, serve
 
 __all__ = ["serve"]
@@ -35,6 +35,7 @@ def busy_day(serve: Serve) -> dict[str, TaskResult]:
     serve()
     specimens.beat()
     specimens.relay()
+    schedule_specimens.registered(schedule_specimens.BUILT_IN)
     day = specimens.a_busy_day()
     specimens.dead_letter(day["refused"])
     specimens.unreadable_letter()

@@ -146,5 +146,7 @@ def test_the_sidebar_leads_with_the_overview_and_the_results(admin_client: Clien
         "Tasks in flight",
         "Task results",
         "Dead letters",
+        "Schedule",
+        "Slots",
     ]
     assert groups[-1]["title"] == "Authentication and Authorization"

@@ -68,7 +68,7 @@ def test_what_is_wrong_is_told_with_its_cure() -> None:
 
     text = rows("list")
 
-    assert "3 things need you." in text
+    assert "5 things need you." in text
     assert "Did you mean 'maintenance.cleanup'? Correct it, and restart beat." in text
     assert "To make up for it: manage.py schedule run busy" in text
     assert "To go on: manage.py schedule resume held" in text

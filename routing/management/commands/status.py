@@ -22,7 +22,8 @@ PATIENCE = 5.0
 class Command(BaseCommand):
     help = (
         "Show queues, consumers, worker pools, relay and beat. Exit status: 0 all well, 1 a lane has no worker, a "
-        "worker takes no messages, or relay or beat is missing, 2 broker or database cannot be reached."
+        "worker takes no messages, relay or beat is missing, or beat does not come to what is due, 2 broker or "
+        "database cannot be reached."
     )
     # It is called when something is wrong; a failing check must not hide what.
     requires_system_checks = ()
@@ -44,9 +45,9 @@ class Command(BaseCommand):
         for sentence in seen.pauses:
             console.print(sentence, style="yellow", markup=False, highlight=False)
         aside = survey.set_aside_sentence(seen)
-        if aside:
-            console.print(aside, style="yellow", markup=False, highlight=False)
-        elif not (seen.problems or seen.pauses):
+        for sentence in [*seen.looks, *([aside] if aside else [])]:
+            console.print(sentence, style="yellow", markup=False, highlight=False)
+        if not (seen.problems or seen.pauses or seen.looks or aside):
             console.print("[green]All is well.[/]")
         for problem in seen.problems:
             console.print(problem.sentence, style="red", markup=False, highlight=False)
@@ -108,6 +109,7 @@ def _document(seen: Survey) -> dict[str, Any]:
     return {
         "status": "ok" if not seen.problems else "failing",
         "problems": [problem.sentence for problem in seen.problems],
+        "look": seen.looks,
         "paused": seen.pauses,
         "queues": [_queue(seen, pool) for pool in registry().pools.values()],
         "dead_letters": {domain.name: _ready(seen, domain.dead_letter_queue) for domain in registry()},

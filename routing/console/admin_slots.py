@@ -1,0 +1,102 @@
+"""The slots of the schedule in the admin: what became of each due time."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from routing.console import html
+from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
+from routing.console.schedule_rows import entry_url, slot_rows, task_of
+from routing.ledger import database, slots
+from routing.ledger.schedule_tables import ScheduleSlot
+from routing.schedule import operating
+
+
+class EntryFilter(admin.SimpleListFilter):
+    title = _("entry")
+    parameter_name = "entry"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(name, name) for name in slots.entries().order_by("name").values_list("name", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(entry=self.value()) if self.value() else queryset
+
+
+class KindFilter(admin.SimpleListFilter):
+    title = _("what became of it")
+    parameter_name = "became"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("fired", _("fired")),
+            ("late", _("fired late")),
+            ("missed", _("missed")),
+            ("by_hand", _("run by hand")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return {
+            "fired": queryset.filter(missed="", asked_by=""),
+            "late": queryset.filter(missed="", asked_by="", decided_at__gt=F("due_at") + operating.LATE_AFTER),
+            "missed": queryset.exclude(missed=""),
+            "by_hand": queryset.exclude(asked_by=""),
+        }.get(self.value() or "", queryset)
+
+
+class SlotList(ReadOnlyList):
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        seen = slot_rows(self.result_list, plans=operating.plans(removed=True), at=database.now())
+        for slot, row in zip(self.result_list, seen, strict=True):
+            slot.seen = row
+
+
+@admin.register(ScheduleSlot)
+class SlotAdmin(ReadOnlyAdmin):
+    icon = "event_available"
+    list_display = ("due", "entry", "state_label", "why", "task")
+    list_filter = (EntryFilter, KindFilter)
+    ordering = ("-due_at",)
+    show_facets = admin.ShowFacets.NEVER
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[SlotList]:
+        return SlotList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduleSlot]:
+        return slots.slots()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        page: TemplateResponse = super().changelist_view(request, {"title": _("Slots"), **(extra_context or {})})
+        return page
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """A slot is a line in its entry's page."""
+        slot = self.get_object(request, object_id)
+        if slot is not None and self.has_view_permission(request, slot):
+            return HttpResponseRedirect(entry_url(slot.entry))
+        page: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+        return page
+
+    @admin.display(description=_("due"), ordering="due_at")
+    def due(self, slot: Any) -> SafeString:
+        return html.named(slot.due_at, slot.seen.due)
+
+    @admin.display(description=_("state"))
+    def state_label(self, slot: Any) -> SafeString:
+        return html.state_label(slot.seen.state)
+
+    @admin.display(description=_("note"), empty_value=html.NOTHING)
+    def why(self, slot: Any) -> str | None:
+        return slot.seen.why or None
+
+    @admin.display(description=_("task"), empty_value=html.NOTHING)
+    def task(self, slot: Any) -> SafeString | str | None:
+        return task_of(slot.seen)
