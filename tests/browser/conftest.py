@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, expect
 
 PASSWORD = "correct horse battery"  # noqa: S105
 
 OpenPage = Callable[..., Page]
+DEADLINE = 15_000
+"""Milliseconds: how long anything is waited for."""
+expect.set_options(timeout=DEADLINE)
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def open_page(chromium: Browser, live_server: object) -> Iterator[OpenPage]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(DEADLINE)
         _note_trouble(page, trouble)
         return page
 
