@@ -72,7 +72,7 @@ def test_from_the_start_page_an_entry_is_run_paused_and_resumed(
     page = open_page()
     sign_in(page)
 
-    page.get_by_role("link", name="clean-up").click()
+    page.get_by_role("link", name=re.compile("^clean-up ")).click()
     expect(page.get_by_text("The schedule is all right. Next: clean-up")).to_be_visible()
     page.get_by_role("link", name="clean-up", exact=True).click()
     page.get_by_role("link", name="Run now…").click()

@@ -74,8 +74,9 @@ class Results:
         (behind,) = database.rows(results_sql.end(self._window()), values)
         if behind["at"] != behind["later"] or behind["at"] is None:
             return behind["at"] and (behind["at"], None)
-        (last,) = database.rows(results_sql.exact_end(self._window()), values)
-        return last["at"], last["id"]
+        last = database.rows(results_sql.exact_end(self._window()), values)
+        # Another clean-up may have removed some between the two looks: then the rest fits.
+        return (last[0]["at"], last[0]["id"]) if last else None
 
     def _remove(self, end: Place | None) -> list[database.Row]:
         window, values = self._window(end), {**self._values, **self._bounds(end)}
