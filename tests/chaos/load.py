@@ -77,7 +77,7 @@ class Caller:
                 if is_rolled_back and not sabotage.strikes("phantom", number):
                     raise RolledBack
         except RolledBack:
-            pass
+            self._mix.forget()
         self._journal.conclude(number, Verdict.ROLLED_BACK if is_rolled_back else Verdict.COMMITTED)
         return count
 

@@ -154,6 +154,10 @@ class Mix:
         self._revocable = [result.id]
         return _single("revoked", result, "done")
 
+    def forget(self) -> None:
+        """The transaction was rolled back: who revokes what was never there has it recorded as revoked."""
+        self._revocable = []
+
     def _adding(self, *numbers: int) -> Any:
         return tasks.add.s(*numbers, pause=self._pause()).set(queue=self._queue())
 
