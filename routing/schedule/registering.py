@@ -6,7 +6,7 @@ first, as it was defined when it was due: so no due time is looked at twice, und
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from routing import faults
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What this code makes of an entry, as its row has it."""
+    """What this code makes of an entry: columns of its row."""
 
     task: str
     timing: str
@@ -88,11 +88,7 @@ def _write(
 def _add(name: str, version: Version, *, now: datetime, started_at: datetime) -> None:
     slots.entries().create(
         name=name,
-        task=version.task,
-        timing=version.timing,
-        definition=version.definition,
-        fingerprint=version.fingerprint,
-        trouble=version.trouble,
+        **asdict(version),
         defined_at=started_at,
         anchor=now.replace(microsecond=0),
         # What would have been due before it was there was never missed.
@@ -107,11 +103,7 @@ def _change(row: ScheduleEntry, version: Version, *, now: datetime, started_at: 
     if row.fingerprint != version.fingerprint:
         logger.info("The schedule entry %s is changed: %s", row.name, version.trouble or version.timing)
     slots.entries().filter(pk=row.name).update(
-        task=version.task,
-        timing=version.timing,
-        definition=version.definition,
-        fingerprint=version.fingerprint,
-        trouble=version.trouble,
+        **asdict(version),
         defined_at=started_at,
         removed_at=None,
     )
