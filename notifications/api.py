@@ -4,7 +4,8 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Field, Router, Schema, Status
 from pydantic import ConfigDict
 
-from notifications import email, services
+from notifications import lanes, services
+from notifications.channels import email
 from routing.console.api import Enqueued, enqueued
 from routing.console.problems import Problem
 from routing.domains import DEFAULT_LANE
@@ -13,12 +14,12 @@ router = Router(tags=["Notifications"])
 
 
 class NewEmail(Schema):
-    """One e-mail to one or more recipients, who all see each other's addresses."""
+    """One e-mail to one or more recipients."""
 
     model_config = ConfigDict(extra="forbid")
 
     to: list[str] = Field(
-        description=f"At most {email.MAX_RECIPIENTS}, each as `ann@example.org` or `Ann Example <ann@example.org>`.",
+        description="Each as `ann@example.org` or `Ann Example <ann@example.org>`, and written to alone.",
         examples=[["Ann Example <ann@example.org>"]],
     )
     subject: str = Field(
@@ -31,7 +32,7 @@ class NewEmail(Schema):
     lane: str = Field(
         DEFAULT_LANE,
         description="Which queue it waits in, so that a password reset does not wait behind a newsletter.",
-        json_schema_extra={"enum": [lane.name for lane in services.domain().lanes]},
+        json_schema_extra={"enum": [lane.name for lane in lanes.domain().lanes]},
     )
 
 
@@ -46,5 +47,5 @@ def send_email(
     response: HttpResponse,
 ) -> Status[Enqueued]:
     """Enqueues it and answers at once; `url`, and the header `Location`, tell later what became of it."""
-    task = services.send(email.Email(**new.dict(exclude={"lane"})), lane=new.lane)
+    task = services.send_email(**new.dict())
     return Status(202, enqueued(task, response))

@@ -11,10 +11,10 @@ from types import TracebackType
 from celery.exceptions import OperationalError as BrokerError
 from django.db import OperationalError
 
-from notifications import addresses, email, services
+from notifications import addresses, services
 from notifications.addresses import InvalidAddress
-from notifications.email import Email, InvalidEmail
-from notifications.merge import Merge
+from notifications.merge import Email, Merge
+from notifications.problems import InvalidNotification
 from notifications.recipients import LINE, REASON, Recipients, Row, Unusable
 from routing.domains import DEFAULT_LANE
 
@@ -66,8 +66,7 @@ class Mailing:
             to = row.fields[self.recipients.address].strip()
             address = addresses.parse(to).address
             message = self.merge.email(to, self.recipients.values(row))
-            email.check(message)
-        except (InvalidAddress, InvalidEmail) as error:
+        except (InvalidAddress, InvalidNotification) as error:
             return Outcome(row, reason=str(error).rstrip("."))
         first = seen.first_line(address, row.line)
         if first != row.line and not self.allow_duplicates:
@@ -76,7 +75,9 @@ class Mailing:
 
     def _send(self, message: Email, line: int) -> None:
         try:
-            services.send(message, lane=self.lane)
+            services.notify(
+                to=message.to, subject=message.subject, text=message.text, html=message.html, lane=self.lane
+            )
         except BrokerError as error:
             raise Interrupted(f"the broker cannot be reached ({error})", line=line) from error
         except OperationalError as error:

@@ -11,13 +11,20 @@ from django.template.defaulttags import ForNode, WithNode
 from django.template.loader_tags import ExtendsNode, IncludeNode
 from django.template.smartif import TokenBase
 
-from notifications.email import Email
 from notifications.recipients import Unusable
 
 ALWAYS_THERE = frozenset({"True", "False", "None", "forloop", "block"})
 """Names that Django and its tags set."""
 
 _NAMING = ("asvar", "as_var", "target_var", "variable_name")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Email:
+    to: str
+    subject: str
+    text: str
+    html: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +35,10 @@ class Merge:
 
     def email(self, to: str, values: Mapping[str, str]) -> Email:
         return Email(
-            to=[to],
+            to=to,
             subject=self.subject.render(Context(values, autoescape=False)),
             text=self.text.render(Context(values, autoescape=False)),
-            html=self.html.render(Context(values)) if self.html else None,
+            html=self.html.render(Context(values)) if self.html else "",
         )
 
     def require(self, columns: Iterable[str]) -> None:

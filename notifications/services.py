@@ -1,31 +1,85 @@
 """What other code calls to reach people."""
 
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
 from celery.result import AsyncResult
+from django.db import transaction
+from django.utils import timezone
 
-from notifications import email, tasks
-from notifications.email import Email, InvalidEmail, Outcome, Problem
-from routing.domains import DEFAULT_LANE, Domain, registry
+from notifications import given, lanes, storing
+from notifications.draft import Draft
+from notifications.given import Given, Recipient
+from notifications.problems import InvalidNotification, Problem
+from notifications.storing import BATCH, Writer
+from notifications.tables import Delivery, Notification
+from routing.domains import DEFAULT_LANE
+
+logger = logging.getLogger(__name__)
 
 
-def domain() -> Domain:
-    found = registry().of_task(tasks.send_email.name)
-    assert found is not None, "a system check sees to it that every task has its domain"  # noqa: S101
-    return found
+def notify(to: Given | Iterable[Given], **draft: Any) -> Notification:
+    """Write to one recipient or many, each alone, in the caller's transaction: rolled back, nobody is.
 
+    ``draft`` is ``template`` and ``context``, or ``subject`` with ``text`` or ``html``; and ``lane``, ``category``,
+    ``key``, ``send_at`` (aware), ``from_email``, ``reply_to`` and ``created_by``. Safe to call again with the same
+    ``key``: it returns the notification of the first call.
 
-def send(message: Email, *, lane: str = DEFAULT_LANE) -> AsyncResult[Outcome]:
-    """Check an e-mail and enqueue its delivery.
-
-    Raises InvalidEmail, and ``celery.exceptions.OperationalError`` where the broker is away or does not confirm: then
-    no row is left behind, but a broker that only hung may still deliver what it had received.
+    Raises InvalidNotification, which names every field that is wrong, before anything is stored.
     """
-    email.check(message)
-    return tasks.send_email.apply_async(kwargs=message.arguments(), queue=_queue(lane))
+    wanted = Draft(**draft)
+    with transaction.atomic():
+        notification, is_new = storing.begin(wanted)
+        if not is_new:
+            if notification.fingerprint != wanted.fingerprint:
+                logger.warning("%s: asked for again with other content; the first stays", notification.key)
+            return notification
+        writer = Writer(notification, wanted.context)
+        position = 0
+        for batch in batches(given.each(to)):
+            stored = writer.add(batch, position=position)
+            if stored.rejected:
+                raise InvalidNotification(
+                    [Problem(f"to.{bad.position}", f"cannot be written to: {bad.reason}.") for bad in stored.rejected]
+                )
+            position += len(batch)
+        if not position:
+            raise InvalidNotification([Problem("to", "names no recipient.")])
+        writer.finish()
+    return notification
 
 
-def _queue(lane: str) -> str:
-    lanes = [lane.name for lane in domain().lanes]
-    if lane not in lanes:
-        problem = Problem("lane", f"{lane!r} does not exist; use one of {', '.join(lanes)}.")
-        raise InvalidEmail(f"{problem.field} {problem.detail}", problems=[problem])
-    return domain().queue(lane)
+def send_email(
+    *,
+    to: Sequence[str],
+    subject: str,
+    text: str,
+    html: str | None = None,
+    from_email: str | None = None,
+    reply_to: Sequence[str] = (),
+    lane: str = DEFAULT_LANE,
+) -> AsyncResult[Any]:
+    """Check an e-mail and enqueue the task that writes to each of ``to``. Raises InvalidNotification."""
+    from notifications import tasks  # which calls this module
+
+    Draft(subject=subject, text=text, html=html or "", from_email=from_email, reply_to=reply_to, lane=lane).checked()
+    given.check(to)
+    message = {"subject": subject, "text": text, "to": list(to), "html": html, "from_email": from_email}
+    kwargs = {name: value for name, value in {**message, "reply_to": list(reply_to)}.items() if value}
+    handle: AsyncResult[Any] = tasks.send_email.apply_async(kwargs=kwargs, queue=lanes.queue(lane))
+    return handle
+
+
+def cancel(notification: Notification) -> int:
+    """Nobody who has not been written to yet will be; says how many. Safe to call again."""
+    with transaction.atomic():
+        Notification.objects.filter(pk=notification.pk, cancelled_at=None).update(cancelled_at=timezone.now())
+        pending = Delivery.objects.filter(notification=notification, state=Delivery.State.PENDING)
+        return pending.update(state=Delivery.State.CANCELLED, finished_at=timezone.now(), sealed="")
+
+
+def batches(recipients: Iterator[Recipient]) -> Iterator[list[Recipient]]:
+    while batch := list(islice(recipients, BATCH)):
+        yield batch

@@ -1,30 +1,48 @@
 """The tasks of the notifications domain: doors, with the rooms elsewhere."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from celery import Task, shared_task
 
-from notifications import email
-from notifications.email import Email, Outcome
+from notifications import delivering, services
 
 
-@shared_task(name="notifications.send_email", bind=True)
+# Not by retries but by its age does a delivery give up; its category says when.
+@shared_task(name="notifications.deliver", bind=True, max_retries=None)
+def deliver(self: "Task[..., dict[str, Any]]", notification: str, position: int) -> dict[str, Any]:
+    """Hand one delivery over. Safe to call again."""
+    request = self.request
+    return delivering.deliver(
+        notification,
+        position,
+        task_id=str(request.id),
+        worker=request.hostname or "",
+        may_wait=not request.is_eager,
+    )
+
+
+@shared_task(name="notifications.send_email", bind=True, atomic=True)  # type: ignore[call-overload]
 def send_email(
-    self: "Task[..., Outcome]",
+    self: "Task[..., dict[str, Any]]",
     *,
     subject: str,
     text: str,
     to: Sequence[str],
-    html: str | None = None,
+    html: str = "",
     from_email: str | None = None,
     reply_to: Sequence[str] = (),
-    settled: dict[str, str] | None = None,
-) -> Outcome:
-    """Deliver one e-mail. ``settled`` is for retries, which leave out the recipients that are done with."""
-    message = Email(subject=subject, text=text, to=to, html=html, from_email=from_email, reply_to=reply_to)
-    try:
-        return email.deliver(message, key=str(self.request.id), settled=settled)
-    except email.Deferred as deferred:
-        raise self.retry(
-            kwargs={**(self.request.kwargs or {}), "settled": deferred.settled}, exc=deferred
-        ) from deferred
+) -> dict[str, Any]:
+    """Write to each of ``to``, from wherever a task can be enqueued."""
+    notification = services.notify(
+        to=to,
+        subject=subject,
+        text=text,
+        html=html or "",
+        from_email=from_email,
+        reply_to=reply_to,
+        # Eager tasks have an id, too.
+        key=f"task:{self.request.id}",
+        created_by=f"task {self.request.id}",
+    )
+    return {"notification": str(notification.pk), "deliveries": notification.recipients}

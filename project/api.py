@@ -16,7 +16,7 @@ from ninja.openapi.docs import Swagger
 
 import notifications.api
 import routing.console.api
-from notifications.email import InvalidEmail
+from notifications.problems import InvalidNotification
 from routing.console import problems
 
 logger = logging.getLogger(__name__)
@@ -70,8 +70,8 @@ def _unprocessable(_request: HttpRequest, error: ValidationError) -> HttpRespons
     return _with_fields(errors)
 
 
-@api.exception_handler(InvalidEmail)
-def _invalid(_request: HttpRequest, error: InvalidEmail) -> HttpResponse:
+@api.exception_handler(InvalidNotification)
+def _invalid(_request: HttpRequest, error: InvalidNotification) -> HttpResponse:
     return _with_fields([{"field": problem.field, "detail": problem.detail} for problem in error.problems])
 
 

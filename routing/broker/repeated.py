@@ -27,22 +27,30 @@ def send_all(
     app: celery.Celery, send: Send, calls: Iterable[Call], *, task: Any, options: Mapping[str, Any]
 ) -> list[AsyncResult[Any]]:
     """``send`` each of the calls. Something takes in what is sent: see routing.ledger.continuation."""
-    return list(_each(app, send, calls, task, options))
+    options = dict(options)
+    ids = options.pop("task_ids", None)
+    # Without a name for each, they are named as they are made.
+    named = zip(calls, ids, strict=True) if ids is not None else ((call, None) for call in calls)
+    return list(_each(app, send, named, task, options))
 
 
 def _each(
-    app: celery.Celery, send: Send, calls: Iterable[Call], task: Any, options: Mapping[str, Any]
+    app: celery.Celery,
+    send: Send,
+    calls: Iterable[tuple[Call, str | None]],
+    task: Any,
+    options: Mapping[str, Any],
 ) -> Iterator[AsyncResult[Any]]:
     taken = continuation.collecting()
     template: Template | None = None
-    for call in calls:
+    for call, task_id in calls:
         args, kwargs = _arguments(call)
         if template is not None and taken is not None and isinstance(args, list | tuple):
-            handle, envelope = template.make(args, kwargs)
+            handle, envelope = template.make(args, kwargs, task_id or uuid())
             taken.envelopes.append(envelope)
         else:
             before = len(taken.envelopes) if taken is not None else 0
-            handle = send(args, kwargs, **options)
+            handle = send(args, kwargs, **options, **({"task_id": task_id} if task_id else {}))
             if taken is not None and _may_repeat(app, task, options) and len(taken.envelopes) == before + 1:
                 template = Template(app, taken.envelopes[-1], handle, task, options)
         yield handle
@@ -72,12 +80,14 @@ class Template:
         self._levels = app.conf.task_repr_maxlevels
         self._handle, self._is_ignored = type(handle), handle.ignored
 
-    def make(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> tuple[AsyncResult[Any], Envelope]:
+    def make(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any] | None, task_id: str
+    ) -> tuple[AsyncResult[Any], Envelope]:
         """Raises TypeError for arguments that the task does not take, NotSerialisable and PayloadTooLarge."""
         named = dict(kwargs or {})
         if self._check is not None:
             self._check(*args, **named)
-        task_id, amqp = uuid(), self._app.amqp
+        amqp = self._app.amqp
         root_id = task_id if self._is_root else self._first.root_id
         self._headers["id"], self._headers["root_id"] = task_id, root_id
         body = body_of(self._first.task, (args, named, self._embed))

@@ -13,7 +13,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from django.db import DatabaseError, InterfaceError, transaction
 
 from routing import faults
-from routing.errors import TransientError
+from routing.errors import NotYet, TransientError
 from routing.ledger import continuation, database, reschedule, wake
 from routing.ledger.completion import complete, write
 from routing.ledger.continuation import Continuation, Part
@@ -84,6 +84,9 @@ class Run:
         except Retry as error:
             self._retry(task, error)
             raise
+        except NotYet as error:
+            self.release(str(error), delay=error.after, counted=False)
+            raise Ignore from error
         except Reject as rejected:
             self._reject(task, rejected)
             raise Ignore from rejected
@@ -224,6 +227,8 @@ def _called(task: "Task", body: Callable[[], Any]) -> Any:
     try:
         with hands.Body():
             return body()
+    except NotYet:
+        raise
     except TransientError as error:
         return task.retry(exc=error)
     except (Exception, KeyboardInterrupt):

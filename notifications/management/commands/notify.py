@@ -13,9 +13,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from notifications import merge, recipients, services
-from notifications.email import Email
+from notifications import merge, recipients
+from notifications.lanes import lanes as known_lanes
 from notifications.mailing import Interrupted, Mailing, Outcome, Rejects
+from notifications.merge import Email
 from notifications.recipients import Recipients, Unusable
 from routing.domains import DEFAULT_LANE
 
@@ -49,7 +50,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        lanes = [lane.name for lane in services.domain().lanes]
+        lanes = known_lanes()
         parser.add_argument("--csv", required=True, type=Path, metavar="FILE", help="the recipients, with a heading")
         parser.add_argument(
             "--subject", required=True, help='a template of one line, such as "Hello {{ name }}"; columns are variables'
@@ -159,4 +160,4 @@ def _go_on(line: int) -> str:
 
 def _preview(message: Email) -> str:
     html = f"\n{message.html}" if message.html else ""
-    return f"To: {message.to[0]}\nSubject: {message.subject}\n\n{message.text}{html}\n{'-' * 72}"
+    return f"To: {message.to}\nSubject: {message.subject}\n\n{message.text}{html}\n{'-' * 72}"

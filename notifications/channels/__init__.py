@@ -1,0 +1,14 @@
+"""The ways to reach people: one file for each channel, all of one shape."""
+
+from notifications.channels.email import EmailChannel
+from notifications.channels.shape import Channel
+
+_CHANNELS: dict[str, Channel] = {channel.name: channel for channel in (EmailChannel(),)}
+
+
+def get(name: str) -> Channel:
+    """Raises LookupError."""
+    try:
+        return _CHANNELS[name]
+    except KeyError:
+        raise LookupError(f"{name!r} is no channel; use one of {', '.join(_CHANNELS)}.") from None

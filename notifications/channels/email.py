@@ -1,0 +1,103 @@
+"""The e-mail channel: over any of Django's e-mail backends, SMTP above all."""
+
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from django.core import mail
+
+from notifications import addresses
+from notifications.addresses import InvalidAddress, Mailbox
+from notifications.channels import smtp
+from notifications.channels.shape import Address, Answer, Message
+from notifications.problems import Problem
+
+MAX_SUBJECT = 250
+MAX_BYTES = 1_000_000
+"""Text and HTML together, in UTF-8."""
+
+# A subject that breaks the line would let its author write further headers.
+_LINE_BREAKING = frozenset({"Cc", "Zl", "Zp"})
+
+
+class EmailChannel:
+    name = "email"
+
+    def address(self, text: str) -> Address:
+        mailbox = addresses.parse(text)
+        return Address(text.strip(), mailbox.address.casefold())
+
+    def problems(
+        self, *, subject: str, text: str, html: str, sender: str, reply_to: Sequence[str]
+    ) -> Iterator[Problem]:
+        yield from _subject_problems(subject)
+        yield from _body_problems(text, html)
+        yield from _address_problems("from_email", [sender])
+        yield from _address_problems("reply_to", reply_to)
+
+    def host(self, *, lane: str) -> str:
+        return smtp.host()
+
+    def send(self, message: Message, *, handing_over: Callable[[], Any]) -> Answer:
+        sender, to = addresses.parse(message.sender), addresses.parse(message.address)
+        return smtp.hand_over(
+            _composed(message, sender, to), sender=sender.address, to=to.address, handing_over=handing_over
+        )
+
+
+def _composed(message: Message, sender: Mailbox, to: Mailbox) -> mail.EmailMultiAlternatives:
+    email = mail.EmailMultiAlternatives(
+        subject=message.subject,
+        body=message.text,
+        from_email=str(sender),
+        to=[str(to)],
+        reply_to=[str(addresses.parse(address)) for address in message.reply_to],
+        # Out-of-office notes do not answer a message that says so (RFC 3834).
+        headers={"Message-ID": message.id, "Auto-Submitted": "auto-generated", **message.headers},
+    )
+    if message.html:
+        email.attach_alternative(message.html, "text/html")
+    for file in message.files:
+        email.attach(file.name, file.content, file.content_type)
+    return email
+
+
+def _subject_problems(subject: str) -> Iterator[Problem]:
+    if not subject.strip():
+        yield Problem("subject", "is empty.")
+    if len(subject) > MAX_SUBJECT:
+        yield Problem("subject", f"is longer than {MAX_SUBJECT} characters.")
+    if any(unicodedata.category(letter) in _LINE_BREAKING for letter in subject):
+        yield Problem("subject", "has a line break or another control character; write it in one line.")
+    if _is_unsendable(subject):
+        yield Problem("subject", "has half of a surrogate pair, which is no character; take it out.")
+
+
+def _body_problems(text: str, html: str) -> Iterator[Problem]:
+    if not text.strip():
+        yield Problem("text", "is empty; mail readers that show no HTML need it.")
+    if _bytes(text) + _bytes(html) > MAX_BYTES:
+        yield Problem("text", f"is longer, together with html, than {MAX_BYTES:,} bytes; send a link instead.")
+    for field, body in (("text", text), ("html", html)):
+        if _is_unsendable(body):
+            yield Problem(field, "has a NUL or half of a surrogate pair, which no mail can carry; take it out.")
+
+
+def _address_problems(field: str, texts: Sequence[str]) -> Iterator[Problem]:
+    for text in texts:
+        try:
+            addresses.parse(text)
+        except InvalidAddress as error:
+            yield Problem(field, f"cannot be used: {error}.")
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="replace"))
+
+
+def _is_unsendable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return "\0" in text

@@ -1,0 +1,89 @@
+"""What every channel is: it reads addresses, checks what is to be said, and hands one delivery over."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+
+from notifications.problems import Problem
+from notifications.tables import Attempt
+from routing.errors import TransientError
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where one recipient is reached."""
+
+    written: str
+    """As it was given, with its name if it has one."""
+    key: str
+    """The address alone, in the one spelling by which it is looked up and suppressed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file that goes with a message."""
+
+    name: str
+    content: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """All that a channel needs to reach one recipient."""
+
+    id: str
+    """The same whenever the same delivery is sent."""
+    address: str
+    subject: str
+    text: str
+    html: str
+    sender: str
+    lane: str
+    reply_to: Sequence[str] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[File] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the other side said of one delivery."""
+
+    outcome: Attempt.Outcome
+    """ACCEPTED, TEMPORARY or PERMANENT."""
+    text: str = ""
+    code: int | None = None
+    retry_after: timedelta | None = None
+    """Where the other side said when to come back."""
+    blames_address: bool = False
+    """Refused for good because of the recipient: nothing will ever reach it."""
+
+
+class Unreachable(TransientError):
+    """The other side was not reached, or broke off before it was handed anything: it has got nothing."""
+
+
+class Uncertain(TransientError):
+    """It broke off after it was handed the message: whether it has taken it, nobody knows."""
+
+
+class Channel(Protocol):
+    name: str
+
+    def address(self, text: str) -> Address:
+        """Raises InvalidAddress, which tells why."""
+
+    def problems(
+        self, *, subject: str, text: str, html: str, sender: str, reply_to: Sequence[str]
+    ) -> Iterator[Problem]:
+        """What is wrong with what is to be said."""
+
+    def host(self, *, lane: str) -> str:
+        """Whom it is handed to, such as ``smtp.example.org:587``: what has a limit and a circuit of its own."""
+
+    def send(self, message: Message, *, handing_over: Callable[[], Any]) -> Answer:
+        """Reach one recipient. Calls ``handing_over`` at the last moment before the message may take effect.
+
+        Raises Unreachable, and Uncertain once ``handing_over`` has been called.
+        """

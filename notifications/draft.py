@@ -1,0 +1,133 @@
+"""What a caller wants to say, checked as a whole before anything is stored."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from notifications import categories, channels, content
+from notifications.lanes import lanes
+from notifications.problems import InvalidNotification, Problem
+from notifications.tables import Notification
+from notifications.templating import versions
+from notifications.templating.rendering import UnusableTemplate
+from notifications.templating.tables import TemplateVersion
+from routing.domains import DEFAULT_LANE
+
+MAX_KEY = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """The words of ``notifications.notify``, but for the recipients and files."""
+
+    template: str | None = None
+    subject: str = ""
+    text: str = ""
+    html: str = ""
+    is_merge: bool = False
+    context: Mapping[str, Any] = field(default_factory=dict)
+    channel: str = "email"
+    lane: str = DEFAULT_LANE
+    category: str = field(default_factory=categories.default)
+    key: str | None = None
+    send_at: datetime | None = None
+    from_email: str | None = None
+    reply_to: Sequence[str] = ()
+    created_by: str = ""
+
+    def checked(self) -> Notification:
+        """The row that it becomes, not yet stored. Raises InvalidNotification, which lists all that is wrong."""
+        version = self._version()
+        if found := list(self._problems(version)):
+            raise InvalidNotification(found)
+        secret = version.secret if version else frozenset()
+        return Notification(
+            key=self.key,
+            fingerprint=self.fingerprint,
+            channel=self.channel,
+            category=self.category,
+            lane=self.lane,
+            template=version,
+            is_merge=self.is_merge,
+            subject=self.subject,
+            text=self.text,
+            html=self.html,
+            context=versions.masked(self.context, secret),
+            from_email=self.sender,
+            reply_to=list(self.reply_to),
+            send_at=self.send_at,
+            created_by=self.created_by,
+        )
+
+    @property
+    def sender(self) -> str:
+        return self.from_email or settings.DEFAULT_FROM_EMAIL
+
+    @property
+    def fingerprint(self) -> str:
+        """Two calls with the same one ask for the same. Keyed, since a secret value may be among them."""
+        asked = {name: value for name, value in vars(self).items() if name not in ("key", "created_by")}
+        return salted_hmac("notifications.draft", _json(asked), algorithm="sha256").hexdigest()
+
+    def _version(self) -> TemplateVersion | None:
+        if self.template is None:
+            return None
+        try:
+            return versions.newest(self.template)
+        except LookupError as error:
+            raise InvalidNotification([Problem("template", str(error))]) from None
+
+    def _problems(self, version: TemplateVersion | None) -> Iterator[Problem]:
+        yield from self._address_problems()
+        yield from self._time_problems()
+        if version is None:
+            yield from self._said_problems()
+        elif self.subject or self.text or self.html:
+            yield Problem("template", "says what is sent; leave out subject, text and html, or the template.")
+        try:
+            _json(self.context)
+        except (TypeError, ValueError) as error:
+            yield Problem("context", f"cannot be stored as JSON: {error}.")
+
+    def _address_problems(self) -> Iterator[Problem]:
+        if self.lane not in lanes():
+            yield Problem("lane", f"{self.lane!r} does not exist; use one of {', '.join(lanes())}.")
+        try:
+            categories.get(self.category)
+        except categories.UnknownCategory as error:
+            yield Problem("category", str(error))
+        if self.key is not None and not (0 < len(self.key) <= MAX_KEY and self.key.isprintable()):
+            yield Problem("key", f"must be 1 to {MAX_KEY} printable characters.")
+
+    def _time_problems(self) -> Iterator[Problem]:
+        if self.send_at is not None and timezone.is_naive(self.send_at):
+            yield Problem("send_at", "has no time zone; give an aware datetime.")
+
+    def _said_problems(self) -> Iterator[Problem]:
+        channel = channels.get(self.channel)
+        said = content.Content(self.subject, self.text, self.html)
+        if not self.is_merge:
+            said = content.finished(self.subject, self.text, self.html)
+        else:
+            try:
+                versions.check(self.subject, self.text, self.html)
+            except UnusableTemplate as error:
+                yield Problem("text", str(error))
+        yield from channel.problems(
+            subject=said.subject,
+            text=said.text or said.html,
+            html=said.html,
+            sender=self.sender,
+            reply_to=self.reply_to,
+        )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, cls=DjangoJSONEncoder, sort_keys=True, allow_nan=False)

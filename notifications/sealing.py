@@ -1,0 +1,54 @@
+"""Secret values, such as a password-reset link: sealed from the call until the message is sent, and shown nowhere."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+
+from routing.errors import PermanentError
+
+MASK = "••••••"
+
+
+class Unreadable(PermanentError):
+    """Sealed with a SECRET_KEY that is not in use any more."""
+
+
+def split(values: Mapping[str, Any], secret: Collection[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values with what is secret masked, and what is secret."""
+    hidden = {name: value for name, value in values.items() if name in secret}
+    return {name: MASK if name in hidden else value for name, value in values.items()}, hidden
+
+
+def seal(values: Mapping[str, Any]) -> str:
+    """Empty for nothing."""
+    if not values:
+        return ""
+    return _fernet().encrypt(json.dumps(values, cls=DjangoJSONEncoder).encode()).decode()
+
+
+def unseal(sealed: str) -> dict[str, Any]:
+    """Raises Unreadable."""
+    if not sealed:
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(_fernet().decrypt(sealed.encode()))
+    except InvalidToken:
+        raise Unreadable(
+            "Its secret values were sealed with another SECRET_KEY. Put that one into SECRET_KEY_FALLBACKS, and replay."
+        ) from None
+    return found
+
+
+def _fernet() -> MultiFernet:
+    return MultiFernet([Fernet(_key(secret)) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
+
+
+def _key(secret: str | bytes) -> bytes:
+    data = secret if isinstance(secret, bytes) else secret.encode()
+    return base64.urlsafe_b64encode(hashlib.blake2b(data, digest_size=32, person=b"notifications").digest())

@@ -1,0 +1,161 @@
+"""Stores a notification: its row, one delivery for each recipient, and one task for each delivery, all together."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from notifications import channels, sealing
+from notifications.addresses import InvalidAddress
+from notifications.channels.shape import Address
+from notifications.draft import Draft
+from notifications.given import Recipient
+from notifications.lanes import queue
+from notifications.tables import Delivery, Notification
+from notifications.templating import versions
+
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A recipient that cannot be written to."""
+
+    position: int
+    recipient: Recipient
+    reason: str
+
+
+@dataclass
+class Stored:
+    """What became of some recipients."""
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def begin(draft: Draft) -> tuple[Notification, bool]:
+    """The notification of this draft's key, and whether it is new. Raises InvalidNotification. Within a transaction."""
+    row = draft.checked()
+    if draft.key is not None and (found := Notification.objects.filter(key=draft.key).first()):
+        return found, False
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError:
+        # Somebody else stored it since we looked.
+        found = Notification.objects.filter(key=draft.key).first()
+        if draft.key is None or found is None:
+            raise
+        return found, False
+    return row, True
+
+
+class Writer:
+    """Adds recipients to a notification, a batch at a time, each within the caller's transaction.
+
+    ``secrets`` are the common values that its row has masked.
+    """
+
+    def __init__(
+        self, notification: Notification, context: Mapping[str, Any], *, allow_duplicates: bool = False
+    ) -> None:
+        self._notification = notification
+        self._channel = channels.get(notification.channel)
+        self._secret = notification.template.secret if notification.template else frozenset()
+        self._common = context
+        self._allow_duplicates = allow_duplicates
+
+    def add(self, recipients: Sequence[Recipient], *, position: int) -> Stored:
+        """The next ones, the first of which is at ``position``. Nothing, if others have added these meanwhile."""
+        stored = Stored()
+        if not self._advance(position, len(recipients)):
+            return stored
+        made = list(self._made(recipients, position, stored.rejected))
+        stored.deliveries = (
+            made if self._allow_duplicates else list(self._new(made, recipients, position, stored.rejected))
+        )
+        self._store(stored.deliveries)
+        return stored
+
+    def finish(self) -> None:
+        Notification.objects.filter(pk=self._notification.pk).update(is_complete=True)
+        self._notification.refresh_from_db()
+
+    def _advance(self, position: int, count: int) -> bool:
+        """Locks the notification's row, too: its batches come one after the other."""
+        here = Notification.objects.filter(pk=self._notification.pk, consumed=position)
+        return here.update(consumed=position + count) == 1
+
+    def _made(self, recipients: Sequence[Recipient], position: int, rejected: list[Rejected]) -> Iterator[Delivery]:
+        for number, recipient in enumerate(recipients, position):
+            try:
+                address = self._channel.address(recipient.to)
+                self._require(recipient)
+            except (InvalidAddress, MissingValues) as error:
+                rejected.append(Rejected(number, recipient, str(error).rstrip(".")))
+                continue
+            yield self._delivery(recipient, address, number)
+
+    def _require(self, recipient: Recipient) -> None:
+        version = self._notification.template
+        given = {**self._common, **recipient.context}
+        if version and (missing := versions.missing(version, given)):
+            raise MissingValues(f"the template needs {', '.join(missing)}")
+
+    def _delivery(self, recipient: Recipient, address: Address, position: int) -> Delivery:
+        context, hidden = sealing.split(recipient.context, self._secret)
+        _, common = sealing.split(self._common, self._secret)
+        return Delivery(
+            notification=self._notification,
+            position=position,
+            repeat=position if self._allow_duplicates else 0,
+            channel=self._notification.channel,
+            address=address.written,
+            address_key=address.key,
+            context=context,
+            sealed=sealing.seal({**common, **hidden}),
+            task_id=str(uuid4()),
+        )
+
+    def _new(
+        self, made: Sequence[Delivery], recipients: Sequence[Recipient], position: int, rejected: list[Rejected]
+    ) -> Iterator[Delivery]:
+        keys = [delivery.address_key for delivery in made]
+        mine = Delivery.objects.filter(notification=self._notification, address_key__in=keys)
+        seen = dict(mine.values_list("address_key", "position"))
+        for delivery in made:
+            first = seen.setdefault(delivery.address_key, delivery.position)
+            if first == delivery.position:
+                yield delivery
+            else:
+                given = recipients[delivery.position - position]
+                rejected.append(Rejected(delivery.position, given, f"{delivery.address_key} is in it already"))
+
+    def _store(self, deliveries: Sequence[Delivery]) -> None:
+        if not deliveries:
+            return
+        notification = self._notification
+        Delivery.objects.bulk_create(deliveries)
+        Notification.objects.filter(pk=notification.pk).update(recipients=F("recipients") + len(deliveries))
+        enqueue(notification, deliveries)
+
+
+class MissingValues(ValueError):
+    """A recipient without the values that the template needs."""
+
+
+def enqueue(notification: Notification, deliveries: Iterable[Delivery]) -> None:
+    """One task for each, under the id that the delivery names."""
+    from notifications.tasks import deliver  # what a task does needs what stores it
+
+    listed = list(deliveries)
+    deliver.enqueue_many(  # type: ignore[attr-defined]
+        [(str(notification.pk), delivery.position) for delivery in listed],
+        task_ids=[delivery.task_id for delivery in listed],
+        queue=queue(notification.lane),
+        eta=notification.send_at,
+    )

@@ -1,0 +1,56 @@
+"""Templates in the database. A version never changes; an edit makes the next one."""
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Template(models.Model):
+    """Something that is said again and again; callers name it."""
+
+    name = models.SlugField(
+        _("name"), max_length=100, unique=True, help_text=_("What callers call it: password-reset.")
+    )
+    description = models.TextField(_("description"), blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("template")
+        verbose_name_plural = _("templates")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TemplateVersion(models.Model):
+    """What a template says from its saving on; the newest is what is sent."""
+
+    template = models.ForeignKey(Template, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField(_("version"))
+    subject = models.TextField(_("subject"))
+    html = models.TextField(_("HTML"), blank=True)
+    text = models.TextField(_("text"), blank=True, help_text=_("Left out, it is made from the HTML."))
+    variables = models.JSONField(_("variables"), default=list, blank=True)
+    """``{"name": …, "required": bool, "secret": bool, "sample": …}`` each."""
+    created_at = models.DateTimeField(_("saved at"), auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, verbose_name=_("saved by")
+    )
+
+    class Meta:
+        verbose_name = _("version of a template")
+        verbose_name_plural = _("versions of templates")
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["template", "number"], name="notifications_template_version")]
+
+    def __str__(self) -> str:
+        return f"{self.template.name}, version {self.number}"
+
+    @property
+    def required(self) -> frozenset[str]:
+        return frozenset(variable["name"] for variable in self.variables if variable.get("required"))
+
+    @property
+    def secret(self) -> frozenset[str]:
+        return frozenset(variable["name"] for variable in self.variables if variable.get("secret"))
