@@ -3,9 +3,9 @@
 from notifications.tables import Delivery
 
 
-def pass_through(delivery: Delivery, *, host: str) -> None:  # noqa: ARG001
+def pass_through(delivery: Delivery, *, host: str) -> None:
     """Raises NotYet where it is not its turn."""
 
 
-def record(delivery: Delivery, *, host: str, error: str = "") -> None:  # noqa: ARG001
+def record(delivery: Delivery, *, host: str, error: str = "") -> None:
     """How the host answered; ``error`` where it did not."""
