@@ -6,4 +6,6 @@ class NotificationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from notifications import checks  # noqa: F401  (registers the system checks)
+        # They register the system checks.
+        from notifications import checks  # noqa: F401
+        from notifications.consent import checks as consent_checks  # noqa: F401

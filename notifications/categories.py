@@ -9,7 +9,10 @@ from functools import lru_cache
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import Promise
 from django.utils.module_loading import import_string
+
+from routing.errors import PermanentError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 
@@ -35,30 +38,50 @@ class Category:
     when_unknown: WhenUnknown = WhenUnknown.REPEAT
     give_up_after: timedelta = timedelta(hours=24)
     """A delivery that is refused for now, or whose server is away, is tried again until it is this old."""
+    formerly: tuple[str, ...] = ()
+    """Names that it had before: what recipients chose under them still counts, and what waits under them is sent."""
 
     def __post_init__(self) -> None:
-        if not self.title:
-            object.__setattr__(self, "title", self.name.replace("_", " ").capitalize())
         for problem in self._problems():
             raise ImproperlyConfigured(f"Category {self.name!r} in project/categories.py: {problem}")
+        if not self.title:
+            object.__setattr__(self, "title", self.name.replace("_", " ").capitalize())
 
     def _problems(self) -> Iterator[str]:
-        if not _NAME.match(self.name):
+        if not _is_name(self.name):
             yield "its name must be up to 40 small letters, digits and underscores, such as account_security."
-        if self.give_up_after <= timedelta():
-            yield f"give_up_after is {self.give_up_after}; it must be longer than nothing."
+        for name in ("title", "description"):
+            if not isinstance(getattr(self, name), str | Promise):
+                yield f"its {name} is {getattr(self, name)!r}; it must be a text."
+        if not isinstance(self.required, bool):
+            yield f"required is {self.required!r}; it must be True or False."
+        if not isinstance(self.when_unknown, WhenUnknown):
+            yield f"when_unknown is {self.when_unknown!r}; use WhenUnknown.REPEAT or WhenUnknown.ASK."
+        if not isinstance(self.give_up_after, timedelta) or self.give_up_after <= timedelta():
+            yield f"give_up_after is {self.give_up_after!r}; it must be a timedelta longer than nothing."
+        if not isinstance(self.formerly, tuple) or not all(map(_is_name, self.formerly)):
+            yield f"formerly is {self.formerly!r}; it must be a tuple of names, such as ('offers',)."
 
 
-class UnknownCategory(ValueError):
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and _NAME.match(name) is not None
+
+
+class UnknownCategory(PermanentError, ValueError):
     """A category that is not listed; the message names those that are."""
 
 
 def get(name: str) -> Category:
-    """Raises UnknownCategory."""
+    """By its name, or one that it had before. Raises UnknownCategory."""
     try:
-        return registry()[name]
+        return registry()[renamed(name)]
     except KeyError:
         raise UnknownCategory(f"{name!r} is no category; use one of {', '.join(registry())}.") from None
+
+
+def renamed(name: str) -> str:
+    """The present name of a category; ``name`` itself where it never had another."""
+    return former().get(name, name)
 
 
 @lru_cache(maxsize=1)
@@ -67,12 +90,33 @@ def registry() -> Mapping[str, Category]:
     listed: Iterable[Category] = import_string(settings.TASKYARD_CATEGORIES)
     found: dict[str, Category] = {}
     for category in listed:
+        if not isinstance(category, Category):
+            raise ImproperlyConfigured(f"project/categories.py lists {category!r}, which is no Category.")
         if category.name in found:
             raise ImproperlyConfigured(f"Category {category.name!r} is listed twice in project/categories.py.")
         found[category.name] = category
     if not found:
         raise ImproperlyConfigured("project/categories.py lists no category. List at least one.")
     return found
+
+
+@lru_cache(maxsize=1)
+def former() -> Mapping[str, str]:
+    """The present name of each category that had another."""
+    found: dict[str, str] = {}
+    for category in registry().values():
+        for name in category.formerly:
+            if name in registry() or name in found:
+                raise ImproperlyConfigured(
+                    f"Category {category.name!r} was formerly {name!r}, as another one is or was. Take it out of one."
+                )
+            found[name] = category.name
+    return found
+
+
+def check() -> None:
+    """Raises ImproperlyConfigured."""
+    former()
 
 
 def default() -> str:

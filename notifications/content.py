@@ -9,6 +9,8 @@ from typing import Any
 
 import css_inline
 
+from notifications import consent
+from notifications.consent import footer
 from notifications.tables import Delivery, Notification
 from notifications.templating import text_part
 from notifications.templating.rendering import Sources, rendered
@@ -36,9 +38,11 @@ def of(delivery: Delivery, *, secrets: Mapping[str, Any] | None = None) -> Conte
     notification = delivery.notification
     found = sources(notification)
     if found is None:
-        return finished(notification.subject, notification.text, notification.html)
-    values = {**notification.context, **delivery.context, **(secrets or {})}
-    return finished(*rendered(found, values))
+        said = finished(notification.subject, notification.text, notification.html)
+    else:
+        values = {**notification.context, **delivery.context, **(secrets or {}), **consent.values(delivery)}
+        said = finished(*rendered(found, values))
+    return Content(said.subject, *footer.under(said.text, said.html, delivery=delivery))
 
 
 def finished(subject: str, text: str, html: str) -> Content:

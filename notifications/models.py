@@ -1,6 +1,6 @@
 """Where Django looks for models; they live beside the code that uses them."""
 
-from notifications.consent.tables import Preference, Suppression
+from notifications.consent.tables import Feedback, Preference, Suppression
 from notifications.pacing.tables import Gate
 from notifications.tables import Attachment, Attempt, Delivery, Notification
 from notifications.templating.tables import Template, TemplateVersion
@@ -9,6 +9,7 @@ __all__ = [
     "Attachment",
     "Attempt",
     "Delivery",
+    "Feedback",
     "Gate",
     "Notification",
     "Preference",

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 T = TypeVar("T")
 
 _NAMESPACE = re.compile(r"[a-z][a-z0-9_]{0,19}\Z")
+_URL_SECRET = re.compile(r"[A-Za-z0-9_-]{24,}\Z")
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
@@ -87,6 +88,14 @@ class Environment:
         if value and not _NAMESPACE.match(value):
             raise _wrong(name, value, "use a-z, 0-9 and _, beginning with a letter, at most 20, such as staging.")
         return value
+
+    def secrets(self, name: str) -> list[str]:
+        """One or, while it is changed, several with spaces between; each may stand in a URL."""
+        value = self.text(name, "")
+        found = value.split()
+        if not all(_URL_SECRET.match(secret) for secret in found):
+            raise _wrong(name, "***", "use at least 24 letters, digits, - and _; spaces separate several.")
+        return found
 
     def counts(self, name: str) -> dict[str, int]:
         """Such as ``relay=2 notifications.urgent=4``."""

@@ -26,6 +26,8 @@ NINJA = Path(str(find_spec("ninja").origin)).parent  # type: ignore[union-attr]
 # --- Django -----------------------------------------------------------------------------------------------------------
 DEBUG = env.boolean("DEBUG", default=False)
 SECRET_KEY = env.text("SECRET_KEY", "") or load_or_create(VAR / "secret_key")
+# Keys that were in use before: links in old e-mails are made with them.
+SECRET_KEY_FALLBACKS = env.text("SECRET_KEY_FALLBACKS", "").split()
 
 PORT = env.port("PORT", 8000)
 BIND = env.text("BIND", "127.0.0.1")
@@ -172,6 +174,8 @@ UNFOLD = {
 # --- The pipeline -----------------------------------------------------------------------------------------------------
 TASKYARD_DOMAINS = "project.domains.DOMAINS"
 TASKYARD_CATEGORIES = "project.categories.CATEGORIES"
+# Part of the address that providers report bounces and complaints to.
+TASKYARD_FEEDBACK_SECRETS = env.secrets("TASKYARD_FEEDBACK_SECRET")
 BROKER_PORT = env.port("BROKER_PORT", 5690)
 BROKER_URL_IS_GIVEN = bool(env.text("BROKER_URL", ""))
 # RabbitMQ takes a message back that a worker held this long; a system check keeps all time limits below it.

@@ -2,9 +2,10 @@
 
 from django.conf import settings
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
+from notifications.consent.links import PREFIX
 from project import api
 from routing.console import health
 
@@ -17,6 +18,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
+    path(PREFIX, include("notifications.urls")),
     path("health/live", health.live),
     path("health/ready", health.ready),
 ]

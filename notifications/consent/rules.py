@@ -3,29 +3,59 @@
 from collections.abc import Mapping
 
 from notifications import categories
-from notifications.consent.tables import Preference, Suppression
+from notifications.categories import Category
+from notifications.consent import choices, suppression_list
+from notifications.consent.links import Reader
+from notifications.consent.tables import Suppression
 from notifications.tables import Delivery
+
+UNSUBSCRIBED = "unsubscribed"
+_COMPLAINED = Suppression.Reason.COMPLAINED
 
 
 def objection(delivery: Delivery) -> str:
-    """Why it must not be sent; empty if it may."""
-    mine = Suppression.objects.filter(channel=delivery.channel, address_key=delivery.address_key)
-    if (reason := mine.values_list("reason", flat=True).first()) is not None:
-        return str(reason)
+    """Why it must not be sent; empty if it may. Raises UnknownCategory."""
     category = categories.get(delivery.notification.category)
-    unwanted = Preference.objects.filter(address_key=delivery.address_key, category=category.name, wanted=False)
-    return "unsubscribed" if not category.required and unwanted.exists() else ""
+    reasons = suppression_list.reasons(delivery.address_key, channel=delivery.channel)
+    # Nothing else reaches the address. Who has complained can be reached, and may need what is required.
+    if never := sorted(reasons - {_COMPLAINED}):
+        return never[0]
+    if category.required:
+        return ""
+    if reasons:
+        return str(_COMPLAINED)
+    return UNSUBSCRIBED if choices.is_unwanted(delivery.address_key, category) else ""
 
 
-def headers(delivery: Delivery) -> Mapping[str, str]:  # noqa: ARG001
-    """What the message carries so that its recipient can unsubscribe with one click."""
-    return {}
+def headers(delivery: Delivery) -> Mapping[str, str]:
+    """What the message carries so that its recipient can unsubscribe with one click (RFC 2369 and 8058)."""
+    category = categories.get(delivery.notification.category)
+    if category.required:
+        return {}
+    url = reader(delivery, category).unsubscribe_url
+    return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+
+
+def values(delivery: Delivery) -> Mapping[str, str]:
+    """What every template may say: the links of this recipient. ``unsubscribe_url`` is empty where it is required."""
+    category = categories.get(delivery.notification.category)
+    mine = reader(delivery, category)
+    return {
+        "unsubscribe_url": "" if category.required else mine.unsubscribe_url,
+        "preferences_url": mine.preferences_url,
+    }
 
 
 def suppress(delivery: Delivery, *, detail: str) -> None:
-    """Its server says that nothing will ever reach this address."""
-    Suppression.objects.get_or_create(
+    """Its server says that nothing will ever reach this address. Safe to call again."""
+    suppression_list.suppress_key(
+        delivery.address_key,
         channel=delivery.channel,
-        address_key=delivery.address_key,
-        defaults={"reason": Suppression.Reason.REFUSED, "detail": detail, "delivery": delivery},
+        reason=Suppression.Reason.REFUSED,
+        detail=detail,
+        delivery=delivery,
     )
+
+
+def reader(delivery: Delivery, category: Category) -> Reader:
+    return Reader(delivery.channel, delivery.address_key, category.name)
