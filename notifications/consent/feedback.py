@@ -28,6 +28,8 @@ Kind = Feedback.Kind
 BOUNCED = "bounced"
 KEPT = 64_000
 """Characters of what was not understood."""
+SHORTEST_ID = 8
+"""Characters of a provider's own id."""
 
 _OURS = re.compile(r"<?([0-9a-f]{32})\.(\d{1,9})@[^<>@\s]+>?\Z", re.IGNORECASE)
 
@@ -59,7 +61,7 @@ class Recorded:
 def record(told: Told, *, source: str) -> Recorded:
     """Take it in, unless that is done. Safe to call again."""
     with transaction.atomic():
-        delivery = _delivery(told.message_id)
+        delivery = _delivery(told)
         key = delivery.address_key if delivery else address_key(told.address)
         row, is_new = Feedback.objects.get_or_create(
             fingerprint=_fingerprint(told, key),
@@ -102,12 +104,15 @@ def address_key(text: str) -> str:
         return ""
 
 
-def _delivery(message_id: str) -> Delivery | None:
-    ours = _OURS.match(message_id.strip())
-    if ours is None:
-        return None
+def _delivery(told: Told) -> Delivery | None:
     rows = Delivery.objects.select_related("notification")
-    return rows.filter(notification=UUID(ours[1]), position=int(ours[2])).first()
+    if ours := _OURS.match(told.message_id.strip()):
+        return rows.filter(notification=UUID(ours[1]), position=int(ours[2])).first()
+    key, theirs = address_key(told.address), _storable(told.message_id).strip()
+    if len(theirs) < SHORTEST_ID or not key:
+        return None
+    # A provider that gives an id of its own has told it when it took the message.
+    return rows.filter(address_key=key, answer__endswith=theirs).order_by("-pk").first()
 
 
 def _fingerprint(told: Told, key: str) -> str:

@@ -208,6 +208,16 @@ def test_an_unknown_message_is_accepted_and_told(mail_server: MailServer) -> Non
     assert Suppression.objects.get().address_key == BEN
 
 
+def test_a_delivery_is_found_by_the_providers_own_id(mail_server: MailServer) -> None:
+    delivery, other = sent(mail_server), sent(mail_server)
+    Delivery.objects.filter(pk=delivery.pk).update(answer="Postmark: queued, b7bc2f4a-e38e-4336-af7d-e6c392c2f817")
+
+    tell({"kind": "hard_bounce", "message_id": "b7bc2f4a-e38e-4336-af7d-e6c392c2f817", "address": ANN})
+    tell({"kind": "soft_bounce", "message_id": "817", "address": ANN})
+
+    assert (state(delivery), state(other)) == ("bounced", "sent")
+
+
 def test_the_deliverys_own_address_counts_not_the_one_it_was_forwarded_to(mail_server: MailServer) -> None:
     delivery = sent(mail_server)
 
