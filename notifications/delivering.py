@@ -8,6 +8,7 @@ Message-ID, or ask.
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
@@ -67,27 +68,39 @@ class _Try:
         self._made = delivery.attempts_made
         self._row = Attempt(delivery=delivery, number=self._made + 1, host=self._host, task_id=task_id, worker=worker)
         self._begun = False
+        self._secrets: Mapping[str, Any] = {}
 
     def run(self) -> dict[str, Any]:
         message = self._message()
         pacing.pass_through(self._delivery, host=self._host)
         self._row.started_at = timezone.now()
+        answer, error = self._handed_over(message)
+        pacing.record(self._delivery, host=self._host, error=answer.text if error else "")
+        if error is Unreachable:
+            self._later(Attempt.Outcome.UNREACHABLE, answer)
+        return self._uncertain(answer) if error is Uncertain else self._settle(answer)
+
+    def _handed_over(self, message: Message) -> tuple[Answer, type[TransientError] | None]:
+        """What was said, and what went wrong.
+
+        Servers quote links that they refuse: secret values are masked in what they say. An error is not raised on from
+        where it was caught, for its own words would be stored with the task's traceback.
+        """
+        error: type[TransientError] | None = None
         try:
             answer = self._channel.send(message, handing_over=self._begin)
-        except Unreachable as error:
-            pacing.record(self._delivery, host=self._host, error=str(error))
-            self._later(Attempt.Outcome.UNREACHABLE, Answer(Attempt.Outcome.TEMPORARY, str(error)))
-        except Uncertain as error:
-            pacing.record(self._delivery, host=self._host, error=str(error))
-            return self._uncertain(str(error))
-        pacing.record(self._delivery, host=self._host)
-        return self._settle(answer)
+        except (Unreachable, Uncertain) as failure:
+            error = Unreachable if isinstance(failure, Unreachable) else Uncertain
+            answer = Answer(Attempt.Outcome.TEMPORARY, str(failure))
+        return replace(answer, text=sealing.without(answer.text, self._secrets)), error
 
     def _message(self) -> Message:
         """Raises PermanentError, after it is written down, where it cannot be made."""
         delivery, notification = self._delivery, self._delivery.notification
         try:
-            said = content.of(delivery, secrets=sealing.unseal(delivery.sealed))
+            self._secrets = sealing.unseal(delivery.sealed)
+            said = content.of(delivery, secrets=self._secrets)
+            content.require(said, channel=delivery.channel, sender=notification.from_email)
             delivery.digest = content.of(delivery).digest if delivery.sealed else said.digest
         except PermanentError as error:
             self._row.started_at = timezone.now()
@@ -153,8 +166,7 @@ class _Try:
         self._end(outcome, answer, state=State.FAILED, reason=reason, finished_at=timezone.now())
         raise Refused(f"{self._delivery.address_key}: {answer.text}")
 
-    def _uncertain(self, words: str) -> dict[str, Any]:
-        answer = Answer(Attempt.Outcome.TEMPORARY, words)
+    def _uncertain(self, answer: Answer) -> dict[str, Any]:
         if _when_unknown(self._delivery) == WhenUnknown.REPEAT:
             self._later(Attempt.Outcome.UNKNOWN, answer)
         self._end(Attempt.Outcome.UNKNOWN, answer, state=State.SENDING, reason=UNKNOWN)

@@ -92,9 +92,13 @@ class Draft:
         elif self.subject or self.text or self.html:
             yield Problem("template", "says what is sent; leave out subject, text and html, or the template.")
         try:
-            _json(self.context)
+            values = json.loads(_json(self.context))
         except (TypeError, ValueError) as error:
             yield Problem("context", f"cannot be stored as JSON: {error}.")
+            return
+        # Where recipients have values of their own, that is looked at when they are stored.
+        if version and not versions.missing(version, values):
+            yield from versions.problems(version, values, channel=self.channel, sender=self.sender)
 
     def _address_problems(self) -> Iterator[Problem]:
         if self.lane not in lanes():
