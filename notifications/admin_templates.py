@@ -21,11 +21,12 @@ from notifications.templating import version_page
 from notifications.templating.edit_page import EditPage
 from notifications.templating.tables import Template
 from routing.console import html
+from routing.console.read_only import ReadOnlyList
 
 RECENT = timedelta(days=30)
 
 
-class TemplateList(ChangeList):
+class TemplateList(ReadOnlyList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         shown = [row.pk for row in self.result_list]
@@ -45,7 +46,7 @@ def _uses(templates: list[int]) -> Any:
 
 @admin.register(Template)
 class TemplateAdmin(ModelAdmin):
-    icon = "drafts"
+    icon = "edit_note"
     list_display = ("name", "about", "version", "last_used", "in_30_days")
     search_fields = ("name", "description")
     search_help_text = _("Name or description")

@@ -91,12 +91,19 @@ def _no_number(name: str) -> float:
     raise ValueError(name)
 
 
+def _named(name: Any) -> forms.TextInput:
+    return forms.TextInput(attrs={"placeholder": name, "aria-label": name})
+
+
 class VariableForm(forms.Form):
     name = forms.CharField(max_length=100, widget=forms.HiddenInput)
     required = forms.BooleanField(label=_("Required"), required=False)
     secret = forms.BooleanField(label=_("Secret"), required=False)
-    sample = SampleField(label=_("Sample"), required=False)
-    description = forms.CharField(label=_("Description"), required=False, max_length=300)
+    # On a telephone the rows have no heading.
+    sample = SampleField(label=_("Sample"), required=False, widget=_named(_("Sample")))
+    description = forms.CharField(
+        label=_("Description"), required=False, max_length=300, widget=_named(_("Description"))
+    )
     leave_out = forms.BooleanField(label=_("Remove"), required=False)
 
 

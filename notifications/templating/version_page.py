@@ -112,7 +112,12 @@ def _lines(before: str, after: str) -> Iterator[Line]:
     found = unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=CONTEXT_LINES)
     # The first two lines name files.
     for line in list(found)[2:]:
-        yield Line(kinds.get(line[0], ""), line if line[0] == "@" else line[1:])
+        yield Line(kinds.get(line[0], ""), _place(line) if line[0] == "@" else line[1:])
+
+
+def _place(line: str) -> str:
+    """Of ``@@ -3,7 +3,9 @@``, where it is in the newer one."""
+    return _("line %(number)s") % {"number": line.split("+")[1].partition(",")[0].partition(" ")[0]}
 
 
 def _own_url(template: Template) -> str:
