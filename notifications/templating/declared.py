@@ -8,6 +8,12 @@ from typing import Any
 
 NAME = re.compile(r"[A-Za-z]\w{0,99}\Z", re.ASCII)
 
+ALWAYS_GIVEN = {
+    "unsubscribe_url": "https://example.org/unsubscribe/sample",
+    "preferences_url": "https://example.org/preferences/sample",
+}
+"""What no caller gives and every template may say, with a sample of each."""
+
 
 class Undeclarable(ValueError):
     """A declaration that is none; the message tells the cure."""
@@ -37,7 +43,9 @@ def read(rows: Any) -> list[Variable]:
 
 
 def samples(variables: Iterable[Variable]) -> dict[str, Any]:
-    return {variable.name: variable.sample for variable in variables if variable.sample not in ("", None)}
+    """Also of what is always given."""
+    own = {variable.name: variable.sample for variable in variables if variable.sample not in ("", None)}
+    return {**ALWAYS_GIVEN, **own}
 
 
 def _variable(row: Any) -> Variable:

@@ -17,7 +17,7 @@ from notifications import services
 from notifications.problems import InvalidNotification
 from notifications.tables import Delivery
 from notifications.templating import edit_form, preview, review, versions
-from notifications.templating.declared import Undeclarable, Variable
+from notifications.templating.declared import ALWAYS_GIVEN, Undeclarable, Variable
 from notifications.templating.edit_form import TemplateForm
 from notifications.templating.preview import BadValues, Preview
 from notifications.templating.rendering import Sources, UnusableTemplate
@@ -162,6 +162,7 @@ class EditPage:
         assert self._template is not None  # noqa: S101
         try:
             values, _named = self._values()
+            values = {name: value for name, value in values.items() if name not in ALWAYS_GIVEN}
             sent = services.notify(
                 self._user.email, template=self._template.name, context=values, created_by=self._user.get_username()
             )

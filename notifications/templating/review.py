@@ -51,7 +51,7 @@ def names(sources: Sources, declared_ones: Sequence[Variable]) -> Names:
     """Raises UnusableTemplate."""
     used = set[str]().union(*(variables.used(template) for template in all_compiled(sources)))
     known = {variable.name for variable in declared_ones}
-    return Names(undeclared=sorted(used - known), unused=sorted(known - used))
+    return Names(undeclared=sorted(used - known - declared.ALWAYS_GIVEN.keys()), unused=sorted(known - used))
 
 
 def rendered_problems(
@@ -102,7 +102,7 @@ def _sample_problems(sources: Sources, declared_ones: Sequence[Variable], channe
 def _reductions(
     values: Mapping[str, Any], declared_ones: Sequence[Variable]
 ) -> Iterator[tuple[Mapping[str, Any], str]]:
-    needed = {variable.name for variable in declared_ones if variable.required}
+    needed = declared.ALWAYS_GIVEN.keys() | {variable.name for variable in declared_ones if variable.required}
     secret = {variable.name for variable in declared_ones if variable.secret}
     yield {name: value for name, value in values.items() if name in needed}, "where only what is required is given"
     yield sealing.split(values, secret)[0], "where it is shown with its secret values masked"

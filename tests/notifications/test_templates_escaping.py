@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifications.content import finished
@@ -13,6 +13,9 @@ from notifications.templating.rendering import Sources, UnusableTemplate, render
 from notifications.templating.versions import check
 
 pytestmark = pytest.mark.any_database
+
+# How long an example takes is the machine's business.
+unhurried = settings(deadline=None)
 
 PLACES = (
     "<p>{{ x }}</p>",
@@ -95,6 +98,7 @@ def skeleton(source: str, **values: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("source", PLACES)
+@unhurried
 @given(value=texts)
 @example(value="<b>")
 @example(value="b")
@@ -118,6 +122,7 @@ def test_no_value_adds_a_tag_or_an_attribute(source: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("source", BY_LINES)
+@unhurried
 @given(value=texts)
 def test_a_filter_that_makes_lines_adds_only_those(source: str, value: str) -> None:
     seen = skeleton(source, x=value, xs=[value, [value]])
@@ -125,6 +130,7 @@ def test_a_filter_that_makes_lines_adds_only_those(source: str, value: str) -> N
     assert set(seen) <= {("p",), "/p", ("br",), ("ul",), "/ul", ("li",), "/li"}
 
 
+@unhurried
 @given(value=texts)
 @example(value="javascript:alert(1)")
 @example(value="java\nscript:alert(1)")
@@ -161,6 +167,7 @@ def test_other_links_stay_as_they_are(value: str) -> None:
     assert made == f'<a href="{value.replace("&", "&amp;")}">a</a>'
 
 
+@unhurried
 @given(value=texts)
 def test_inlining_css_adds_nothing_of_a_value_either(value: str) -> None:
     source = (
@@ -173,6 +180,7 @@ def test_inlining_css_adds_nothing_of_a_value_either(value: str) -> None:
     assert inlined(value) == inlined("x")
 
 
+@unhurried
 @given(value=texts)
 def test_text_and_subject_say_the_value_as_it_is(value: str) -> None:
     subject, text, _ = rendered(Sources(subject="Re: {{ x }}", text="{{ x }}!", html=""), {"x": value})

@@ -165,6 +165,12 @@ def test_what_nobody_could_send_is_not_saved(sources: Sources, variables: tuple[
     assert words in refused(sources, *variables)
 
 
+def test_links_of_consent_need_no_declaration() -> None:
+    sources = Sources(subject="s", text="", html='<a href="{{ unsubscribe_url }}">No more</a>{{ preferences_url }}')
+
+    assert saved(sources, ()).number == 1
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
