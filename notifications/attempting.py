@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -18,7 +18,7 @@ from notifications.tables import Attempt, Delivery
 from routing import faults
 from routing.errors import NotYet, PermanentError, TransientError
 from routing.ledger import tables as ledger
-from routing.ledger.patience import until_reachable
+from routing.ledger.patience import is_passing, until_reachable
 from routing.worker import hands
 from routing.worker.running import storable
 
@@ -104,7 +104,7 @@ class Try:
             pacing.pass_through(self._delivery, host=self._host)
             self._was_asked, self._row.started_at = True, timezone.now()
             return self._channel.send(message, handing_over=self._begin)
-        except (NotYet, Overtaken, DatabaseError, InterfaceError):
+        except (NotYet, Overtaken):
             raise
         except Uncertain as error:
             return Answer(Outcome.UNKNOWN, str(error))
@@ -113,6 +113,8 @@ class Try:
         except PermanentError as error:
             return Answer(Outcome.PERMANENT, str(error))
         except Exception as error:
+            if is_passing(error):
+                raise
             # A mistake of ours, which another attempt would only make again.
             logger.exception("%s: could not be handed over", self._delivery.message_id)
             self._mistake = error

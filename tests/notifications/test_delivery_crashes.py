@@ -40,7 +40,7 @@ def letter(category: str) -> Delivery:
 def ended(delivery: Delivery, *, status: str = "SUCCESS") -> Delivery:
     """As it is once its task has come to its outcome."""
     outcome = TaskResult.objects.filter(task_id=delivery.task_id, status=status)
-    until(outcome.exists, seconds=60, what=f"the outcome of {delivery.task_id}")
+    until(outcome.exists, seconds=120, what=f"the outcome of {delivery.task_id}")
     return Delivery.objects.get(pk=delivery.pk)
 
 
@@ -185,6 +185,7 @@ def test_a_worker_sends_one_after_the_other_over_one_connection(reached: MailSer
     until(lambda: Delivery.objects.filter(state=State.SENT).count() == 20, what="all deliveries")
     assert len(reached.sessions) == 1
     assert worker.stop() == 0
+    assert reached.goodbyes == 1
     assert sorted(taken.recipients[0] for taken in reached.deliveries) == sorted(
         f"reader{number}@example.org" for number in range(20)
     )

@@ -3,9 +3,18 @@
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from smtplib import (
+    SMTPAuthenticationError,
+    SMTPConnectError,
+    SMTPDataError,
+    SMTPRecipientsRefused,
+    SMTPSenderRefused,
+    SMTPServerDisconnected,
+)
 from typing import Any
 
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
 from django.conf import settings as django_settings
 from django.core import mail
 from pytest_django import Settings
@@ -15,6 +24,7 @@ from notifications.channels.email import EmailChannel
 from notifications.channels.shape import Answer, File, Message, Uncertain, Unreachable
 from notifications.checks import check_servers
 from notifications.tables import Attempt
+from tests.notifications.odd_backends import Failing
 from tests.notifications.provider import DROP, HANG, Provider, provider
 from tests.notifications.scripted_server import ScriptedServer, scripted
 from tests.notifications.test_smtp import letter
@@ -224,10 +234,38 @@ def test_a_folder_that_cannot_be_there_is_a_server_that_is_away(settings: Settin
 
 
 def test_a_disk_that_is_full_is_a_server_that_is_away(settings: Settings, tmp_path: Path) -> None:
-    settings.TASKYARD_EMAIL_LANES = {"bulk": {"backend": "tests.notifications.full_disk.EmailBackend"}}
+    settings.TASKYARD_EMAIL_LANES = {"bulk": {"backend": "tests.notifications.odd_backends.FullDisk"}}
 
     with pytest.raises(Unreachable, match="No space left on device"):
         send()
+
+
+@pytest.mark.parametrize(
+    ("error", "fate"),
+    [
+        (SMTPRecipientsRefused({"ann@example.org": (550, b"5.1.1 Nobody")}), Outcome.PERMANENT),
+        (SMTPSenderRefused(451, b"4.7.1 Later", "shop@example.com"), Outcome.TEMPORARY),
+        (SMTPDataError(554, b"5.6.0 No"), Outcome.PERMANENT),
+        (SMTPAuthenticationError(535, b"5.7.8 Wrong"), Unreachable),
+        (SMTPConnectError(421, b"Busy"), Unreachable),
+        (ConnectionRefusedError(111, "Connection refused"), Unreachable),
+        (SMTPServerDisconnected("gone"), Uncertain),
+        (TimeoutError("timed out"), Uncertain),
+        (SoftTimeLimitExceeded(), Uncertain),
+        (ZeroDivisionError(), ZeroDivisionError),
+    ],
+)
+def test_what_a_backend_of_the_projects_own_raises_is_told_apart(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, error: Exception, fate: Any
+) -> None:
+    settings.TASKYARD_EMAIL_LANES = {"bulk": {"backend": "tests.notifications.odd_backends.Failing"}}
+    monkeypatch.setattr(Failing, "error", error)
+
+    if isinstance(fate, type):
+        with pytest.raises(fate):
+            send()
+    else:
+        assert send().outcome == fate
 
 
 def test_the_console_takes_the_place_of_a_server(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
