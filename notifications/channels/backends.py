@@ -12,6 +12,15 @@ from notifications.channels import answers
 from notifications.channels.shape import Answer, Uncertain, Unreachable
 from notifications.tables import Attempt
 
+_BREAKING_OFF = (
+    smtplib.SMTPException,
+    TimeoutError,
+    ConnectionResetError,
+    ConnectionAbortedError,
+    BrokenPipeError,
+    SoftTimeLimitExceeded,
+)
+
 
 def hand_over(
     backend: BaseEmailBackend, email: mail.EmailMessage, *, host: str, handing_over: Callable[[], Any]
@@ -27,7 +36,7 @@ def hand_over(
         return answers.read(error.smtp_code, error.smtp_error, to="the message")
     except (smtplib.SMTPConnectError, smtplib.SMTPHeloError, smtplib.SMTPAuthenticationError) as error:
         raise Unreachable(f"{host} refused us: {error.smtp_code} {answers.words(error.smtp_error)}") from error
-    except (smtplib.SMTPException, TimeoutError, SoftTimeLimitExceeded) as error:
+    except _BREAKING_OFF as error:
         raise Uncertain(f"{host} broke off while it took the message: {answers.words(str(error))}") from error
     except OSError as error:
         # A disk that is full, a folder that is gone, a server that is not there.

@@ -11,6 +11,7 @@ from notifications.delivering import UNKNOWN
 from notifications.tables import Attempt, Delivery
 from routing.ledger import audit, replay
 from routing.ledger.tables import DeadLetter, Message
+from tests.attacks.test_doubled_messages import Doubler
 from tests.notifications.mail_server import MailServer, mail_server
 from tests.services import Postgresql
 from tests.waiting import until
@@ -189,3 +190,21 @@ def test_a_worker_sends_one_after_the_other_over_one_connection(reached: MailSer
     assert sorted(taken.recipients[0] for taken in reached.deliveries) == sorted(
         f"reader{number}@example.org" for number in range(20)
     )
+
+
+def test_messages_that_come_three_times_are_sent_once(
+    reached: MailServer, start_worker: StartWorker, broker_url: str
+) -> None:
+    readers = [f"reader{number}@example.org" for number in range(10)]
+    services.notify(readers, subject="News", text="Hello.\n")
+    doubler = Doubler(broker_url)
+    doubler.start()
+
+    start_worker("notifications", "--concurrency=2")
+
+    until(lambda: not Message.objects.exists(), seconds=120, what="all outcomes")
+    doubler.done.set()
+    doubler.join(10)
+    assert len(doubler.copies) == 10
+    assert sorted(taken.recipients[0] for taken in reached.deliveries) == sorted(readers)
+    assert set(Attempt.objects.values_list("number", "outcome")) == {(1, Outcome.ACCEPTED)}

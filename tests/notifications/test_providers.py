@@ -251,6 +251,7 @@ def test_a_disk_that_is_full_is_a_server_that_is_away(settings: Settings, tmp_pa
         (ConnectionRefusedError(111, "Connection refused"), Unreachable),
         (SMTPServerDisconnected("gone"), Uncertain),
         (TimeoutError("timed out"), Uncertain),
+        (ConnectionResetError(104, "Connection reset by peer"), Uncertain),
         (SoftTimeLimitExceeded(), Uncertain),
         (ZeroDivisionError(), ZeroDivisionError),
     ],
