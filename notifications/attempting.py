@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 State, Outcome = Delivery.State, Attempt.Outcome
 
+_CLOSING = 421
+"""SMTP's answer of a server that has no time for anybody."""
+
 UNKNOWN = "outcome_unknown"
 """The reason of a delivery that stays in SENDING until somebody decides."""
 MOST_REPEATS = 3
@@ -58,8 +61,9 @@ class Verdict:
 class Try:
     """One attempt at a delivery that is pending."""
 
-    def __init__(self, delivery: Delivery, *, task_id: str, worker: str) -> None:
+    def __init__(self, delivery: Delivery, *, task_id: str, worker: str, may_wait: bool) -> None:
         self._delivery = delivery
+        self._may_wait = may_wait
         self._channel = channels.get(delivery.channel)
         self._host = self._channel.host(lane=delivery.notification.lane)
         self._made = delivery.attempts_made
@@ -100,8 +104,9 @@ class Try:
     def _answer(self) -> Answer:
         """What came of it. Raises NotYet and Overtaken, where nothing has."""
         try:
+            if self._may_wait:
+                pacing.pass_through(self._delivery, host=self._host)
             message = self._message()
-            pacing.pass_through(self._delivery, host=self._host)
             self._was_asked, self._row.started_at = True, timezone.now()
             return self._channel.send(message, handing_over=self._begin)
         except (NotYet, Overtaken):
@@ -193,11 +198,11 @@ class Try:
         return min(asked or domain().retry.delay(self._made, chance), left)
 
     def _give_up_at(self) -> datetime:
-        """A replay has the whole time again."""
-        delivery, notification = self._delivery, self._delivery.notification
+        """What it waited before its first attempt is not held against it, and a replay has the whole time again."""
+        first = self._delivery.attempts.order_by("number").first() or self._row
         enqueued = ledger.Message.objects.filter(pk=self._row.task_id).values_list("created_at", flat=True)
-        began = max(filter(None, [delivery.created_at, notification.send_at, *enqueued]))
-        return began + categories.get(notification.category).give_up_after
+        began = max([first.started_at, *enqueued])
+        return began + categories.get(self._delivery.notification.category).give_up_after
 
     def _end(self, answer: Answer, verdict: Verdict) -> bool:
         """Whether it was still ours to decide."""
@@ -241,7 +246,7 @@ class Try:
 
     def _tell_the_gates(self, answer: Answer) -> None:
         if self._was_asked and self._mistake is None:
-            is_away = answer.outcome in (Outcome.UNREACHABLE, Outcome.UNKNOWN)
+            is_away = answer.outcome in (Outcome.UNREACHABLE, Outcome.UNKNOWN) or answer.code == _CLOSING
             pacing.record(self._delivery, host=self._host, error=answer.text if is_away else "")
 
 

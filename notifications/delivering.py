@@ -40,14 +40,14 @@ def deliver(
     Raises TransientError to be called later, NotYet where it is not its turn, and PermanentError where it has failed.
     """
     try:
-        return _delivered(notification, position, task_id, worker)
+        return _delivered(notification, position, task_id=task_id, worker=worker, may_wait=may_wait)
     except TransientError as error:
         if may_wait:
             raise
         raise Refused(str(error)) from error
 
 
-def _delivered(notification: str, position: int, task_id: str, worker: str) -> dict[str, Any]:
+def _delivered(notification: str, position: int, *, task_id: str, worker: str, may_wait: bool) -> dict[str, Any]:
     try:
         delivery = Delivery.objects.select_related("notification__template__template").get(
             notification=UUID(notification), position=position
@@ -58,7 +58,7 @@ def _delivered(notification: str, position: int, task_id: str, worker: str) -> d
         if reason := consent.objection(delivery):
             _suppress(delivery, reason)
             return _ended(delivery)
-        wait = Try(delivery, task_id=task_id, worker=worker).run()
+        wait = Try(delivery, task_id=task_id, worker=worker, may_wait=may_wait).run()
         return _ended(delivery, wait=wait)
     except (DatabaseError, InterfaceError) as error:
         if not is_passing(error) or database.connection().in_atomic_block:

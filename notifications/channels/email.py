@@ -61,6 +61,11 @@ class EmailChannel:
         return backends.hand_over(backend, email, host=servers.host(message.lane), handing_over=handing_over)
 
 
+def composed(message: Message) -> mail.EmailMultiAlternatives:
+    """As it goes out."""
+    return _composed(message, addresses.parse(message.sender), addresses.parse(message.address))
+
+
 def _composed(message: Message, sender: Mailbox, to: Mailbox) -> mail.EmailMultiAlternatives:
     email = mail.EmailMultiAlternatives(
         subject=message.subject,

@@ -311,8 +311,11 @@ def test_a_mark_whose_answer_was_lost_is_known_as_our_own(
 
 
 def aged(delivery: Delivery, age: timedelta) -> None:
-    Delivery.objects.filter(pk=delivery.pk).update(created_at=timezone.now() - age)
-    Message.objects.filter(pk=delivery.task_id).update(created_at=timezone.now() - age)
+    """As one that was tried first so long ago."""
+    first = timezone.now() - age
+    delivery.attempts.create(number=1, host="mail", started_at=first, ended_at=first, outcome=Outcome.TEMPORARY)
+    Delivery.objects.filter(pk=delivery.pk).update(created_at=first, attempts_made=1)
+    Message.objects.filter(pk=delivery.task_id).update(created_at=first)
 
 
 def test_what_is_refused_for_now_for_a_day_has_failed(mail_server: MailServer) -> None:
@@ -325,7 +328,7 @@ def test_what_is_refused_for_now_for_a_day_has_failed(mail_server: MailServer) -
 
     delivery = the(delivery.notification)
     assert (delivery.state, delivery.reason) == (State.FAILED, "gave_up")
-    assert outcomes(delivery) == [Outcome.TEMPORARY]
+    assert outcomes(delivery) == [Outcome.TEMPORARY] * 2
     assert not Suppression.objects.exists()
 
 
@@ -341,10 +344,11 @@ def test_the_last_try_is_at_the_end_of_the_time_and_not_before(mail_server: Mail
     assert timedelta(minutes=4) < error.value.retry_after <= timedelta(minutes=5)
 
 
-def test_it_counts_from_when_it_was_to_be_sent(mail_server: MailServer) -> None:
+def test_what_it_waited_before_its_first_try_is_not_held_against_it(mail_server: MailServer) -> None:
     mail_server.to_recipient = {ANN: "450 4.2.0 Greylisted"}
-    delivery = the(letter(send_at=timezone.now()))
+    delivery = the(letter())
     aged(delivery, timedelta(days=3))
+    delivery.attempts.all().delete()
 
     with pytest.raises(TransientError):
         run(delivery)
@@ -389,6 +393,21 @@ def test_the_replay_of_a_failed_delivery_sends_it(mail_server: MailServer) -> No
 
     assert outcomes(delivery) == [Outcome.PERMANENT, Outcome.ACCEPTED]
     assert the(delivery.notification).attempts_made == 2
+
+
+def test_a_replay_has_the_whole_time_again(mail_server: MailServer) -> None:
+    mail_server.to_recipient = {ANN: "450 4.2.0 Greylisted"}
+    delivery = the(letter())
+    aged(delivery, timedelta(days=3))
+    with pytest.raises(Refused):
+        run(delivery)
+    Message.objects.filter(pk=delivery.task_id).update(created_at=timezone.now())
+    Delivery.objects.filter(pk=delivery.pk).update(task_id="the one before")
+
+    with pytest.raises(TransientError):
+        run(delivery)
+
+    assert the(delivery.notification).state == State.PENDING
 
 
 def test_the_replay_of_a_sent_delivery_does_nothing(mail_server: MailServer) -> None:
