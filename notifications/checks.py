@@ -1,5 +1,6 @@
 """System checks: an installation that could send no e-mail does not start."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,11 +40,15 @@ def _wrong_providers() -> Iterator[CheckMessage]:
         try:
             servers.backend(lane)
         except (ImproperlyConfigured, ImportError, TypeError) as error:
+            provider = servers.host(lane)
+            # It names the settings of a project that is configured in Python, which this one is not.
+            missing = re.search(rf"'{provider}_(\w+)'", str(error), re.IGNORECASE)
+            why = f"{missing[1].lower()} is missing." if missing else str(error)
             yield Error(
-                f"{servers.variable(lane)} cannot be used: {error}",
+                f"{servers.variable(lane)} cannot be used: {why}",
                 hint=(
                     "Write all that django-anymail wants of this provider behind the question mark, in small letters, "
-                    f"such as anymail+{servers.host(lane)}://?api_key=…&sender_domain=mg.example.org."
+                    f"such as anymail+{provider}://?api_key=…&sender_domain=mg.example.org."
                 ),
                 id="notifications.E002",
             )
