@@ -1,35 +1,29 @@
 """One delivery on its way: whatever dies, and whenever, it is sent, or it is known that it may have been.
 
 An e-mail cannot be sent exactly once: between the server's taking it and our writing that down lies a window. It begins
-with the commit of SENDING, right before the message's text goes out, and ends with the commit of SENT. A run that finds
-SENDING knows that another died in that window, and the category says what then: send it again, under the same
+with the commit of SENDING, right before the message's last line goes out, and ends with the commit of SENT. A run that
+finds SENDING knows that another died in that window, and the category says what then: send it again, under the same
 Message-ID, or ask.
 """
 
-import logging
-from collections.abc import Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 
-from notifications import categories, channels, consent, content, pacing, sealing
-from notifications.categories import WhenUnknown
-from notifications.channels.shape import Answer, File, Message, Uncertain, Unreachable
-from notifications.lanes import domain
+from notifications import consent
+from notifications.attempting import UNKNOWN, Try, must_ask
 from notifications.tables import Attempt, Delivery
 from routing.errors import PermanentError, TransientError
-from routing.ledger.patience import until_reachable
+from routing.ledger import database
+from routing.ledger.patience import is_passing
 
-logger = logging.getLogger(__name__)
+__all__ = ["UNKNOWN", "Refused", "deliver"]
 
 State = Delivery.State
-
-UNKNOWN = "outcome_unknown"
-"""The reason of a delivery that stays in SENDING until somebody decides."""
+SHORTLY = timedelta(seconds=10)
 
 
 class Refused(PermanentError):
@@ -41,179 +35,61 @@ def deliver(
 ) -> dict[str, Any]:
     """Send one delivery, unless it is sent or must not be. Safe to call again.
 
-    Without ``may_wait``, as where tasks run in the caller's own process, what is refused for now raises Refused.
+    Without ``may_wait``, as where tasks run in the caller's own process, what has to wait raises Refused.
 
     Raises TransientError to be called later, NotYet where it is not its turn, and PermanentError where it has failed.
     """
-    delivery = Delivery.objects.select_related("notification__template__template").get(
-        notification=UUID(notification), position=position
-    )
-    _reopen(delivery, task_id)
-    if delivery.state != State.PENDING:
-        return _told(delivery)
-    if reason := consent.objection(delivery):
-        delivery.change(frm=State.PENDING, state=State.SUPPRESSED, reason=reason, finished_at=timezone.now(), sealed="")
-        return _told(delivery)
-    return _Try(delivery, task_id=task_id, worker=worker, may_wait=may_wait).run()
+    try:
+        return _delivered(notification, position, task_id=task_id, worker=worker, may_wait=may_wait)
+    except TransientError as error:
+        if may_wait:
+            raise
+        raise Refused(str(error)) from error
 
 
-class _Try:
-    """One attempt at a delivery that is pending."""
-
-    def __init__(self, delivery: Delivery, *, task_id: str, worker: str, may_wait: bool) -> None:
-        self._delivery = delivery
-        self._may_wait = may_wait
-        self._channel = channels.get(delivery.channel)
-        self._host = self._channel.host(lane=delivery.notification.lane)
-        self._made = delivery.attempts_made
-        self._row = Attempt(delivery=delivery, number=self._made + 1, host=self._host, task_id=task_id, worker=worker)
-        self._begun = False
-        self._secrets: Mapping[str, Any] = {}
-
-    def run(self) -> dict[str, Any]:
-        message = self._message()
-        pacing.pass_through(self._delivery, host=self._host)
-        self._row.started_at = timezone.now()
-        answer, error = self._handed_over(message)
-        pacing.record(self._delivery, host=self._host, error=answer.text if error else "")
-        if error is Unreachable:
-            self._later(Attempt.Outcome.UNREACHABLE, answer)
-        return self._uncertain(answer) if error is Uncertain else self._settle(answer)
-
-    def _handed_over(self, message: Message) -> tuple[Answer, type[TransientError] | None]:
-        """What was said, and what went wrong.
-
-        Servers quote links that they refuse: secret values are masked in what they say. An error is not raised on from
-        where it was caught, for its own words would be stored with the task's traceback.
-        """
-        error: type[TransientError] | None = None
-        try:
-            answer = self._channel.send(message, handing_over=self._begin)
-        except (Unreachable, Uncertain) as failure:
-            error = Unreachable if isinstance(failure, Unreachable) else Uncertain
-            answer = Answer(Attempt.Outcome.TEMPORARY, str(failure))
-        return replace(answer, text=sealing.without(answer.text, self._secrets)), error
-
-    def _message(self) -> Message:
-        """Raises PermanentError, after it is written down, where it cannot be made."""
-        delivery, notification = self._delivery, self._delivery.notification
-        try:
-            self._secrets = sealing.unseal(delivery.sealed)
-            said = content.of(delivery, secrets=self._secrets)
-            content.require(said, channel=delivery.channel, sender=notification.from_email)
-            delivery.digest = content.of(delivery).digest if delivery.sealed else said.digest
-        except PermanentError as error:
-            self._row.started_at = timezone.now()
-            self._fail(Answer(Attempt.Outcome.PERMANENT, str(error)), reason="cannot_be_made")
-        return Message(
-            id=delivery.message_id,
-            address=delivery.address,
-            subject=said.subject,
-            text=said.text,
-            html=said.html,
-            sender=notification.from_email,
-            lane=notification.lane,
-            reply_to=notification.reply_to,
-            headers=consent.headers(delivery),
-            files=[
-                File(name=file.name, content=file.file.read(), content_type=file.content_type)
-                for file in notification.attachments.all()
-            ],
+def _delivered(notification: str, position: int, *, task_id: str, worker: str, may_wait: bool) -> dict[str, Any]:
+    try:
+        delivery = Delivery.objects.select_related("notification__template__template").get(
+            notification=UUID(notification), position=position
         )
-
-    def _begin(self) -> None:
-        """A crash after this, before the end is written down, leaves open whether it was sent."""
-        if not until_reachable(self._marked):
-            raise TransientError("Somebody else has taken this delivery.")
-        self._begun = True
-
-    def _marked(self) -> bool:
-        with transaction.atomic():
-            won = self._delivery.change(
-                frm=State.PENDING,
-                attempts=self._made,
-                state=State.SENDING,
-                attempts_made=self._made + 1,
-                digest=self._delivery.digest,
-            )
-            if won:
-                self._row.save(force_insert=True)
-        return won
-
-    def _settle(self, answer: Answer) -> dict[str, Any]:
-        if answer.outcome == Attempt.Outcome.TEMPORARY:
-            self._later(Attempt.Outcome.TEMPORARY, answer)
-        if answer.outcome == Attempt.Outcome.PERMANENT:
-            self._fail(answer, reason="refused")
-        self._end(Attempt.Outcome.ACCEPTED, answer, state=State.SENT, reason="", finished_at=timezone.now(), sealed="")
-        logger.info("%s: taken for %s by %s", self._delivery.message_id, self._delivery.address_key, self._host)
-        return _told(self._delivery)
-
-    def _later(self, outcome: Attempt.Outcome, answer: Answer) -> NoReturn:
-        notification = self._delivery.notification
-        wait = answer.retry_after or _backoff(self._made)
-        patience = categories.get(notification.category).give_up_after
-        since: datetime = max(notification.send_at or self._delivery.created_at, self._delivery.created_at)
-        if timezone.now() + wait > since + patience:
-            self._fail(answer, reason="gave_up", outcome=outcome)
-        self._end(outcome, answer, state=State.PENDING)
-        if not self._may_wait:
-            raise Refused(f"{self._delivery.address_key}: {answer.text}")
-        raise TransientError(answer.text, retry_after=wait)
-
-    def _fail(self, answer: Answer, *, reason: str, outcome: Attempt.Outcome = Attempt.Outcome.PERMANENT) -> NoReturn:
-        """Its secrets stay: whoever replays it needs them."""
-        self._end(outcome, answer, state=State.FAILED, reason=reason, finished_at=timezone.now())
-        raise Refused(f"{self._delivery.address_key}: {answer.text}")
-
-    def _uncertain(self, answer: Answer) -> dict[str, Any]:
-        if _when_unknown(self._delivery) == WhenUnknown.REPEAT:
-            self._later(Attempt.Outcome.UNKNOWN, answer)
-        self._end(Attempt.Outcome.UNKNOWN, answer, state=State.SENDING, reason=UNKNOWN)
-        return _told(self._delivery)
-
-    def _end(self, outcome: Attempt.Outcome, answer: Answer, **values: Any) -> None:
-        self._row.ended_at, self._row.outcome = timezone.now(), outcome
-        self._row.code, self._row.answer = answer.code, answer.text
-        if not until_reachable(lambda: self._written(answer, values)):
-            logger.warning("%s: somebody else has decided over it", self._delivery.message_id)
-
-    def _written(self, answer: Answer, values: Mapping[str, Any]) -> bool:
-        frm, made = (State.SENDING, self._made + 1) if self._begun else (State.PENDING, self._made)
-        with transaction.atomic():
-            won = self._delivery.change(
-                frm=frm, attempts=made, attempts_made=self._made + 1, answer=answer.text, **values
-            )
-            if won:
-                self._row.save(force_insert=not self._begun)
-                if answer.blames_address:
-                    consent.suppress(self._delivery, detail=answer.text)
-        return won
+        _reopen(delivery, task_id)
+        if delivery.state != State.PENDING:
+            return _ended(delivery)
+        if reason := consent.objection(delivery):
+            _suppress(delivery, reason)
+            return _ended(delivery)
+        wait = Try(delivery, task_id=task_id, worker=worker, may_wait=may_wait).run()
+        return _ended(delivery, wait=wait)
+    except (DatabaseError, InterfaceError) as error:
+        if not is_passing(error) or database.connection().in_atomic_block:
+            raise
+        database.connection().close()
+        raise TransientError(f"The database went away: {error}", retry_after=SHORTLY) from error
 
 
 def _reopen(delivery: Delivery, task_id: str) -> None:
     """A run died in its window, or a failed delivery's task is replayed."""
     if delivery.state == State.SENDING and delivery.reason != UNKNOWN:
-        if _when_unknown(delivery) == WhenUnknown.REPEAT:
-            values: dict[str, Any] = {"state": State.PENDING}
-        else:
-            values = {"state": State.SENDING, "reason": UNKNOWN}
+        asks = must_ask(delivery)
+        state, reason = (State.SENDING, UNKNOWN) if asks else (State.PENDING, "")
         with transaction.atomic():
-            if delivery.change(frm=State.SENDING, attempts=delivery.attempts_made, **values):
+            if delivery.change(frm=State.SENDING, attempts=delivery.attempts_made, state=state, reason=reason):
                 delivery.attempts.filter(ended_at=None).update(outcome=Attempt.Outcome.UNKNOWN)
     elif delivery.state == State.FAILED and delivery.task_id != task_id:
         delivery.change(frm=State.FAILED, state=State.PENDING, task_id=task_id, reason="", finished_at=None)
 
 
-def _when_unknown(delivery: Delivery) -> WhenUnknown:
-    return categories.get(delivery.notification.category).when_unknown
+def _suppress(delivery: Delivery, reason: str) -> None:
+    values: dict[str, Any] = {"state": State.SUPPRESSED, "reason": reason, "finished_at": timezone.now(), "sealed": ""}
+    if not delivery.change(frm=State.PENDING, **values):
+        delivery.refresh_from_db()
 
 
-def _backoff(attempts: int) -> timedelta:
-    return domain().retry.delay(attempts, 0.5)
-
-
-def _told(delivery: Delivery) -> dict[str, Any]:
-    """The task's result."""
+def _ended(delivery: Delivery, *, wait: timedelta | None = None) -> dict[str, Any]:
+    """The end of a run, by what the delivery has become: the task's result where nothing more is to be done."""
+    if delivery.state == State.FAILED:
+        raise Refused(f"{delivery.address_key}: {delivery.answer}")
+    if not delivery.is_final and delivery.reason != UNKNOWN:
+        raise TransientError(delivery.answer or "Another run of it has begun.", retry_after=wait or SHORTLY)
     told = {"delivery": delivery.pk, "to": delivery.address_key, "state": str(delivery.state)}
     return told | ({"reason": delivery.reason} if delivery.reason else {})

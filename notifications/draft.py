@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +12,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from notifications import categories, channels, content
+from notifications import attachments, categories, channels, content
+from notifications.attachments import Checked, Given
 from notifications.lanes import lanes
 from notifications.problems import InvalidNotification, Problem
 from notifications.tables import Notification
@@ -25,7 +27,7 @@ MAX_KEY = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """The words of ``notifications.notify``, but for the recipients and files."""
+    """The words of ``notifications.notify``, but for the recipients."""
 
     template: str | None = None
     subject: str = ""
@@ -40,6 +42,7 @@ class Draft:
     send_at: datetime | None = None
     from_email: str | None = None
     reply_to: Sequence[str] = ()
+    attachments: Sequence[Given] = ()
     created_by: str = ""
 
     def checked(self) -> Notification:
@@ -73,8 +76,18 @@ class Draft:
     @property
     def fingerprint(self) -> str:
         """Two calls with the same one ask for the same. Keyed, since a secret value may be among them."""
-        asked = {name: value for name, value in vars(self).items() if name not in ("key", "created_by")}
+        names = {one.name for one in fields(self)} - {"key", "created_by", "attachments"}
+        asked = {name: getattr(self, name) for name in names}
+        asked["attachments"] = [(file.name, file.content_type, file.digest) for file in self.files]
         return salted_hmac("notifications.draft", _json(asked), algorithm="sha256").hexdigest()
+
+    @property
+    def files(self) -> Sequence[Checked]:
+        return self._files[0]
+
+    @cached_property
+    def _files(self) -> tuple[list[Checked], list[Problem]]:
+        return attachments.check(self.attachments)
 
     def _version(self) -> TemplateVersion | None:
         if self.template is None:
@@ -87,18 +100,27 @@ class Draft:
     def _problems(self, version: TemplateVersion | None) -> Iterator[Problem]:
         yield from self._address_problems()
         yield from self._time_problems()
+        yield from self._files[1]
         if version is None:
             yield from self._said_problems()
         elif self.subject or self.text or self.html:
             yield Problem("template", "says what is sent; leave out subject, text and html, or the template.")
         try:
-            values = json.loads(_json(self.context))
+            written = _json(self.context)
         except (TypeError, ValueError) as error:
             yield Problem("context", f"cannot be stored as JSON: {error}.")
             return
+        yield from self._storage_problems(written)
         # Where recipients have values of their own, that is looked at when they are stored.
-        if version and not versions.missing(version, values):
+        if version and not versions.missing(version, values := json.loads(written)):
             yield from versions.problems(version, values, channel=self.channel, sender=self.sender)
+
+    def _storage_problems(self, context: str) -> Iterator[Problem]:
+        """What PostgreSQL would not take."""
+        if "\0" in self.html:
+            yield Problem("html", "has a NUL, which no mail can carry; take it out.")
+        if "\\u0000" in context:
+            yield Problem("context", "has a NUL in one of its values; take it out.")
 
     def _address_problems(self) -> Iterator[Problem]:
         if self.lane not in lanes():

@@ -1,6 +1,6 @@
 """The lanes of the notifications domain, and their queues."""
 
-from routing.domains import Domain, registry
+from routing.domains import DEFAULT_LANE, Domain, registry
 
 TASK = "notifications.deliver"
 
@@ -13,6 +13,12 @@ def domain() -> Domain:
 
 def lanes() -> list[str]:
     return [lane.name for lane in domain().lanes]
+
+
+def of_queue(queue: str | None) -> str:
+    """The lane that this queue is; the default one for any other queue."""
+    found = domain().queues.get(queue or "")
+    return found.name if found else DEFAULT_LANE
 
 
 def queue(lane: str) -> str:

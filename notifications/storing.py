@@ -10,7 +10,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from notifications import channels, sealing
+from notifications import attachments, channels, sealing
 from notifications.addresses import InvalidAddress
 from notifications.channels.shape import Address
 from notifications.draft import Draft
@@ -53,6 +53,7 @@ def begin(draft: Draft) -> tuple[Notification, bool]:
         if draft.key is None or found is None:
             raise
         return found, False
+    attachments.store(row, draft.files)
     return row, True
 
 

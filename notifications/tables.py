@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from notifications import addresses
 from notifications.templating.tables import TemplateVersion
 
 
@@ -132,7 +133,7 @@ class Delivery(models.Model):
     @property
     def message_id(self) -> str:
         """The same at each attempt, so that receivers can tell that it is one message."""
-        domain = self.notification.from_email.rpartition("@")[2].rstrip(">")
+        domain = addresses.parse(self.notification.from_email).domain
         return f"<{self.notification_id.hex}.{self.position}@{domain}>"
 
     @property

@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import Task, shared_task
 
-from notifications import delivering, services
+from notifications import delivering, lanes, services
 
 
 # Not by retries but by its age does a delivery give up; its category says when.
@@ -41,6 +41,8 @@ def send_email(
         html=html or "",
         from_email=from_email,
         reply_to=reply_to,
+        # Whoever has put this ahead of others wants what it sends there, too.
+        lane=lanes.of_queue((self.request.delivery_info or {}).get("routing_key")),
         # Eager tasks have an id, too.
         key=f"task:{self.request.id}",
         created_by=f"task {self.request.id}",

@@ -12,7 +12,7 @@ DOMAINS = (
         # A retry waits in the worker and takes one of these places until it is due.
         prefetch=16,
         soft_time_limit=timedelta(seconds=45),
-        # Django waits up to EMAIL_TIMEOUT once more to say goodbye to a server that hangs.
+        # A server that hangs is waited for twice EMAIL_TIMEOUT: up to a message's last line, and for the answer to it.
         time_limit=timedelta(seconds=75),
     ),
     Domain(

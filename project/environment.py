@@ -3,9 +3,10 @@
 import os
 import re
 import zoneinfo
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -27,6 +28,16 @@ EMAIL_SCHEMES = (
     "memorymail",
     "dummymail",
 )
+PROVIDER_SCHEME = "anymail+"
+_SMTP_OPTIONS = {
+    "host": ("EMAIL_HOST", "localhost"),
+    "port": ("EMAIL_PORT", 25),
+    "username": ("EMAIL_HOST_USER", ""),
+    "password": ("EMAIL_HOST_PASSWORD", ""),
+    "use_tls": ("EMAIL_USE_TLS", False),
+    "use_ssl": ("EMAIL_USE_SSL", False),
+}
+"""Of Django's SMTP backend, with the setting that each stands for. One left out would be taken from that setting."""
 
 
 class Environment:
@@ -103,17 +114,59 @@ class Environment:
 
     def email(self, name: str, default: str) -> dict[str, Any]:
         """Django's e-mail settings from a URL such as ``smtp+tls://user:password@host:587``."""
-        cure = "use smtp://host:25, smtp+tls://user:password@host:587, smtps://user:password@host:465 or filemail:///folder."
         url = self.text(name, default)
+        if url.startswith(PROVIDER_SCHEME):
+            provider, options = self._provider(name, url)
+            known = {f"{provider}_{option}".upper(): value for option, value in options.items()}
+            return {"EMAIL_BACKEND": f"anymail.backends.{provider}.EmailBackend", "ANYMAIL": known}
+        cure = (
+            "use smtp://host:25, smtp+tls://user:password@host:587, smtps://user:password@host:465, "
+            "filemail:///folder or anymail+mailgun://?api_key=…."
+        )
         # environ calls implicit TLS smtp+ssl; people know it as smtps.
-        known = f"smtp+ssl{url[5:]}" if url.startswith("smtps:") else url
-        config = self._url(name, known, EMAIL_SCHEMES, environ.Env.email_url_config, cure)
+        known_url = f"smtp+ssl{url[5:]}" if url.startswith("smtps:") else url
+        config = self._url(name, known_url, EMAIL_SCHEMES, environ.Env.email_url_config, cure)
         config.pop("OPTIONS", None)
-        if "smtp" in known.partition(":")[0]:
+        if "smtp" in known_url.partition(":")[0]:
             if not config["EMAIL_HOST"]:
                 raise _wrong(name, _without_password(url), f"it names no host; {cure}")
             config["EMAIL_PORT"] = config["EMAIL_PORT"] or (465 if config.get("EMAIL_USE_SSL") else 25)
         return {setting: value for setting, value in config.items() if value is not None}
+
+    def email_lanes(self, prefix: str, lanes: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """For each lane that has an e-mail URL of its own: what ``django.core.mail.get_connection`` is called with."""
+        names = {f"{prefix}{lane.upper()}": lane for lane in lanes}
+        given = sorted(name for name, value in self._variables.items() if name.startswith(prefix) and value)
+        for name in given:
+            if name not in names:
+                raise ImproperlyConfigured(f"{name} names no lane of the notifications; use one of {', '.join(names)}.")
+        return {names[name]: self._connection(name) for name in given}
+
+    def _connection(self, name: str) -> dict[str, Any]:
+        url = self.text(name, "")
+        if url.startswith(PROVIDER_SCHEME):
+            provider, options = self._provider(name, url)
+            return {"backend": f"anymail.backends.{provider}.EmailBackend", **options}
+        config = self.email(name, "")
+        backend = {"backend": config["EMAIL_BACKEND"]}
+        if "smtp" in url.partition(":")[0]:
+            return backend | {option: config.get(*setting) for option, setting in _SMTP_OPTIONS.items()}
+        return backend | ({"file_path": config["EMAIL_FILE_PATH"]} if url.startswith("filemail") else {})
+
+    def _provider(self, name: str, url: str) -> tuple[str, dict[str, str]]:
+        """Its name as django-anymail has it, and its settings there in small letters, each once after the ``?``."""
+        scheme, _, rest = url.partition("://")
+        provider, shown = scheme.removeprefix(PROVIDER_SCHEME), f"{scheme}://?…"
+        if find_spec("anymail") is None:
+            raise _wrong(name, shown, "django-anymail is not installed: pip install 'taskyard[providers]'.")
+        if not re.fullmatch(r"[a-z_]+", provider) or find_spec(f"anymail.backends.{provider}") is None:
+            raise _wrong(name, shown, "django-anymail knows no such provider; use a name such as anymail+mailgun.")
+        place, _, query = rest.partition("?")
+        options = dict(parse_qsl(query))
+        if place.strip("/") or not options:
+            cure = f"write the provider's settings behind a question mark, such as {scheme}://?api_key=…."
+            raise _wrong(name, shown, cure)
+        return provider, options
 
     def broker(self, name: str, default: str) -> str:
         """An AMQP URL, or several separated by ``;`` for the nodes of a cluster."""
@@ -146,6 +199,7 @@ def _wrong(name: str, value: str, cure: str) -> ImproperlyConfigured:
 
 
 def _without_password(url: str) -> str:
+    url = re.sub(r"=[^&]*", "=***", url) if "?" in url else url
     credentials, at, host = url.rpartition("@")
     scheme, slashes, login = credentials.rpartition("://")
     user, colon, _ = login.partition(":")

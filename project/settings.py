@@ -132,6 +132,8 @@ TIME_ZONE = env.time_zone("TIME_ZONE", "UTC")
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [NINJA / "static"]
+# Where files are kept until they are sent. Workers on several machines need a storage that all of them reach.
+MEDIA_ROOT = VAR / "files"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -143,6 +145,12 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "taskyard@localhost")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 EMAIL_TIMEOUT = 20
 vars().update(env.email("EMAIL_URL", f"filemail:///{VAR / 'mail'}"))
+# A lane whose mail goes another way, such as newsletters through a provider: EMAIL_URL_BULK.
+TASKYARD_EMAIL_LANES = env.email_lanes(
+    "EMAIL_URL_", [lane.name for domain in DOMAINS if domain.claims("notifications.deliver") for lane in domain.lanes]
+)
+# The files that go with an e-mail, all together; most servers take no more than 10 to 25 MB.
+TASKYARD_MAX_ATTACHMENTS = env.integer("TASKYARD_MAX_ATTACHMENTS", 10_000_000, lowest=1)
 
 LOG_FORMAT = env.choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))

@@ -212,6 +212,8 @@ def _mail() -> str:
     folder = getattr(settings, "EMAIL_FILE_PATH", None)
     if folder:
         return f"{folder}   (files; EMAIL_URL names a mail server)"
+    if settings.EMAIL_BACKEND.startswith("anymail."):
+        return settings.EMAIL_BACKEND.split(".")[2]
     return f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
 
 

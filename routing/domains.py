@@ -32,7 +32,8 @@ class RetryPolicy:
 
     def delay(self, retries: int, chance: float) -> timedelta:
         """How long to wait before the next run, after ``retries`` retries; ``chance`` is random in [0, 1)."""
-        backoff: timedelta = min(self.first_delay * (1 << retries), self.max_delay)
+        # Some tasks retry for days: twice as long each time would soon be longer than there is a word for.
+        backoff: timedelta = min(self.first_delay * (1 << min(retries, 20)), self.max_delay)
         return backoff * (1 + self.jitter * (2 * chance - 1))
 
 

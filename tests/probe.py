@@ -15,6 +15,7 @@ from django.contrib.auth.models import Group
 from django.db import DatabaseError, connection
 
 from routing.errors import PermanentError, TransientError
+from routing.worker import hands
 
 SHORTLY = timedelta(milliseconds=200)
 
@@ -59,6 +60,16 @@ def hurry(journal: str) -> int:
 def outlast(journal: str, release: str) -> int:
     """Ends well within its limits, when told to, the first time; and at once thereafter."""
     return int(wait_for_file.run(journal, release))
+
+
+@shared_task(name="reporting.probe_record", soft_time_limit=1, time_limit=2)
+def record(journal: str, release: str) -> int:
+    """Has something to write down, which takes until the file ``release`` exists."""
+    runs, pause = note(journal, "run"), threading.Event()
+    with hands.Recording():
+        while not Path(release).exists():
+            pause.wait(0.05)
+    return runs
 
 
 @shared_task(name="reporting.probe_fail_unpicklably")

@@ -85,7 +85,7 @@ def test_two_domains_cannot_share_a_name() -> None:
 def test_retries_wait_longer_each_time_up_to_a_limit() -> None:
     policy = RetryPolicy(first_delay=timedelta(seconds=60), max_delay=timedelta(minutes=3))
 
-    assert [policy.delay(retries, 0.5).total_seconds() for retries in range(3)] == [60, 120, 180]
+    assert [policy.delay(retries, 0.5).total_seconds() for retries in (0, 1, 2, 100_000)] == [60, 120, 180, 180]
 
 
 def test_jitter_spreads_retries_to_both_sides() -> None:

@@ -72,6 +72,61 @@ def test_a_wrong_value_names_the_variable_and_the_cure(reader: str, value: str, 
     assert cure in str(error.value)
 
 
+def test_a_providers_url_becomes_settings_of_anymail() -> None:
+    url = "anymail+mailgun://?api_key=k%26y&sender_domain=mg.example.org"
+
+    assert Environment({"E": url}).email("E", "") == {
+        "EMAIL_BACKEND": "anymail.backends.mailgun.EmailBackend",
+        "ANYMAIL": {"MAILGUN_API_KEY": "k&y", "MAILGUN_SENDER_DOMAIN": "mg.example.org"},
+    }
+
+
+def test_a_lane_may_have_an_email_url_of_its_own() -> None:
+    variables = {
+        "EMAIL_URL": "smtp://mail.example.com",
+        "EMAIL_URL_URGENT": "smtps://me:p%40ss@fast.example.com",
+        "EMAIL_URL_BULK": "anymail+postmark://?server_token=t",
+        "EMAIL_URL_DEFAULT": "filemail:////srv/mail",
+        "EMAIL_URL_OLD": "",
+    }
+
+    assert Environment(variables).email_lanes("EMAIL_URL_", ["default", "urgent", "bulk"]) == {
+        "bulk": {"backend": "anymail.backends.postmark.EmailBackend", "server_token": "t"},
+        "default": {"backend": "django.core.mail.backends.filebased.EmailBackend", "file_path": "/srv/mail"},
+        "urgent": {
+            "backend": "django.core.mail.backends.smtp.EmailBackend",
+            "host": "fast.example.com",
+            "port": 465,
+            "username": "me",
+            "password": "p@ss",
+            "use_tls": False,
+            "use_ssl": True,
+        },
+    }
+
+
+def test_an_email_url_for_a_lane_that_is_none_is_an_error() -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"EMAIL_URL_BULCK names no lane .*use one of EMAIL_URL_BULK"):
+        Environment({"EMAIL_URL_BULCK": "smtp://host"}).email_lanes("EMAIL_URL_", ["bulk"])
+
+
+@pytest.mark.parametrize(
+    ("url", "cure"),
+    [
+        ("anymail+mailgum://?api_key=hunter2", "knows no such provider"),
+        ("anymail+../x://?api_key=hunter2", "knows no such provider"),
+        ("anymail+mailgun://hunter2@host", "behind a question mark, such as anymail\\+mailgun://"),
+        ("anymail+mailgun://", "behind a question mark"),
+        ("anymail://?api_key=hunter2", "use smtp://host:25"),
+    ],
+)
+def test_a_wrong_url_of_a_provider_names_the_cure_and_no_key(url: str, cure: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=cure) as error:
+        Environment({"E": url}).email("E", "")
+
+    assert "hunter2" not in str(error.value)
+
+
 @pytest.mark.parametrize("url", ["mysql://me:hunter2@host/name", "me:hunter2@host/name", "mysql://me:hunter2:3@host"])
 def test_a_wrong_url_does_not_show_its_password(url: str) -> None:
     with pytest.raises(ImproperlyConfigured) as error:

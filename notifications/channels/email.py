@@ -2,14 +2,19 @@
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from email.encoders import encode_base64
+from email.mime.base import MIMEBase
 from typing import Any
 
 from django.core import mail
+from django.core.exceptions import ImproperlyConfigured
+from django.core.mail.backends.smtp import EmailBackend
 
 from notifications import addresses
 from notifications.addresses import InvalidAddress, Mailbox
-from notifications.channels import smtp
-from notifications.channels.shape import Address, Answer, Message
+from notifications.channels import backends, servers, smtp
+from notifications.channels.shape import Address, Answer, File, Message, Unreachable
+from notifications.channels.smtp import Letter
 from notifications.problems import Problem
 
 MAX_SUBJECT = 250
@@ -36,13 +41,29 @@ class EmailChannel:
         yield from _address_problems("reply_to", reply_to)
 
     def host(self, *, lane: str) -> str:
-        return smtp.host()
+        return servers.host(lane)
 
     def send(self, message: Message, *, handing_over: Callable[[], Any]) -> Answer:
         sender, to = addresses.parse(message.sender), addresses.parse(message.address)
-        return smtp.hand_over(
-            _composed(message, sender, to), sender=sender.address, to=to.address, handing_over=handing_over
-        )
+        email = _composed(message, sender, to)
+        try:
+            backend = servers.backend(message.lane)
+        except (ImproperlyConfigured, ImportError) as error:
+            # Such as a folder that is gone: what concerns all messages waits for its cure.
+            raise Unreachable(f"{servers.variable(message.lane)} cannot be used: {error}") from error
+        if type(backend) is EmailBackend:
+            return smtp.hand_over(backend, Letter(email, sender.address, to.address), handing_over=handing_over)
+        if servers.is_provider(message.lane):
+            from notifications.channels import providers  # which needs django-anymail
+
+            variable = servers.variable(message.lane)
+            return providers.hand_over(backend, email, variable=variable, handing_over=handing_over)
+        return backends.hand_over(backend, email, host=servers.host(message.lane), handing_over=handing_over)
+
+
+def composed(message: Message) -> mail.EmailMultiAlternatives:
+    """As it goes out."""
+    return _composed(message, addresses.parse(message.sender), addresses.parse(message.address))
 
 
 def _composed(message: Message, sender: Mailbox, to: Mailbox) -> mail.EmailMultiAlternatives:
@@ -58,8 +79,19 @@ def _composed(message: Message, sender: Mailbox, to: Mailbox) -> mail.EmailMulti
     if message.html:
         email.attach_alternative(message.html, "text/html")
     for file in message.files:
-        email.attach(file.name, file.content, file.content_type)
+        email.attach(_part(file))
     return email
+
+
+def _part(file: File) -> MIMEBase:
+    """Byte for byte: as text, Django would have its line ends changed on the way."""
+    part = MIMEBase(*file.content_type.split("/", 1))
+    part.set_payload(file.content)
+    encode_base64(part)
+    # Python folds what is not ASCII into RFC 2231's form, which readers of mail understand.
+    name: Any = file.name if file.name.isascii() else ("utf-8", "", file.name)
+    part.add_header("Content-Disposition", "attachment", filename=name)
+    return part
 
 
 def _subject_problems(subject: str) -> Iterator[Problem]:

@@ -51,7 +51,7 @@ class Answer:
     """What the other side said of one delivery."""
 
     outcome: Attempt.Outcome
-    """ACCEPTED, TEMPORARY or PERMANENT."""
+    """ACCEPTED, TEMPORARY or PERMANENT; the others are a channel's exceptions."""
     text: str = ""
     code: int | None = None
     retry_after: timedelta | None = None
@@ -61,7 +61,7 @@ class Answer:
 
 
 class Unreachable(TransientError):
-    """The other side was not reached, or broke off before it was handed anything: it has got nothing."""
+    """The other side was not reached, lets nobody in, or broke off before it was handed all: it has got nothing."""
 
 
 class Uncertain(TransientError):
@@ -80,10 +80,14 @@ class Channel(Protocol):
         """What is wrong with what is to be said."""
 
     def host(self, *, lane: str) -> str:
-        """Whom it is handed to, such as ``smtp.example.org:587``: what has a limit and a circuit of its own."""
+        """Whom it is handed to, such as ``smtp.example.org:587``: what has a limit and a circuit of its own.
+
+        Opens nothing, and raises nothing.
+        """
 
     def send(self, message: Message, *, handing_over: Callable[[], Any]) -> Answer:
         """Reach one recipient. Calls ``handing_over`` at the last moment before the message may take effect.
 
-        Raises Unreachable, and Uncertain once ``handing_over`` has been called.
+        Lets through what ``handing_over`` raises; then nothing may take effect. Raises Unreachable where nobody has got
+        anything for certain, and Uncertain, once ``handing_over`` has been called, where that is not known.
         """

@@ -77,8 +77,23 @@ class Body:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {SOFT_LIMIT})
 
     def __exit__(self, *_: object) -> None:
-        _hold_soft_limit()
-        _enter(Step.ENDING)
+        close_body()
+
+
+class Recording:
+    """Within a body: what it has to write down, however long the database is away. Its limits do not count that."""
+
+    def __enter__(self) -> None:
+        close_body()
+
+    def __exit__(self, *_: object) -> None:
+        Body().__enter__()
+
+
+def close_body() -> None:
+    """All that is left to do is to write down how it ended, which limits are not for."""
+    _hold_soft_limit()
+    _enter(Step.ENDING)
 
 
 def is_late() -> bool:

@@ -113,6 +113,21 @@ def test_a_settlement_that_waits_for_the_database_beyond_the_time_limits_is_not_
     assert not DeadLetter.objects.exists()
 
 
+def test_what_a_body_writes_down_beyond_the_time_limits_is_not_the_tasks_failure(
+    start_worker: Callable[..., Process], tmp_path: Path
+) -> None:
+    """It says that it only waits for the database now. Nothing tells whether it came to that, so that it runs again."""
+    worker, release = start_worker("reporting"), tmp_path / "release"
+    result = probe.record.delay(str(tmp_path / "journal"), str(release))
+
+    until(lambda: worker.says("is given back"), what="its hard time limit")
+    release.touch()
+
+    until(lambda: result.state == "SUCCESS", what="the outcome")
+    assert result.get() == 2
+    assert not DeadLetter.objects.exists()
+
+
 def test_a_connection_that_is_cut_costs_neither_outcome_nor_effect(
     start_worker: Callable[..., Process], database_server: Postgresql | None, tmp_path: Path
 ) -> None:

@@ -46,7 +46,7 @@ def test_a_report_delivered_twice_reaches_each_recipient_once(folder: Path, star
         current_app.send_task("reporting.weekly", kwargs={"week": "2026-W45"})
 
     until(lambda: finished("reporting.weekly") == 2, what="both runs")
-    until(lambda: finished("notifications.send_email") == 2, what="both mails")
+    until(lambda: finished("notifications.deliver") == 2, what="both mails")
     assert sorted(sent(folder)) == [ANN, BOB]
     message = sent(folder)[ANN]
     assert message["Subject"] == "Taskyard week 45: 1 task finished, 1 failed"

@@ -1,0 +1,75 @@
+"""What a server's answer to one command means: for this message, for its recipient, and for when to come back."""
+
+import re
+from datetime import timedelta
+
+from notifications.channels.shape import Answer
+from notifications.tables import Attempt
+
+MAX_WORDS = 1000
+SOONEST, LATEST = timedelta(seconds=1), timedelta(hours=1)
+"""When a server asks to be left alone for less or longer than this, this is what it gets."""
+
+CLOSING = 421
+
+_ENHANCED = re.compile(r"[245]\.(\d{1,3}\.\d{1,3})\b")
+# RFC 3463: no such mailbox, no such system, malformed, moved away, accepts no mail (RFC 7505); and disabled.
+_NO_SUCH_ADDRESS = frozenset({"1.1", "1.2", "1.3", "1.6", "1.10", "2.1"})
+_OLD_NO_SUCH_ADDRESS = frozenset({550, 551, 553})
+# What servers without such codes say where it is us that they will not have.
+_ABOUT_US = re.compile(
+    r"relay|spam|block|black|list|polic|denied|reput|auth|sender|limit|quota|full|size", re.IGNORECASE
+)
+
+_WAIT = re.compile(
+    r"\b(?:in|for|after|within|wait)\s+(\d{1,5})\s*(s|secs?|seconds?|m|mins?|minutes?|h|hours?)\b", re.IGNORECASE
+)
+_WAIT_BY_CLOCK = re.compile(r"\bin\s+(\d\d):(\d\d):(\d\d)\b", re.IGNORECASE)
+_UNIT = {"s": 1, "m": 60, "h": 3600}
+
+
+def read(code: int, text: bytes | str, *, to: str = "", about_recipient: bool = False) -> Answer:
+    """``to``: what it answers; ``about_recipient``: to RCPT, where a final no may mean that there is nobody."""
+    said = f"{code} {words(text)}".strip()
+    if code < 300:
+        return Answer(Attempt.Outcome.ACCEPTED, said, code)
+    shown = f"refused {to}: {said}" if to else said
+    if code < 500:
+        return Answer(Attempt.Outcome.TEMPORARY, shown, code, retry_after=wait(said))
+    blames = about_recipient and _means_nobody(code, said)
+    return Answer(Attempt.Outcome.PERMANENT, shown, code, blames_address=blames)
+
+
+def words(text: bytes | str) -> str:
+    """In one line that can be stored and shown, whatever the server sent."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(_decoded(text).split()))[:MAX_WORDS]
+
+
+def wait(said: str) -> timedelta | None:
+    """When it asks to be tried again, as greylisting servers say: ``try again in 300 seconds``."""
+    if found := _WAIT_BY_CLOCK.search(said):
+        hours, minutes, seconds = map(int, found.groups())
+        return reasonable(timedelta(hours=hours, minutes=minutes, seconds=seconds))
+    if found := _WAIT.search(said):
+        return reasonable(timedelta(seconds=int(found[1]) * _UNIT[found[2][0].lower()]))
+    return None
+
+
+def reasonable(asked: timedelta) -> timedelta:
+    return min(max(asked, SOONEST), LATEST)
+
+
+def _means_nobody(code: int, said: str) -> bool:
+    """Only what is certain: an address that is taken for dead is never written to again."""
+    if enhanced := _ENHANCED.match(said, pos=4):
+        return enhanced[1] in _NO_SUCH_ADDRESS
+    return code in _OLD_NO_SUCH_ADDRESS and not _ABOUT_US.search(said)
+
+
+def _decoded(text: bytes | str) -> str:
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
