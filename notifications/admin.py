@@ -1,5 +1,5 @@
-"""Where Django looks for admin pages."""
+"""The admin pages of notifications, each in its own module."""
 
-from notifications import admin_consent
+from notifications import admin_consent, admin_templates
 
-__all__ = ["admin_consent"]
+__all__ = ["admin_consent", "admin_templates"]

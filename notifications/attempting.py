@@ -2,7 +2,8 @@
 
 import logging
 import random
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -78,6 +79,7 @@ class Try:
         self._was_asked = False
         self._begun = False
         self._mistake: Exception | None = None
+        self._secrets: Mapping[str, Any] = {}
 
     def run(self) -> timedelta | None:
         """Leaves the delivery as it has become; where it has to be tried again, says when.
@@ -85,7 +87,7 @@ class Try:
         Raises NotYet, where it is not its turn, and what no channel should raise: that is a mistake in the code.
         """
         try:
-            answer = self._answer()
+            answer = self._without_secrets(self._answer())
         except Overtaken:
             self._delivery.refresh_from_db()
             return None
@@ -125,10 +127,16 @@ class Try:
             self._mistake = error
             return Answer(Outcome.UNKNOWN if self._begun else Outcome.PERMANENT, f"{type(error).__name__}: {error}")
 
+    def _without_secrets(self, answer: Answer) -> Answer:
+        """Servers quote the links that they refuse."""
+        return replace(answer, text=sealing.without(answer.text, self._secrets))
+
     def _message(self) -> Message:
         """Raises PermanentError where it cannot be made."""
         delivery, notification = self._delivery, self._delivery.notification
-        said = content.of(delivery, secrets=sealing.unseal(delivery.sealed))
+        self._secrets = sealing.unseal(delivery.sealed)
+        said = content.of(delivery, secrets=self._secrets)
+        content.require(said, channel=delivery.channel, sender=notification.from_email)
         delivery.digest = content.of(delivery).digest if delivery.sealed else said.digest
         return Message(
             id=delivery.message_id,

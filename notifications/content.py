@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
-import css_inline
-
-from notifications import consent
+from notifications import channels, consent
 from notifications.consent import footer
+from notifications.problems import InvalidNotification, Problem
 from notifications.tables import Delivery, Notification
 from notifications.templating import text_part
 from notifications.templating.rendering import Sources, rendered
@@ -38,22 +38,58 @@ def of(delivery: Delivery, *, secrets: Mapping[str, Any] | None = None) -> Conte
     notification = delivery.notification
     found = sources(notification)
     if found is None:
-        said = finished(notification.subject, notification.text, notification.html)
+        said = _same_to_all(notification.subject, notification.text, notification.html)
     else:
-        values = {**notification.context, **delivery.context, **(secrets or {}), **consent.values(delivery)}
-        said = finished(*rendered(found, values))
+        given = {**notification.context, **delivery.context, **(secrets or {})}
+        said = filled_in(found, {**given, **consent.values(delivery)})
     return Content(said.subject, *footer.under(said.text, said.html, delivery=delivery))
 
 
+def filled_in(sources: Sources, values: Mapping[str, Any]) -> Content:
+    """Raises UnusableTemplate."""
+    return finished(*rendered(sources, values))
+
+
+def problems(said: Content, *, channel: str, sender: str = "") -> Iterator[Problem]:
+    """What its channel cannot carry."""
+    found = channels.get(channel).problems(
+        subject=said.subject,
+        text=said.text,
+        html=said.html,
+        sender=sender or _ANYBODY,
+        reply_to=(),
+    )
+    yield from found
+
+
+def require(said: Content, *, channel: str, sender: str = "") -> None:
+    """Raises InvalidNotification for what its channel cannot carry."""
+    if found := list(problems(said, channel=channel, sender=sender)):
+        raise InvalidNotification(found)
+
+
 def finished(subject: str, text: str, html: str) -> Content:
-    """With its CSS inlined, and a text made from the HTML where none was given."""
-    if html:
-        html = _inlined(html)
-        text = text if text.strip() else text_part.of(html)
+    """With its CSS inlined, and a text made from the HTML where none was given.
+
+    After filling in: what values add, such as the rows of a table, is styled by rules that count rows, too.
+    """
+    if html and not text.strip():
+        text = text_part.of(html)
+    if "<style" in html.lower():
+        # Half a surrogate pair cannot be inlined, nor sent: its channel says so.
+        with suppress(UnicodeEncodeError):
+            html = _inliner().inline(html)
     return Content(subject.strip(), text, html)
 
 
-@lru_cache(maxsize=32)
-def _inlined(html: str) -> str:
-    # The same for all recipients of a notification without values, one after the other.
-    return css_inline.CSSInliner(load_remote_stylesheets=False).inline(html)
+_ANYBODY = "somebody@example.org"
+_same_to_all = lru_cache(maxsize=32)(finished)
+"""Of a notification without values, for one recipient after the other."""
+
+
+@cache
+def _inliner() -> Any:
+    # Here, since most processes send nothing.
+    import css_inline
+
+    return css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)

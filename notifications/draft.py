@@ -105,17 +105,22 @@ class Draft:
             yield from self._said_problems()
         elif self.subject or self.text or self.html:
             yield Problem("template", "says what is sent; leave out subject, text and html, or the template.")
-        yield from self._storage_problems()
+        try:
+            written = _json(self.context)
+        except (TypeError, ValueError) as error:
+            yield Problem("context", f"cannot be stored as JSON: {error}.")
+            return
+        yield from self._storage_problems(written)
+        # Where recipients have values of their own, that is looked at when they are stored.
+        if version and not versions.missing(version, values := json.loads(written)):
+            yield from versions.problems(version, values, channel=self.channel, sender=self.sender)
 
-    def _storage_problems(self) -> Iterator[Problem]:
+    def _storage_problems(self, context: str) -> Iterator[Problem]:
         """What PostgreSQL would not take."""
         if "\0" in self.html:
             yield Problem("html", "has a NUL, which no mail can carry; take it out.")
-        try:
-            if "\\u0000" in _json(self.context):
-                yield Problem("context", "has a NUL in one of its values; take it out.")
-        except (TypeError, ValueError) as error:
-            yield Problem("context", f"cannot be stored as JSON: {error}.")
+        if "\\u0000" in context:
+            yield Problem("context", "has a NUL in one of its values; take it out.")
 
     def _address_problems(self) -> Iterator[Problem]:
         if self.lane not in lanes():

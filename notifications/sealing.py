@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -13,6 +15,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 from routing.errors import PermanentError
 
 MASK = "••••••"
+SHORTEST = 3
+"""A shorter text stands in too many words to be looked for in what a server says."""
 
 
 class Unreadable(PermanentError):
@@ -43,6 +47,27 @@ def unseal(sealed: str) -> dict[str, Any]:
             "Its secret values were sealed with another SECRET_KEY. Put that one into SECRET_KEY_FALLBACKS, and replay."
         ) from None
     return found
+
+
+def without(text: str, values: Mapping[str, Any]) -> str:
+    """The text, in which secret values are masked: mail servers quote what they refuse, links above all."""
+    for secret in sorted(set(_texts(values)), key=len, reverse=True):
+        for written in {secret, escape(secret), quote(secret), quote(secret, safe="")}:
+            text = text.replace(written, MASK)
+    return text
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case Mapping():
+            yield from _texts(list(value.values()))
+        case list() | tuple():
+            for item in value:
+                yield from _texts(item)
+        case bool() | None:
+            return
+        case _ if len(text := str(value)) >= SHORTEST:
+            yield text
 
 
 def _fernet() -> MultiFernet:

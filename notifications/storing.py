@@ -1,10 +1,12 @@
 """Stores a notification: its row, one delivery for each recipient, and one task for each delivery, all together."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
@@ -96,6 +98,9 @@ class Writer:
             try:
                 address = self._channel.address(recipient.to)
                 self._require(recipient)
+                # One of each batch is filled in; what is wrong with a single other one is found on its way.
+                if number == position:
+                    self._fill_in(recipient)
             except (InvalidAddress, MissingValues) as error:
                 rejected.append(Rejected(number, recipient, str(error).rstrip(".")))
                 continue
@@ -122,6 +127,16 @@ class Writer:
             task_id=str(uuid4()),
         )
 
+    def _fill_in(self, recipient: Recipient) -> None:
+        version, notification = self._notification.template, self._notification
+        # Without values of its own, it says what the draft was checked for.
+        if version is None or not recipient.context:
+            return
+        values = json.loads(json.dumps({**self._common, **recipient.context}, cls=DjangoJSONEncoder))
+        sender = notification.from_email
+        for problem in versions.problems(version, values, channel=notification.channel, sender=sender):
+            raise MissingValues(f"{problem.field} {problem.detail}")
+
     def _new(
         self, made: Sequence[Delivery], recipients: Sequence[Recipient], position: int, rejected: list[Rejected]
     ) -> Iterator[Delivery]:
@@ -146,7 +161,7 @@ class Writer:
 
 
 class MissingValues(ValueError):
-    """A recipient without the values that the template needs."""
+    """A recipient without the values that the template needs, or whose values do not fit it."""
 
 
 def enqueue(notification: Notification, deliveries: Iterable[Delivery]) -> None:

@@ -1,17 +1,17 @@
-"""Fills templates in. They are Django's, with the tags and filters that can do no harm, and always escape HTML."""
+"""Fills templates in: HTML always escaped, and never with a link that runs code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from django.template import Context, Engine, Template, TemplateSyntaxError
+from django.template import Context, Template
 
-from routing.errors import PermanentError
+from notifications.templating import links
+from notifications.templating.bounds import Unfit
+from notifications.templating.language import ENGINE, UnusableTemplate, compiled
 
-
-class UnusableTemplate(PermanentError, ValueError):
-    """A template that cannot be compiled or filled in; the message tells where and why."""
+__all__ = ["ENGINE", "Sources", "UnusableTemplate", "compiled", "rendered"]
 
 
 @dataclass(frozen=True)
@@ -20,40 +20,36 @@ class Sources:
     text: str
     html: str
 
-
-class SafeEngine(Engine):
-    default_builtins = ["notifications.templating.safe"]
-
-
-ENGINE = SafeEngine(autoescape=True, debug=False, loaders=[("django.template.loaders.locmem.Loader", {})])
-
-
-def compiled(source: str, *, name: str) -> Template:
-    """Raises UnusableTemplate."""
-    try:
-        return Template(source, name=name, engine=ENGINE)
-    except TemplateSyntaxError as error:
-        raise UnusableTemplate(f"The {name} cannot be used: {error}.") from None
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        return ("subject", self.subject), ("text", self.text), ("HTML", self.html)
 
 
 def rendered(sources: Sources, values: Mapping[str, Any]) -> tuple[str, str, str]:
     """Subject, text and HTML. Raises UnusableTemplate."""
-    subject, text, html = _all(sources)
-    try:
-        return (
-            " ".join(subject.render(Context(values, autoescape=False)).split()),
-            text.render(Context(values, autoescape=False)),
-            html.render(Context(values)),
-        )
-    except Exception as error:
-        # Whatever a filter makes of a value that it was not meant for.
-        raise UnusableTemplate(f"It cannot be filled in: {type(error).__name__}: {error}.") from error
-
-
-@lru_cache(maxsize=64)
-def _all(sources: Sources) -> tuple[Template, Template, Template]:
+    subject, text, html = all_compiled(sources)
     return (
-        compiled(sources.subject, name="subject"),
-        compiled(sources.text, name="text"),
-        compiled(sources.html, name="HTML"),
+        " ".join(_filled_in(subject, Context(values, autoescape=False)).split()),
+        _filled_in(text, Context(values, autoescape=False)),
+        links.harmless(_filled_in(html, Context(values))) if sources.html else "",
     )
+
+
+# As many as are sent side by side; a version is sent to many, one after the other.
+@lru_cache(maxsize=64)
+def all_compiled(sources: Sources) -> tuple[Template, Template, Template]:
+    """Raises UnusableTemplate."""
+    subject, text, html = (compiled(source, name=name) for name, source in sources.parts)
+    return subject, text, html
+
+
+def _filled_in(template: Template, context: Context) -> str:
+    part = template.name or ""
+    try:
+        return str(template.render(context))
+    except Unfit as error:
+        raise UnusableTemplate(f"The {part} cannot be filled in: {error}.", part=part) from None
+    except Exception as error:  # noqa: BLE001
+        # Whatever a filter makes of a value that it was not meant for, and that its error may quote.
+        words = f"The {part} cannot be filled in: {type(error).__name__}"
+        raise UnusableTemplate(f"{words}.", part=part, detail=f"{words}: {error}.") from None

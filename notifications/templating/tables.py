@@ -1,8 +1,14 @@
 """Templates in the database. A version never changes; an edit makes the next one."""
 
+from typing import Any, NoReturn
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+_NEVER = (
+    "A version of a template never changes, and never goes: messages that were sent are shown by it. Save a new one."
+)
 
 
 class Template(models.Model):
@@ -23,6 +29,19 @@ class Template(models.Model):
         return self.name
 
 
+class Unchanging(models.QuerySet["TemplateVersion"]):
+    """Versions are added and read."""
+
+    def update(self, **values: Any) -> NoReturn:
+        raise TypeError(_NEVER)
+
+    def bulk_update(self, *args: Any, **values: Any) -> NoReturn:
+        raise TypeError(_NEVER)
+
+    def delete(self) -> NoReturn:
+        raise TypeError(_NEVER)
+
+
 class TemplateVersion(models.Model):
     """What a template says from its saving on; the newest is what is sent."""
 
@@ -38,6 +57,8 @@ class TemplateVersion(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, verbose_name=_("saved by")
     )
 
+    objects = Unchanging.as_manager()
+
     class Meta:
         verbose_name = _("version of a template")
         verbose_name_plural = _("versions of templates")
@@ -46,6 +67,14 @@ class TemplateVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.template.name}, version {self.number}"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        if not self._state.adding:
+            raise TypeError(_NEVER)
+        super().save(*args, **options)
+
+    def delete(self, *args: Any, **options: Any) -> NoReturn:
+        raise TypeError(_NEVER)
 
     @property
     def required(self) -> frozenset[str]:

@@ -1,11 +1,32 @@
-"""A template's versions: which is sent, what it needs to be given, and what of that is secret."""
+"""A template's versions: which is sent, what it needs to be given, what of that is secret, and how the next is made."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from notifications import sealing
-from notifications.templating.rendering import compiled
-from notifications.templating.tables import TemplateVersion
+from django.db import IntegrityError, transaction
+
+from notifications import content, sealing
+from notifications.problems import InvalidNotification, Problem
+from notifications.templating import declared, markup, review
+from notifications.templating.declared import Variable
+from notifications.templating.rendering import Sources, UnusableTemplate, compiled
+from notifications.templating.tables import Template, TemplateVersion
+
+
+class InvalidTemplate(InvalidNotification):
+    """It cannot be saved as it is; ``problems`` names each field and the cure."""
+
+
+class Outdated(Exception):
+    """Somebody else has saved a version since this one was begun; the message names who, and nothing is lost."""
+
+    def __init__(self, newer: TemplateVersion) -> None:
+        who = newer.created_by.get_username() if newer.created_by else "somebody else"
+        super().__init__(
+            f"{who} has saved version {newer.number} meanwhile. Nothing was overwritten. "
+            f"Compare yours with it, and save again to make yours version {newer.number + 1}."
+        )
+        self.newer = newer
 
 
 def newest(name: str) -> TemplateVersion:
@@ -14,6 +35,52 @@ def newest(name: str) -> TemplateVersion:
     if found is None:
         raise LookupError(f"{name!r} is no template; the admin lists them, under Templates.")
     return found
+
+
+def newest_of(template: Template) -> TemplateVersion | None:
+    return template.versions.select_related("created_by").order_by("-number").first()
+
+
+def save(
+    template: Template, sources: Sources, variables: Sequence[Variable], *, after: int, by: Any = None
+) -> TemplateVersion:
+    """The version that comes after number ``after``, which is what its author has seen; 0 for the first.
+
+    Raises InvalidTemplate, and Outdated where somebody else has made that one.
+    """
+    if found := review.problems(sources, variables):
+        raise InvalidTemplate(found)
+    version = TemplateVersion(
+        template=template,
+        number=after + 1,
+        subject=sources.subject,
+        text=sources.text,
+        html=sources.html,
+        variables=[variable.stored() for variable in variables],
+        created_by=by,
+    )
+    try:
+        with transaction.atomic():
+            version.save(force_insert=True)
+    except IntegrityError:
+        newer = newest_of(template)
+        if newer is None or newer.number <= after:
+            raise
+        raise Outdated(newer) from None
+    return version
+
+
+def restore(version: TemplateVersion, *, after: int, by: Any = None) -> TemplateVersion:
+    """A new version that says what an old one said. Raises InvalidTemplate and Outdated."""
+    return save(version.template, sources_of(version), declared_by(version), after=after, by=by)
+
+
+def sources_of(version: TemplateVersion) -> Sources:
+    return Sources(subject=version.subject, text=version.text, html=version.html)
+
+
+def declared_by(version: TemplateVersion) -> list[Variable]:
+    return declared.read(version.variables)
 
 
 def missing(version: TemplateVersion, values: Mapping[str, Any]) -> list[str]:
@@ -29,3 +96,14 @@ def check(subject: str, text: str, html: str) -> None:
     """Raises UnusableTemplate."""
     for name, source in (("subject", subject), ("text", text), ("HTML", html)):
         compiled(source, name=name)
+    for words in markup.problems(html):
+        raise UnusableTemplate(f"The HTML cannot be used: {words}", part="HTML")
+
+
+def problems(version: TemplateVersion, values: Mapping[str, Any], *, channel: str, sender: str) -> list[Problem]:
+    """What is wrong with the message that these values make, told to a caller: no value is quoted."""
+    try:
+        said = content.filled_in(sources_of(version), values)
+    except UnusableTemplate as error:
+        return [Problem("context", f"does not fit the template: {error}")]
+    return list(content.problems(said, channel=channel, sender=sender))

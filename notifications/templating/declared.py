@@ -1,0 +1,74 @@
+"""What a template says of its variables: which must be given, which are secret, and an example of each."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+NAME = re.compile(r"[A-Za-z]\w{0,99}\Z", re.ASCII)
+
+ALWAYS_GIVEN = {
+    "unsubscribe_url": "https://example.org/unsubscribe/sample",
+    "preferences_url": "https://example.org/preferences/sample",
+}
+"""What no caller gives and every template may say, with a sample of each."""
+
+
+class Undeclarable(ValueError):
+    """A declaration that is none; the message tells the cure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    name: str
+    required: bool = True
+    secret: bool = False
+    sample: Any = field(default="")
+    """Any JSON: a list of mappings for what is gone through with ``{% for %}``."""
+    description: str = ""
+
+    def stored(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read(rows: Any) -> list[Variable]:
+    """From JSON, as it is stored and written to files. Raises Undeclarable."""
+    if not isinstance(rows, list):
+        raise Undeclarable('variables must be a list, such as [{"name": "order", "sample": "A-17"}].')
+    found = [_variable(row) for row in rows]
+    if twice := {one.name for one in found if sum(one.name == other.name for other in found) > 1}:
+        raise Undeclarable(f"{', '.join(sorted(twice))} is declared twice; leave one.")
+    return found
+
+
+def samples(variables: Iterable[Variable]) -> dict[str, Any]:
+    """Also of what is always given."""
+    own = {variable.name: variable.sample for variable in variables if variable.sample not in ("", None)}
+    return {**ALWAYS_GIVEN, **own}
+
+
+def _variable(row: Any) -> Variable:
+    if not isinstance(row, Mapping) or not isinstance(name := row.get("name"), str):
+        raise Undeclarable(f'{row!r} declares no variable; write {{"name": "order", "sample": "A-17"}}.')
+    if not NAME.match(name):
+        raise Undeclarable(f"{name!r} cannot be the name of a variable; use letters, digits and underscores.")
+    known = Variable.__dataclass_fields__
+    if unknown := sorted(set(row) - set(known)):
+        raise Undeclarable(f"{name} has {', '.join(unknown)}, which mean nothing; there are {', '.join(known)}.")
+    for flag in ("required", "secret"):
+        if not isinstance(row.get(flag, False), bool):
+            raise Undeclarable(f"{flag} of {name} must be true or false.")
+    if not isinstance(row.get("description", ""), str):
+        raise Undeclarable(f"description of {name} must be a text.")
+    if not _is_storable(row):
+        raise Undeclarable(f"{name} has a NUL, half of a surrogate pair or a NaN in it, which no database keeps.")
+    return Variable(**row)
+
+
+def _is_storable(row: Mapping[str, Any]) -> bool:
+    try:
+        written = json.dumps(dict(row), ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError):
+        return False
+    return b"\\u0000" not in written

@@ -1,0 +1,97 @@
+"""Templates as files, one folder for each, so that they can be reviewed, and moved from staging to production."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from notifications.templating import declared, versions
+from notifications.templating.declared import Undeclarable, Variable
+from notifications.templating.rendering import Sources
+from notifications.templating.tables import TemplateVersion
+
+ABOUT, SUBJECT, HTML, TEXT = "template.json", "subject.txt", "body.html", "body.txt"
+
+
+class Unreadable(Exception):
+    """Files that are no template; the message names the file and the cure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filed:
+    """A template as it lies in a folder of its name."""
+
+    name: str
+    description: str
+    sources: Sources
+    variables: list[Variable]
+
+
+def write(folder: Path, version: TemplateVersion) -> Path:
+    """Its files, which replace those of an earlier version. Raises OSError."""
+    own = folder / version.template.name
+    own.mkdir(parents=True, exist_ok=True)
+    about = {"description": version.template.description, "variables": _rows(version)}
+    _write(own / ABOUT, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+    _write(own / SUBJECT, version.subject + "\n")
+    for name, source in ((HTML, version.html), (TEXT, version.text)):
+        if source:
+            _write(own / name, source)
+        else:
+            (own / name).unlink(missing_ok=True)
+    return own
+
+
+def read(folder: Path) -> Iterator[Filed]:
+    """Each template in it, by name. Raises Unreadable."""
+    if not folder.is_dir():
+        raise Unreadable(f"{folder} is no folder. Name the one that templates were exported to.")
+    found = sorted(about.parent for about in folder.glob(f"*/{ABOUT}"))
+    if not found:
+        raise Unreadable(f"{folder} has no template: there is no {folder / '*' / ABOUT}.")
+    yield from map(_read, found)
+
+
+def _rows(version: TemplateVersion) -> list[dict[str, Any]]:
+    return [variable.stored() for variable in versions.declared_by(version)]
+
+
+def _read(own: Path) -> Filed:
+    about = _about(own / ABOUT)
+    try:
+        variables = declared.read(about.get("variables", []))
+    except Undeclarable as error:
+        raise Unreadable(f"{own / ABOUT}: {error}") from None
+    sources = Sources(
+        subject=_text(own / SUBJECT, is_required=True).strip("\n"), text=_text(own / TEXT), html=_text(own / HTML)
+    )
+    return Filed(name=own.name, description=str(about.get("description", "")), sources=sources, variables=variables)
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(_text(path, is_required=True))
+    except ValueError as error:
+        raise Unreadable(f"{path} is not JSON: {error}.") from None
+    if not isinstance(found, dict):
+        raise Unreadable(f'{path} must be an object: {{"description": "…", "variables": […]}}.')
+    if unknown := sorted(set(found) - {"description", "variables"}):
+        raise Unreadable(f"{path} has {', '.join(unknown)}; it may have description and variables.")
+    return found
+
+
+def _text(path: Path, *, is_required: bool = False) -> str:
+    if not is_required and not path.exists():
+        return ""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise Unreadable(f"{path} is not written in UTF-8. Save it so.") from None
+    except OSError as error:
+        raise Unreadable(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
