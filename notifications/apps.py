@@ -7,3 +7,6 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from notifications import checks  # noqa: F401  (registers the system checks)
+        from routing import watching
+
+        watching.add("notifications", "notifications.pacing.standing.told")

@@ -1,9 +1,11 @@
 """System checks: an installation that could send no e-mail does not start."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as Doubt
 
 from notifications import addresses
 
@@ -21,3 +23,33 @@ def check_sender(**_: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register()
+def check_limits(**_: Any) -> list[CheckMessage]:
+    """A limit that nothing ever meets protects nobody."""
+    return list(_wrong_limits()) if settings.NOTIFICATIONS_LIMITS else []
+
+
+def _wrong_limits() -> Iterator[CheckMessage]:
+    from notifications import channels
+    from notifications.lanes import lanes
+    from notifications.pacing import limits
+
+    for name in settings.NOTIFICATIONS_LIMITS:
+        channel, colon, _host = name.partition(":")
+        try:
+            hosts = {limits.host_gate(channel, channels.get(channel).host(lane=lane)) for lane in lanes()}
+        except LookupError as error:
+            yield Error(
+                f"NOTIFICATIONS_LIMITS names {name}: {error}",
+                hint="Name a channel, such as email=50/s, or one host of it, such as email:smtp.example.org:587=20/s.",
+                id="notifications.E002",
+            )
+            continue
+        if colon and name not in hosts:
+            yield Doubt(
+                f"NOTIFICATIONS_LIMITS names {name}, and nothing is sent there.",
+                hint=f"This is what there is: {', '.join(sorted(hosts))}.",
+                id="notifications.W001",
+            )

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 State = Delivery.State
 
+_CLOSING = 421
+"""SMTP's answer of a server that has no time for anybody."""
+
 UNKNOWN = "outcome_unknown"
 """The reason of a delivery that stays in SENDING until somebody decides."""
 
@@ -69,8 +72,9 @@ class _Try:
         self._begun = False
 
     def run(self) -> dict[str, Any]:
+        if self._may_wait:
+            pacing.pass_through(self._delivery, host=self._host)
         message = self._message()
-        pacing.pass_through(self._delivery, host=self._host)
         self._row.started_at = timezone.now()
         try:
             answer = self._channel.send(message, handing_over=self._begin)
@@ -80,7 +84,7 @@ class _Try:
         except Uncertain as error:
             pacing.record(self._delivery, host=self._host, error=str(error))
             return self._uncertain(str(error))
-        pacing.record(self._delivery, host=self._host)
+        pacing.record(self._delivery, host=self._host, error=answer.text if answer.code == _CLOSING else "")
         return self._settle(answer)
 
     def _message(self) -> Message:
@@ -140,13 +144,17 @@ class _Try:
         notification = self._delivery.notification
         wait = answer.retry_after or _backoff(self._made)
         patience = categories.get(notification.category).give_up_after
-        since: datetime = max(notification.send_at or self._delivery.created_at, self._delivery.created_at)
-        if timezone.now() + wait > since + patience:
+        if timezone.now() + wait > self._first_tried_at() + patience:
             self._fail(answer, reason="gave_up", outcome=outcome)
         self._end(outcome, answer, state=State.PENDING)
         if not self._may_wait:
             raise Refused(f"{self._delivery.address_key}: {answer.text}")
         raise TransientError(answer.text, retry_after=wait)
+
+    def _first_tried_at(self) -> datetime:
+        """What it waited before that, for its turn or for a host that was down, is not held against it."""
+        first = self._delivery.attempts.order_by("number").first() if self._made else None
+        return (first or self._row).started_at
 
     def _fail(self, answer: Answer, *, reason: str, outcome: Attempt.Outcome = Attempt.Outcome.PERMANENT) -> NoReturn:
         """Its secrets stay: whoever replays it needs them."""

@@ -1,7 +1,7 @@
 """Where Django looks for models; they live beside the code that uses them."""
 
 from notifications.consent.tables import Preference, Suppression
-from notifications.pacing.tables import Gate
+from notifications.pacing.tables import Gate, Line
 from notifications.tables import Attachment, Attempt, Delivery, Notification
 from notifications.templating.tables import Template, TemplateVersion
 
@@ -10,6 +10,7 @@ __all__ = [
     "Attempt",
     "Delivery",
     "Gate",
+    "Line",
     "Notification",
     "Preference",
     "Suppression",

@@ -144,6 +144,9 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 EMAIL_TIMEOUT = 20
 vars().update(env.email("EMAIL_URL", f"filemail:///{VAR / 'mail'}"))
 
+# How fast a channel, or one host behind it, is sent to by all workers together.
+NOTIFICATIONS_LIMITS = env.rates("NOTIFICATIONS_LIMITS")
+
 LOG_FORMAT = env.choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = logs.config(fmt=LOG_FORMAT, level=LOG_LEVEL)
