@@ -32,9 +32,8 @@ class GateList(ReadOnlyList):
 class GateAdmin(ReadOnlyAdmin):
     icon = "speed"
     menu_title = gettext_lazy("Limits and hosts")
-    list_display = ("name", "limit", "host", "waiting", "why")
+    list_display = ("name", "limit", "host", "waiting")
     list_display_links = None
-    search_fields = ("name",)
     ordering = ("name",)
     actions = ("try_selected", "space_selected")
     list_before_template = "notifications/gate_list_head.html"
@@ -91,24 +90,23 @@ class GateAdmin(ReadOnlyAdmin):
         seen: Standing = gate.seen
         if ":" not in seen.name:
             return html.NOTHING
-        if seen.down_since is None:
-            return format_html('<span class="console-label console-label-success">{}</span>', gettext("answers"))
-        title = html.exact_time(seen.down_since)
-        return format_html('<span class="console-label console-label-danger" title="{}">{}</span>', title, _down(seen))
+        return format_html('<span class="console-label console-label-{}" title="{}">{}</span>', *_label(seen))
 
     @admin.display(description=gettext_lazy("waiting"))
     def waiting(self, gate: Any) -> str:
         return gate.seen.waiting_words or html.NOTHING
 
-    @admin.display(description=gettext_lazy("why"))
-    def why(self, gate: Any) -> str:
-        return gate.seen.error or html.NOTHING
 
-
-def _down(seen: Standing) -> str:
+def _label(seen: Standing) -> tuple[str, str, str]:
+    """Its colour, what it says when pointed at, and its words."""
     if seen.is_probing:
-        return gettext("down, being tried")
-    return gettext("down, tried at %(at)s") % {"at": standing.clock(seen.probe_at)}
+        return "danger", seen.error, gettext("down, being tried")
+    if seen.down_since is not None:
+        return "danger", seen.error, gettext("down, tried at %(at)s") % {"at": standing.clock(seen.probe_at)}
+    if seen.failures:
+        failed = ngettext("failed once", "failed %(count)d times in a row", seen.failures)
+        return "warning", seen.error, failed % {"count": seen.failures}
+    return "success", "", gettext("answers")
 
 
 def _verdict(seen: list[Standing]) -> Verdict:

@@ -48,7 +48,7 @@ class Standing:
 
     @property
     def waiting_words(self) -> str:
-        return ", ".join(f"about {line.count:,} in {line.lane} until {clock(line.until)}" for line in self.lines)
+        return ", ".join(f"{line.count:,} in {line.lane} until {clock(line.until)}" for line in self.lines)
 
 
 def standings(names: Sequence[str] = ()) -> list[Standing]:

@@ -107,6 +107,16 @@ def test_the_page_tells_why_since_when_and_how_many_wait(viewer: Client) -> None
     assert "in bulk until" in html
 
 
+def test_a_host_that_failed_now_and_then_is_told_from_one_that_is_down(viewer: Client) -> None:
+    circuit.failed(GATE, "Connection refused.")
+    circuit._known.clear()
+
+    html = page(viewer)
+
+    assert "No host is down." in html
+    assert "failed once" in html
+
+
 def test_who_may_look_may_not_decide(viewer: Client) -> None:
     go_down()
     before = Gate.objects.get(pk=GATE).probe_at
