@@ -16,9 +16,6 @@ from notifications.tables import Delivery
 from routing.errors import NotYet
 from routing.ledger.patience import until_reachable
 
-PACE = 0.97
-"""Of an interval, between two places in a line: those that come late shall leave no token untaken."""
-
 
 def pass_through(delivery: Delivery, *, host: str) -> None:
     """Raises NotYet where it is not its turn. A process that dies in it takes at most one token of each limit along."""
@@ -73,7 +70,7 @@ def _taken(kept: Sequence[Limit], found: dict[str, Seen], *, lane: str) -> float
     # Of those that are closed, the slowest; of none, where somebody was faster.
     closed = [limit for limit in kept if waits[limit]] or kept
     limit = max(closed, key=lambda one: one.every)
-    seconds = line.join(limit.name, lane=lane, every=limit.every * PACE, opens_in=waits[limit])
+    seconds = line.join(limit.name, lane=lane, every=limit.pace, opens_in=waits[limit])
     raise _not_yet(f"{words.limited(limit.name)}{limit}. Its turn is at", max(seconds, bucket.IN_PLACE))
 
 

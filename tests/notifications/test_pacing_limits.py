@@ -137,6 +137,14 @@ def test_a_flood_of_bulk_leaves_something_for_who_is_in_haste(settings: Settings
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("ahead", "passes"), [(0.9, True), (1.5, False)])
+def test_who_comes_after_a_late_one_of_a_slow_limit_is_in_time(ahead: float, passes: bool) -> None:
+    put("email", ahead=ahead)
+
+    assert (bucket.take([Limit("email", 1, "s")], lane="bulk") == 0.0) is passes
+
+
+@pytest.mark.django_db
 def test_urgent_does_not_stand_behind_a_line_of_bulk(settings: Settings) -> None:
     declare(settings, email=(10, "m"))
     pacing.pass_through(delivery(), host=HOST)
