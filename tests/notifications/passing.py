@@ -1,7 +1,7 @@
 """``python -m tests.notifications.passing``: a process that passes gates as a worker does, for many deliveries at once.
 
-Each delivery that is told to come back does so at its time. Prints, as JSON, the moments at which deliveries passed, and
-those at which any asked. It begins when its standard input is closed, so that several begin together.
+Each delivery that is told to come back does so at its time. Prints, as JSON, when deliveries passed and when any asked.
+It begins when its standard input is closed, so that several begin together.
 """
 
 import argparse
