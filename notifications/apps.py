@@ -9,3 +9,6 @@ class NotificationsConfig(AppConfig):
         # They register the system checks.
         from notifications import checks  # noqa: F401
         from notifications.consent import checks as consent_checks  # noqa: F401
+        from routing import watching
+
+        watching.add("notifications", "notifications.pacing.standing.told")

@@ -37,7 +37,7 @@ class Category:
     required: bool = False
     when_unknown: WhenUnknown = WhenUnknown.REPEAT
     give_up_after: timedelta = timedelta(hours=24)
-    """A delivery that is refused for now, or whose server is away, is tried again until it is this old."""
+    """From its first attempt on, a delivery that is refused for now, or whose server is away, is tried for so long."""
     formerly: tuple[str, ...] = ()
     """Names that it had before: what recipients chose under them still counts, and what waits under them is sent."""
 

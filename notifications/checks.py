@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as Doubt
 from django.core.exceptions import ImproperlyConfigured
 
 from notifications import addresses
@@ -50,5 +51,35 @@ def _wrong_providers() -> Iterator[CheckMessage]:
                     "Write all that django-anymail wants of this provider behind the question mark, in small letters, "
                     f"such as anymail+{provider}://?api_key=…&sender_domain=mg.example.org."
                 ),
-                id="notifications.E002",
+                id="notifications.E005",
+            )
+
+
+@register()
+def check_limits(**_: Any) -> list[CheckMessage]:
+    """A limit that nothing ever meets protects nobody."""
+    return list(_wrong_limits()) if settings.NOTIFICATIONS_LIMITS else []
+
+
+def _wrong_limits() -> Iterator[CheckMessage]:
+    from notifications import channels
+    from notifications.lanes import lanes
+    from notifications.pacing import limits
+
+    for name in settings.NOTIFICATIONS_LIMITS:
+        channel, colon, _host = name.partition(":")
+        try:
+            hosts = {limits.host_gate(channel, channels.get(channel).host(lane=lane)) for lane in lanes()}
+        except LookupError as error:
+            yield Error(
+                f"NOTIFICATIONS_LIMITS names {name}: {error}",
+                hint="Name a channel, such as email=50/s, or one host of it, such as email:smtp.example.org:587=20/s.",
+                id="notifications.E006",
+            )
+            continue
+        if colon and name not in hosts:
+            yield Doubt(
+                f"NOTIFICATIONS_LIMITS names {name}, and nothing is sent there.",
+                hint=f"This is what there is: {', '.join(sorted(hosts))}.",
+                id="notifications.W004",
             )

@@ -1,7 +1,7 @@
 """Where Django looks for models; they live beside the code that uses them."""
 
 from notifications.consent.tables import Feedback, Preference, Suppression
-from notifications.pacing.tables import Gate
+from notifications.pacing.tables import Gate, Line
 from notifications.tables import Attachment, Attempt, Delivery, Notification
 from notifications.templating.tables import Template, TemplateVersion
 
@@ -11,6 +11,7 @@ __all__ = [
     "Delivery",
     "Feedback",
     "Gate",
+    "Line",
     "Notification",
     "Preference",
     "Suppression",

@@ -16,6 +16,8 @@ T = TypeVar("T")
 _NAMESPACE = re.compile(r"[a-z][a-z0-9_]{0,19}\Z")
 _URL_SECRET = re.compile(r"[A-Za-z0-9_-]{24,}\Z")
 
+_RATE = re.compile(r"([^\s=]+)=([1-9]\d{0,4})/([smh])\Z")
+
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 DATABASE_SCHEMES = ("postgres", "postgresql", "sqlite")
@@ -106,6 +108,25 @@ class Environment:
             if not key or not number.isdecimal():
                 raise _wrong(name, value, "use names and whole numbers, such as relay=2 notifications.urgent=4.")
             found[key] = int(number)
+        return found
+
+    def rates(self, name: str) -> dict[str, tuple[int, str]]:
+        """Such as ``email=50/s email:smtp.example.org:587=600/m``: so many in a second, minute or hour."""
+        value = self.text(name, "")
+        found: dict[str, tuple[int, str]] = {}
+        for part in value.split():
+            match = _RATE.match(part)
+            if match is None:
+                raise _wrong(
+                    name,
+                    value,
+                    f"{part!r} is no rate. Use names with 1 to 99999 in a second, minute or hour, such as "
+                    "email=50/s email:smtp.example.org:587=600/m.",
+                )
+            key = match[1].casefold()
+            if key in found:
+                raise _wrong(name, value, f"it has {key} twice; leave one out.")
+            found[key] = int(match[2]), match[3]
         return found
 
     def port(self, name: str, default: int) -> int:

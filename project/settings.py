@@ -154,6 +154,9 @@ TASKYARD_EMAIL_LANES = env.email_lanes(
 # The files that go with an e-mail, all together; most servers take no more than 10 to 25 MB.
 TASKYARD_MAX_ATTACHMENTS = env.integer("TASKYARD_MAX_ATTACHMENTS", 10_000_000, lowest=1)
 
+# How fast a channel, or one host behind it, is sent to by all workers together.
+NOTIFICATIONS_LIMITS = env.rates("NOTIFICATIONS_LIMITS")
+
 LOG_FORMAT = env.choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = logs.config(fmt=LOG_FORMAT, level=LOG_LEVEL)

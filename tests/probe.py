@@ -14,7 +14,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from django.contrib.auth.models import Group
 from django.db import DatabaseError, connection
 
-from routing.errors import PermanentError, TransientError
+from routing.errors import NotYet, PermanentError, TransientError
 from routing.worker import hands
 
 SHORTLY = timedelta(milliseconds=200)
@@ -177,6 +177,25 @@ def succeed_at_third_run(self: Any, journal: str) -> int:
     if runs < 3:
         raise TransientError("not yet", retry_after=SHORTLY)
     return runs
+
+
+@shared_task(name="reporting.probe_turn")
+def wait_for_its_turn(journal: str, turn: int) -> int:
+    runs = note(journal, "run")
+    if runs < turn:
+        raise NotYet("Its turn is at 12:03:07.", after=SHORTLY)
+    return runs
+
+
+@shared_task(name="reporting.probe_turn_atomic", atomic=True)  # type: ignore[call-overload]
+def wait_for_its_turn_atomically(journal: str, turn: int) -> int:
+    Group.objects.create(name="its turn")
+    return int(wait_for_its_turn.run(journal, turn))
+
+
+@shared_task(name="reporting.probe_turn_once", acks_late=False)
+def wait_for_its_turn_once(journal: str, turn: int) -> int:
+    return int(wait_for_its_turn.run(journal, turn))
 
 
 @shared_task(name="reporting.probe_retry_by_policy")

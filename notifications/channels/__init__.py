@@ -12,3 +12,7 @@ def get(name: str) -> Channel:
         return _CHANNELS[name]
     except KeyError:
         raise LookupError(f"{name!r} is no channel; use one of {', '.join(_CHANNELS)}.") from None
+
+
+def all_of_them() -> list[Channel]:
+    return list(_CHANNELS.values())

@@ -11,7 +11,7 @@ from celery.exceptions import Ignore
 from celery.result import AsyncResult
 
 from routing.domains import Domain, registry
-from routing.errors import TransientError
+from routing.errors import NotYet, TransientError
 from routing.ledger import continuation
 from routing.worker.admission import admit
 from routing.worker.running import run_of
@@ -106,7 +106,12 @@ class Task(celery.Task):  # type: ignore[type-arg]
     def retry(  # type: ignore[override]
         self, args: Any = None, kwargs: Any = None, exc: Any = None, **options: Any
     ) -> Any:
-        """As ``celery.Task.retry``; without countdown or eta, the domain's policy says when."""
+        """As ``celery.Task.retry``; without countdown or eta, the domain's policy says when.
+
+        NotYet goes through as it is, also where ``autoretry_for`` has caught it: that is no attempt.
+        """
+        if isinstance(exc, NotYet):
+            raise exc
         domain = self.domain()
         if domain and options.get("countdown") is None and options.get("eta") is None:
             delay = exc.retry_after if isinstance(exc, TransientError) else None

@@ -285,6 +285,6 @@ def test_a_provider_without_its_key_keeps_the_installation_from_starting(
 
     (error,) = check_servers()
 
-    assert error.id == "notifications.E002"
+    assert error.id == "notifications.E005"
     assert error.msg == "EMAIL_URL_BULK cannot be used: api_key is missing."
     assert "anymail+mailgun://?" in str(error.hint)
