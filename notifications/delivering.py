@@ -140,7 +140,8 @@ class _Try:
         notification = self._delivery.notification
         wait = answer.retry_after or _backoff(self._made)
         patience = categories.get(notification.category).give_up_after
-        since: datetime = max(notification.send_at or self._delivery.created_at, self._delivery.created_at)
+        starts = (self._delivery.created_at, notification.send_at, self._delivery.resent_at)
+        since: datetime = max(start for start in starts if start)
         if timezone.now() + wait > since + patience:
             self._fail(answer, reason="gave_up", outcome=outcome)
         self._end(outcome, answer, state=State.PENDING)
