@@ -17,7 +17,9 @@ class Preference(models.Model):
     class Meta:
         verbose_name = _("preference")
         verbose_name_plural = _("preferences")
-        constraints = [models.UniqueConstraint(fields=["address_key", "category"], name="notifications_preference")]
+        constraints = [
+            models.UniqueConstraint(fields=["address_key", "category"], name="notifications_preference_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.address_key}: {self.category}"
@@ -45,7 +47,9 @@ class Suppression(models.Model):
     class Meta:
         verbose_name = _("suppressed address")
         verbose_name_plural = _("suppressed addresses")
-        constraints = [models.UniqueConstraint(fields=["channel", "address_key"], name="notifications_suppression")]
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "address_key"], name="notifications_suppression_once")
+        ]
 
     def __str__(self) -> str:
         return self.address_key

@@ -176,7 +176,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "preference",
                 "verbose_name_plural": "preferences",
                 "constraints": [
-                    models.UniqueConstraint(fields=("address_key", "category"), name="notifications_preference")
+                    models.UniqueConstraint(fields=("address_key", "category"), name="notifications_preference_once")
                 ],
             },
         ),
@@ -337,7 +337,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="suppression",
-            constraint=models.UniqueConstraint(fields=("channel", "address_key"), name="notifications_suppression"),
+            constraint=models.UniqueConstraint(
+                fields=("channel", "address_key"), name="notifications_suppression_once"
+            ),
         ),
         migrations.AddConstraint(
             model_name="templateversion",
