@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.core.files.storage import Storage, default_storage
+from django.core.files.storage import FileSystemStorage, Storage
 from django.db import router, transaction
 from django.db.models import SET_NULL, Exists, Model, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
@@ -178,7 +178,7 @@ class OrphanedFiles(Rows):
 
     def __init__(self, now: datetime) -> None:
         super().__init__(now)
-        self._storage: Storage = Attachment._meta.get_field("file").storage or default_storage
+        self._storage: Storage = Attachment._meta.get_field("file").storage
         self._days = _days(self._storage, before=(now - ORPHANED_AFTER).strftime("%Y/%m/%d"))
 
     def rows(self) -> QuerySet[Any]:
@@ -192,12 +192,16 @@ class OrphanedFiles(Rows):
         if day is None:
             return Batch(Counter(), last=True)
         orphans = self._orphans(day)
-        for name in orphans:
-            self._storage.delete(name)
+        _remove(self._storage, orphans)
+        if isinstance(self._storage, FileSystemStorage) and not any(self._storage.listdir(day)):
+            # A folder, which nobody writes to any more.
+            self._storage.delete(day)
         return Batch(Counter({What(self.kind): len(orphans)}), last=False)
 
     def _orphans(self, day: str) -> list[str]:
         names = {f"{day}/{name}" for name in self._storage.listdir(day)[1]}
+        if not names:
+            return []
         rows = Attachment.objects.using(self.using).filter(file__startswith=f"{day}/")
         return sorted(names.difference(rows.values_list("file", flat=True)))
 

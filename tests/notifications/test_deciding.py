@@ -1,9 +1,14 @@
 """What people decide about deliveries: once, whoever else decides, works or dies just then."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from notifications import deciding, services
@@ -12,6 +17,7 @@ from notifications.deciding import DECIDED, Fate
 from notifications.delivering import deliver
 from notifications.tables import Delivery
 from notifications.templating.tables import Template, TemplateVersion
+from routing.errors import TransientError
 from routing.ledger.tables import Message, Outbox
 from tests.notifications import delivery_specimens as specimens
 from tests.notifications.mail_server import MailServer, mail_server
@@ -53,6 +59,25 @@ def test_two_who_send_it_again_at_once_send_it_once(mail_server: MailServer) -> 
 
     assert [deciding.resend(one, by="ada"), deciding.resend(other, by="ben")] == [Fate.RESENT, Fate.CHANGED]
 
+    assert Message.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_eight_at_the_same_moment_send_it_once() -> None:
+    row, gate = specimens.sent(), Barrier(8)
+
+    def decide(_: int) -> Fate:
+        try:
+            seen = again(row)
+            gate.wait(timeout=30)
+            return deciding.resend(seen, by="somebody")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        fates = Counter(pool.map(decide, range(8)))
+
+    assert fates == {Fate.RESENT: 1, Fate.CHANGED: 7}
     assert Message.objects.count() == 1
 
 
@@ -130,10 +155,6 @@ def test_a_process_that_dies_between_state_and_task_leaves_neither(monkeypatch: 
 
 
 def test_one_that_is_sent_again_has_the_patience_of_its_category_anew(mail_server: MailServer) -> None:
-    from datetime import timedelta
-
-    from routing.errors import TransientError
-
     row = specimens.refused()
     specimens.aged(row, timedelta(days=9))
     deciding.resend(again(row), by="ada")
@@ -185,6 +206,29 @@ def test_a_cancelled_delivery_leaves_no_task_in_flight() -> None:
     assert not Message.objects.exists()
     assert not Outbox.objects.exists()
     assert TaskResult.objects.get(task_id=row.task_id).status == "REVOKED"
+
+
+def test_a_process_that_dies_while_it_cancels_leaves_delivery_and_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = specimens.delivery()
+
+    def dies(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("routing.worker.cancelling.cancel_many", dies)
+    with pytest.raises(KeyboardInterrupt):
+        deciding.cancel(row, by="ada")
+
+    assert again(row).state == State.PENDING
+    assert Message.objects.filter(pk=row.task_id).exists()
+
+
+def test_what_is_scheduled_for_next_month_leaves_the_ledger_when_it_is_cancelled() -> None:
+    row = specimens.delivery(send_at=timezone.now() + timedelta(days=30))
+
+    assert deciding.cancel(row, by="ada") is Fate.CANCELLED
+
+    assert not Message.objects.exists()
+    assert not Outbox.objects.exists()
 
 
 def test_what_a_worker_hands_over_just_now_is_not_cancelled() -> None:

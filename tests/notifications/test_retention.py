@@ -206,6 +206,12 @@ def test_files_of_transactions_that_were_rolled_back_go(orphan: Path) -> None:
     assert Path(beside.file.path).exists()
 
 
+def test_folders_of_days_without_files_go(orphan: Path) -> None:
+    prune()
+
+    assert not orphan.parent.exists()
+
+
 def test_a_file_of_today_may_belong_to_a_transaction_that_is_open(storage: Path) -> None:
     day = timezone.now()
     name = default_storage.save(f"notifications/{day:%Y/%m/%d}/new.pdf", ContentFile(b"%PDF"))
