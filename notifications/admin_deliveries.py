@@ -13,7 +13,6 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from notifications import delivery_deeds, finding, reproducing
-from notifications.consent.tables import Suppression
 from notifications.delivery_deeds import CANCEL, RESEND, SEND_ANYWAY, WAS_SENT, may_decide
 from notifications.delivery_filters import (
     MOST,
@@ -28,7 +27,7 @@ from notifications.delivery_filters import (
     is_windowed,
 )
 from notifications.delivery_page import delivery_page, page_url
-from notifications.delivery_words import rows_of
+from notifications.delivery_words import rows_of, suppression
 from notifications.tables import Delivery
 from routing.console import html
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
@@ -94,9 +93,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         term = request.GET.get("q", "").strip()
         found = finding.deliveries(term) if term else None
-        suppressed = (
-            Suppression.objects.filter(address_key=found.address_key).first() if found and found.address_key else None
-        )
+        suppressed = suppression(found.address_key) if found and found.address_key else None
         context = {
             "title": _("Deliveries"),
             "found": found,

@@ -7,3 +7,6 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from notifications import checks, retention  # noqa: F401  (system checks; clean-ups go through its rows, too)
+        from routing import watching
+
+        watching.add("undecided deliveries", "notifications.noticing.told")

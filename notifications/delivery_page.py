@@ -11,8 +11,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from notifications import categories, delivery_deeds, reproducing
-from notifications.consent.tables import Suppression
-from notifications.delivery_words import DeliveryRow, answer
+from notifications.delivery_words import DeliveryRow, answer, suppression
 from notifications.reproducing import Reproduced
 from notifications.tables import Attachment, Attempt, Delivery
 from routing.console import html, page_parts
@@ -144,8 +143,7 @@ def _facts(row: Delivery) -> Iterator[Link]:
     if version:
         yield Link(_("Template"), str(version), page_url("template", version.template_id))
     yield _others(row)
-    suppressed = Suppression.objects.filter(channel=row.channel, address_key=row.address_key).first()
-    if suppressed:
+    if suppressed := suppression(row.address_key, channel=row.channel):
         words = _("%(why)s, since %(when)s") % {
             "why": suppressed.get_reason_display(),
             "when": html.plain_clock(suppressed.created_at),

@@ -121,9 +121,14 @@ def answer(seen: DeliveryRow, last: Attempt | None) -> Verdict:
         case State.SUPPRESSED:
             return Verdict("look", _("Not sent: %(why)s.") % {"why": suppressed_words(row)})
         case State.BOUNCED:
-            said = {"when": day_and_time(row.finished_at), "said": said or _("no reason was given")}
-            return Verdict("bad", _("Sent, and it came back on %(when)s: %(said)s") % said)
+            told = {"when": day_and_time(row.finished_at), "said": said or _("no reason was given")}
+            return Verdict("bad", _("Sent on %(when)s, and it came back: %(said)s") % told)
     return Verdict("look", _("Not sent: it was cancelled on %(when)s.") % {"when": day_and_time(row.finished_at)})
+
+
+def suppression(address_key: str, *, channel: str = "email") -> Suppression | None:
+    """Why the address is not written to, if so."""
+    return Suppression.objects.filter(channel=channel, address_key=address_key).first()
 
 
 def suppressed_words(row: Delivery) -> str:

@@ -10,12 +10,14 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from routing import watching
 from routing.console import schedule_life
 from routing.console.schedule_life import ScheduleLife
 from routing.console.time_words import short
 from routing.domains import registry
 from routing.ledger import pauses, processes
 from routing.ledger.tables import Process, QueuePause
+from routing.watching import Told
 
 _ENOUGH = 1000
 """More rows than that no survey reads."""
@@ -53,6 +55,8 @@ class Lives:
     paused: Mapping[str, QueuePause] = field(default_factory=dict)
     """By queue."""
     schedule: ScheduleLife = field(default_factory=ScheduleLife)
+    told: Sequence[Told] = ()
+    """What domains have to tell."""
 
     @property
     def beat(self) -> Life | None:
@@ -78,7 +82,7 @@ def look() -> Lives:
     roles = (Process.Role.BEAT, Process.Role.RELAY, Process.Role.WORKER)
     beats, relays, workers = (found.get(role, ()) for role in roles)
     paused = {one.queue: one for one in pauses.in_force()}
-    return Lives(beats, relays, workers, paused, schedule_life.look())
+    return Lives(beats, relays, workers, paused, schedule_life.look(), watching.look())
 
 
 def beat_sentence(beat: Life | None) -> str:

@@ -110,8 +110,10 @@ def _verdict(seen: Survey) -> Verdict:
 
 
 def _but(seen: Survey) -> str:
-    if seen.looks:
+    if seen.has_lapsed:
         return _("%(served)s, beat alive, but the schedule was not kept in all.")
+    if seen.looks:
+        return _("%(served)s, beat alive, but see below.")
     if seen.pauses:
         return _("%(served)s, beat alive, and %(paused)s.")
     return _("%(served)s, beat alive, but messages were set aside.")

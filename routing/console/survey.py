@@ -104,6 +104,11 @@ class Survey:
         return [finding.sentence for finding in self.findings if finding.mark is Mark.LOOK]
 
     @property
+    def has_lapsed(self) -> bool:
+        """Whether the schedule is among what is worth a look."""
+        return any(finding.mark is Mark.LOOK and finding.subject.startswith("schedule ") for finding in self.findings)
+
+    @property
     def set_aside(self) -> dict[str, int]:
         """Messages in dead-letter queues and among the unrouted, by queue; empty queues left out."""
         names = [*(domain.dead_letter_queue for domain in registry()), UNROUTED_QUEUE.name]
@@ -121,6 +126,8 @@ class Survey:
         yield _finding("beat", lives.beat_sentence(self.beat), seconds)
         yield from self._relay(seconds)
         yield from self._schedule(seconds)
+        for told in self.lives.told:
+            yield Finding(told.subject, Mark.LOOK, told.sentence, seconds, told.public)
         # Where RabbitMQ is away, nobody takes messages.
         for worker in () if self.broker.error else self.lives.idle_workers:
             yield _finding(f"worker {worker.name}", lives.worker_sentence(worker), seconds)

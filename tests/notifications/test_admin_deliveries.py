@@ -145,7 +145,7 @@ def test_the_page_says_in_one_sentence_that_it_was_taken(admin_client: Client) -
         ("refused", "refused it for good"),
         ("gave_up", "after 1 attempt. The last answer: 452 4.2.2 Mailbox full"),
         ("suppressed", "Not sent: the address is suppressed: bounced."),
-        ("bounced", "it came back on"),
+        ("bounced", "and it came back: 5.2.1 Mailbox disabled"),
         ("cancelled", "Not sent: it was cancelled on"),
         ("undecided", "It may have been sent"),
         ("greylisted", "Not sent yet: waits: 450 4.2.0 Greylisted, next try"),
