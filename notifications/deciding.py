@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from notifications import consent, storing
+from notifications import categories, consent, storing
 from notifications.delivering import UNKNOWN
 from notifications.sealing import MASK
 from notifications.tables import Delivery, Notification
@@ -42,6 +42,7 @@ class Fate(StrEnum):
     SUPPRESSED = "left: the recipient must not be written to"
     NO_SECRETS = "left: its secret values are gone"
     EMPTIED = "left: the clean-up has removed what it said"
+    NO_CATEGORY = "left: its category is not listed any more"
 
     @property
     def is_done(self) -> bool:
@@ -52,6 +53,8 @@ CURES = {
     Fate.SUPPRESSED: "Its address is suppressed, or its recipient has unsubscribed. Lift that, then send it again.",
     Fate.NO_SECRETS: "Its secret values, such as a link, were removed when it was done with. Have the application send "
     "a new one.",
+    Fate.NO_CATEGORY: "Its category is not listed any more. List it in project/categories.py again, or have the "
+    "application send a new one.",
     Fate.EMPTIED: "What it said has been removed by the clean-up. Have the application send a new one.",
 }
 
@@ -128,6 +131,8 @@ def refusal(delivery: Delivery) -> Fate | None:
         return Fate.EMPTIED
     if not delivery.sealed and _has_secrets(delivery):
         return Fate.NO_SECRETS
+    if delivery.notification.category not in categories.registry():
+        return Fate.NO_CATEGORY
     return Fate.SUPPRESSED if consent.objection(delivery) else None
 
 

@@ -124,6 +124,14 @@ def test_a_suppressed_recipient_is_not_written_to_again_until_that_is_lifted() -
     assert deciding.resend(row, by="ada") is Fate.RESENT
 
 
+def test_one_whose_category_is_gone_is_left_with_the_cure() -> None:
+    row = specimens.refused()
+    row.notification.category = "gone"
+
+    assert deciding.resend(row, by="ada") is Fate.NO_CATEGORY
+    assert Fate.NO_CATEGORY in deciding.CURES
+
+
 def test_one_whose_secrets_are_gone_is_not_sent_with_masks_in_their_place() -> None:
     row = with_secret()
     Delivery.objects.filter(pk=row.pk).update(state=State.SENT, sealed="")

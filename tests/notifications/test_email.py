@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from django.core import mail
-from notifications.email import MAX_BYTES, Deferred, Email, InvalidEmail
 from pytest_django import Settings
 
 from notifications import email
+from notifications.email import MAX_BYTES, Deferred, Email, InvalidEmail
 from routing.errors import PermanentError, TransientError
 from tests.notifications.mail_server import PASSWORD, MailServer, mail_server
 from tests.services import free_port

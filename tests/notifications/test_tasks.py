@@ -7,9 +7,9 @@ import pytest
 from celery import states
 from django.core import mail
 from django_celery_results.models import TaskResult
-from notifications.email import Email, InvalidEmail
 
 from notifications import services, tasks
+from notifications.email import Email, InvalidEmail
 from project import celery_app
 from routing.errors import PermanentError, TransientError
 from routing.ledger.tables import Message
