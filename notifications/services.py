@@ -7,14 +7,13 @@ from typing import Any
 
 from celery.result import AsyncResult
 from django.db import transaction
-from django.utils import timezone
 
-from notifications import given, lanes, storing
+from notifications import deciding, given, lanes, storing
 from notifications.draft import Draft
 from notifications.given import Given, Recipient
 from notifications.problems import InvalidNotification, Problem
 from notifications.storing import BATCH, Writer
-from notifications.tables import Delivery, Notification
+from notifications.tables import Notification
 from routing.domains import DEFAULT_LANE
 
 logger = logging.getLogger(__name__)
@@ -72,12 +71,9 @@ def send_email(
     return handle
 
 
-def cancel(notification: Notification) -> int:
+def cancel(notification: Notification, *, by: str = "") -> int:
     """Nobody who has not been written to yet will be; says how many. Safe to call again."""
-    with transaction.atomic():
-        Notification.objects.filter(pk=notification.pk, cancelled_at=None).update(cancelled_at=timezone.now())
-        pending = Delivery.objects.filter(notification=notification, state=Delivery.State.PENDING)
-        return pending.update(state=Delivery.State.CANCELLED, finished_at=timezone.now(), sealed="")
+    return deciding.cancel_notification(notification, by=by)
 
 
 def batches(recipients: Iterator[Recipient]) -> Iterator[list[Recipient]]:

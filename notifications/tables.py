@@ -44,6 +44,8 @@ class Notification(models.Model):
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     created_by = models.CharField(_("created by"), max_length=200, blank=True)
     cancelled_at = models.DateTimeField(_("cancelled at"), null=True, blank=True)
+    emptied_at = models.DateTimeField(null=True, editable=False)
+    """When the clean-up removed what it said, but for the subject."""
 
     class Meta:
         verbose_name = _("notification")
@@ -106,7 +108,11 @@ class Delivery(models.Model):
     digest = models.CharField(max_length=64, blank=True)
     """Of the message as it was sent, with what is secret masked: a page that shows it again can tell that it is it."""
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    resent_at = models.DateTimeField(_("sent again at"), null=True, editable=False)
+    """When somebody last asked for it to be sent again: from then on it has its category's patience anew."""
     finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    emptied_at = models.DateTimeField(null=True, editable=False)
+    """When the clean-up removed the values."""
 
     class Meta:
         verbose_name = _("delivery")

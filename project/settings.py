@@ -200,6 +200,12 @@ TASKYARD_RELAY_BATCH = env.integer("TASKYARD_RELAY_BATCH", 200, lowest=1)
 TASKYARD_RELAY_CONFIRM_TIMEOUT = timedelta(seconds=env.integer("TASKYARD_RELAY_CONFIRM_TIMEOUT", 15, lowest=1))
 # Results and dead letters have theirs in project/domains.py.
 TASKYARD_REPORTS_KEPT = timedelta(days=env.integer("TASKYARD_REPORTS_KEPT_DAYS", 1100, lowest=35, highest=36_525))
+# What notifications said goes before the rows that tell what became of them; a key counts as long as its notification.
+TASKYARD_CONTENTS_KEPT = timedelta(days=env.integer("TASKYARD_CONTENTS_KEPT_DAYS", 30, lowest=1, highest=36_525))
+TASKYARD_ATTEMPTS_KEPT = timedelta(days=env.integer("TASKYARD_ATTEMPTS_KEPT_DAYS", 90, lowest=1, highest=36_525))
+TASKYARD_NOTIFICATIONS_KEPT = timedelta(
+    days=env.integer("TASKYARD_NOTIFICATIONS_KEPT_DAYS", 365, lowest=1, highest=36_525)
+)
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.broker("BROKER_URL", f"amqp://guest:guest@127.0.0.1:{BROKER_PORT}//")

@@ -176,7 +176,7 @@ def test_receivers_of_delete_signals_make_it_load_no_rows(
     for _ in range(10):
         store("billing.charge", done_at=NOW - 3 * DAY)
 
-    with django_assert_max_num_queries(80) as queries:
+    with django_assert_max_num_queries(130) as queries:
         retention.prune(now=NOW)
 
     assert listeners == []

@@ -105,7 +105,7 @@ class Rows:
 
     def batch(self, limit: int) -> Batch:
         ahead = self._ahead()
-        end = ahead.order_by("position", "pk").values_list("position", "pk")[limit - 1 : limit].first()
+        end = ahead.order_by("walked_by", "pk").values_list("walked_by", "pk")[limit - 1 : limit].first()
         window = ahead.filter(~_beyond(*end)) if end else ahead
         # A second clean-up passes over what this one holds, so that neither waits for the other.
         due = window.filter(self.due()).order_by("pk").select_for_update(skip_locked=True, of=("self",))
@@ -124,7 +124,7 @@ class Rows:
         # SQLite keeps times as text, with three digits of a second or six, which a time would lose on its way back.
         sqlite = connections[self.using].vendor == "sqlite"
         position: Any = Cast(self.by, TextField()) if sqlite and self.by != "pk" else F(self.by)
-        rows: QuerySet[Any] = self.rows().using(self.using).annotate(position=position)
+        rows: QuerySet[Any] = self.rows().using(self.using).annotate(walked_by=position)
         return rows
 
     def _counted(self, found: Iterable[tuple[Any, ...]]) -> Counts:
@@ -133,4 +133,4 @@ class Rows:
 
 def _beyond(position: Any, key: Any) -> Q:
     """Behind this place in the order of (position, pk). The first half is what an index serves."""
-    return Q(position__gte=position) & (Q(position__gt=position) | Q(pk__gt=key))
+    return Q(walked_by__gte=position) & (Q(walked_by__gt=position) | Q(pk__gt=key))

@@ -1,0 +1,119 @@
+"""Finds deliveries and notifications by what people have in hand: an address, a key, a Message-ID or any id."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django_celery_results.models import TaskResult
+
+from notifications import channels
+from notifications.addresses import InvalidAddress
+from notifications.tables import Notification
+from notifications.templating.tables import TemplateVersion
+from routing.ledger import lookup
+
+LONGEST_NUMBER = 19
+_MESSAGE_ID = re.compile(r"<?([0-9a-f]{32})\.([0-9]{1,9})@[^@\s<>]+>?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Each part of ``where`` is served by an index. ``address_key`` is set where it was looked for as an address."""
+
+    where: Q
+    what: str | Promise
+    address_key: str = ""
+
+
+def deliveries(term: str) -> Found:
+    """What this may be, and the deliveries that it then means."""
+    term = _clean(term)
+    if part := _message_id(term):
+        return Found(part, _("a Message-ID"))
+    if "@" in term:
+        return _by_address(term)
+    where, names = Q(pk__in=[]), []
+    for name, part in _by_id(term):
+        where |= part
+        names.append(str(name))
+    return Found(where, names[0] if len(names) == 1 else _("an id or a key"))
+
+
+def notifications(term: str) -> Q:
+    """By key, id, Message-ID, or the name of its template."""
+    term = _clean(term)
+    where = Q(key=term)
+    # Asked first: OR over several tables would be served by no index.
+    if versions := list(TemplateVersion.objects.filter(template__name=term).values_list("pk", flat=True)):
+        where |= Q(template__in=versions)
+    if match := _MESSAGE_ID.fullmatch(term):
+        return Q(pk=UUID(match[1]))
+    return where | Q(pk=found) if (found := _uuid(term)) else where
+
+
+def _by_address(term: str) -> Found:
+    try:
+        key = channels.get("email").address(term).key
+    except InvalidAddress:
+        # Keys may have an @, too.
+        return Found(Q(notification__in=_of_key(term)), _("the key of a notification, as it is no e-mail address"))
+    where = Q(address_key=key)
+    if keyed := _of_key(term):
+        where |= Q(notification__in=keyed)
+    return Found(where, _("an e-mail address"), key)
+
+
+def _by_id(term: str) -> Iterator[tuple[str | Promise, Q]]:
+    if keyed := _of_key(term):
+        yield _("the key of a notification"), Q(notification__in=keyed)
+    if term.isascii() and term.isdigit() and len(term) < LONGEST_NUMBER:
+        yield _("the number of a delivery"), Q(pk=int(term))
+    if found := _uuid(term):
+        yield _("the id of a notification"), Q(notification=found)
+    if place := _place_of_task(term):
+        yield _("the id of a task"), Q(notification=place[0], position=place[1])
+
+
+def _of_key(term: str) -> list[UUID]:
+    return list(Notification.objects.filter(key=term).values_list("pk", flat=True))
+
+
+def _message_id(term: str) -> Q | None:
+    match = _MESSAGE_ID.fullmatch(term)
+    return Q(notification=UUID(match[1]), position=int(match[2])) if match else None
+
+
+def _place_of_task(task_id: str) -> tuple[UUID, int] | None:
+    """Asked of the ledger, which has an index of them: deliveries would be slower to store with one of their own."""
+    for one in dict.fromkeys((task_id, task_id.lower())):
+        if message := lookup.in_flight(one):
+            return _place(lookup.arguments(message.body)[0])
+        for arguments in TaskResult.objects.filter(task_id=one).values_list("task_args", flat=True):
+            return _place(arguments)
+    return None
+
+
+def _place(arguments: str | None) -> tuple[UUID, int] | None:
+    try:
+        notification, position = json.loads(arguments or "")
+    except (ValueError, TypeError):
+        return None
+    found = _uuid(notification)
+    return (found, position) if found and isinstance(position, int) else None
+
+
+def _uuid(term: Any) -> UUID | None:
+    try:
+        return UUID(term)
+    except (ValueError, AttributeError, TypeError):
+        return None
+
+
+def _clean(term: str) -> str:
+    return term.strip().replace("\0", "")
