@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from email.utils import formataddr, getaddresses
+from functools import lru_cache
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -27,6 +28,7 @@ class Mailbox:
         return self.address.rpartition("@")[2]
 
 
+@lru_cache(maxsize=2048)
 def parse(text: str) -> Mailbox:
     """Read ``ann@example.org`` or ``Ann Example <ann@example.org>``. Raises InvalidAddress."""
     if not text.strip():

@@ -2,7 +2,7 @@
 
 from notifications.consent.tables import Preference, Suppression
 from notifications.pacing.tables import Gate
-from notifications.tables import Attachment, Attempt, Delivery, Notification
+from notifications.tables import Attachment, Attempt, Delivery, Notification, Rejection
 from notifications.templating.tables import Template, TemplateVersion
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Gate",
     "Notification",
     "Preference",
+    "Rejection",
     "Suppression",
     "Template",
     "TemplateVersion",
