@@ -30,10 +30,10 @@ def require_address(address: Address) -> Address:
     return address
 
 
-def require_values(values: Mapping[str, Any]) -> None:
+def as_json(values: Mapping[str, Any]) -> str:
     """Raises UnusableValues."""
     if not values:
-        return
+        return "{}"
     try:
         text = json.dumps(values, cls=DjangoJSONEncoder, ensure_ascii=False, allow_nan=False)
         text.encode()
@@ -42,6 +42,7 @@ def require_values(values: Mapping[str, Any]) -> None:
         raise UnusableValues(f"its values cannot be stored as JSON: {error}") from None
     if _NUL.search(text):
         raise UnusableValues("its values have a NUL, which no message can carry; take it out")
+    return text
 
 
 def rejection(notification: Any, position: int, *, address: str, reason: str) -> Rejection:

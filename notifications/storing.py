@@ -8,12 +8,13 @@ from uuid import uuid4
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from notifications import channels, sealing, storable
+from notifications import channels, rows, sealing, storable
 from notifications.addresses import InvalidAddress
 from notifications.channels.shape import Address
 from notifications.draft import Draft
 from notifications.given import Recipient
 from notifications.lanes import queue
+from notifications.rows import Row
 from notifications.storable import UnusableValues
 from notifications.tables import Delivery, Notification, Rejection
 from notifications.templating import versions
@@ -34,7 +35,7 @@ class Rejected:
 class Stored:
     """What became of some recipients."""
 
-    deliveries: list[Delivery] = field(default_factory=list)
+    deliveries: list[Row] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
 
 
@@ -96,16 +97,12 @@ class Writer:
         here = Notification.objects.filter(pk=self._notification.pk, consumed=position, cancelled_at=None)
         return here.update(consumed=position + count) == 1
 
-    def _made(self, recipients: Sequence[Recipient], position: int, rejected: list[Rejected]) -> Iterator[Delivery]:
+    def _made(self, recipients: Sequence[Recipient], position: int, rejected: list[Rejected]) -> Iterator[Row]:
         for number, recipient in enumerate(recipients, position):
             try:
-                address = self._address(recipient)
-                storable.require_values(recipient.context)
-                self._require(recipient)
+                yield self._row(recipient, self._address(recipient), number)
             except (InvalidAddress, MissingValues, UnusableValues) as error:
                 rejected.append(Rejected(number, recipient, str(error).rstrip(".")))
-                continue
-            yield self._delivery(recipient, address, number)
 
     def _address(self, recipient: Recipient) -> Address:
         if recipient.problem:
@@ -119,23 +116,24 @@ class Writer:
         if missing := versions.missing(version, {**self._common, **recipient.context}):
             raise MissingValues(f"the template needs {', '.join(missing)}")
 
-    def _delivery(self, recipient: Recipient, address: Address, position: int) -> Delivery:
+    def _row(self, recipient: Recipient, address: Address, position: int) -> Row:
+        self._require(recipient)
         context, hidden = sealing.split(recipient.context, self._secret)
-        return Delivery(
-            notification=self._notification,
+        if hidden:
+            storable.as_json(hidden)
+        return Row(
             position=position,
             repeat=position if self._allow_duplicates else 0,
-            channel=self._notification.channel,
             address=address.written,
             address_key=address.key,
-            context=context,
+            context=storable.as_json(context),
             sealed=sealing.seal({**self._common_secrets, **hidden}),
             task_id=str(uuid4()),
         )
 
     def _new(
-        self, made: Sequence[Delivery], recipients: Sequence[Recipient], position: int, rejected: list[Rejected]
-    ) -> Iterator[Delivery]:
+        self, made: Sequence[Row], recipients: Sequence[Recipient], position: int, rejected: list[Rejected]
+    ) -> Iterator[Row]:
         keys = [delivery.address_key for delivery in made]
         # Where a first batch begins, there is nobody yet.
         mine = Delivery.objects.filter(notification=self._notification, address_key__in=keys if position else [])
@@ -155,7 +153,7 @@ class Writer:
             for bad in stored.rejected
         )
         if deliveries:
-            Delivery.objects.bulk_create(deliveries)
+            rows.insert(notification, deliveries)
             Notification.objects.filter(pk=notification.pk).update(recipients=F("recipients") + len(deliveries))
             enqueue(notification, deliveries)
 
@@ -164,7 +162,7 @@ class MissingValues(ValueError):
     """A recipient without the values that the template needs."""
 
 
-def enqueue(notification: Notification, deliveries: Iterable[Delivery]) -> None:
+def enqueue(notification: Notification, deliveries: Iterable[Delivery | Row]) -> None:
     """One task for each, under the id that the delivery names."""
     from notifications.tasks import deliver  # what a task does needs what stores it
 
