@@ -1,6 +1,5 @@
 """What a mailing says: text in files, a template of an app or one of the admin's, filled from the columns of a row."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.template import Engine, Template, TemplateDoesNotExist, TemplateSyntaxError
-from django.template.base import FilterExpression, Node, TextNode, Variable
+from django.template.base import FilterExpression, Lexer, Node, TokenType, Variable
 from django.template.defaulttags import ForNode, WithNode
 from django.template.smartif import TokenBase
 
@@ -18,14 +17,13 @@ from notifications.content import Content
 from notifications.flattening import flat
 from notifications.recipients import Unusable
 from notifications.templating import versions
-from notifications.templating.rendering import ENGINE, Sources, rendered
+from notifications.templating.rendering import Sources, UnusableTemplate, compiled, rendered
 from notifications.templating.tables import TemplateVersion
 
-ALWAYS_THERE = frozenset({"True", "False", "None", "forloop", "block"})
-"""Names that Django and its tags set."""
+ALWAYS_THERE = frozenset({"True", "False", "None", "forloop", "block", "unsubscribe_url", "preferences_url"})
+"""Names that Django and its tags set, and the links that every message has."""
 
 _NAMING = ("asvar", "as_var", "target_var", "variable_name")
-_UNKNOWN_TAG = re.compile(r"Invalid block tag on line (\d+): '(\w+)'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,26 +150,24 @@ def _loaded(name: str) -> str | None:
 
 
 def _compiled(source: str, name: str) -> Template:
+    """Raises Unusable."""
+    _require_closed(source, name)
     try:
-        template = Template(source, name=name, engine=ENGINE)
-    except TemplateSyntaxError as error:
-        raise Unusable(_words(error, name)) from None
-    # Django takes a tag that nobody closed for text, and every recipient would read it.
-    for text in template.nodelist.get_nodes_by_type(TextNode):
-        for mark, closing in (("{{", "}}"), ("{%", "%}")):
-            if mark in getattr(text, "s", ""):
-                raise Unusable(f"{name} has {mark} without {closing}. Close it.")
-    return template
+        return compiled(source, name=name.removeprefix("The ") if name.startswith("The ") else f"file {name}")
+    except UnusableTemplate as error:
+        raise Unusable(str(error)) from None
 
 
-def _words(error: TemplateSyntaxError, name: str) -> str:
-    if found := _UNKNOWN_TAG.match(str(error)):
-        tags = ", ".join(sorted({tag for library in ENGINE.template_builtins for tag in library.tags}))
-        return (
-            f"{name} has {{% {found[2]} %}} in line {found[1]}, which a mailing cannot use. "
-            f"It may use {tags}, and include and extend other templates."
-        )
-    return f"{name} cannot be used: {error}."
+def _require_closed(source: str, name: str) -> None:
+    """Django takes a tag that nobody closed for text, and every recipient would read it. Raises Unusable."""
+    is_verbatim = False
+    for token in Lexer(source).tokenize():
+        if token.token_type == TokenType.BLOCK:
+            is_verbatim = token.contents.startswith("verbatim")
+        elif token.token_type == TokenType.TEXT and not is_verbatim:
+            for mark, closing in (("{{", "}}"), ("{%", "%}")):
+                if mark in token.contents:
+                    raise Unusable(f"{name} has {mark} without {closing}. Close it.")
 
 
 def _parts(value: Any) -> Iterator[Any]:
