@@ -101,7 +101,8 @@ class Turn:
         return stack.enter_context(Program(command, self._setting.environment(self.contender), log))
 
     def _log(self, name: str) -> Path:
-        return self._setting.folder / f"{name}.log"
+        """One for each turn: what is waited for in it has not been said before."""
+        return self._setting.folder / f"{name}.{self._number}.log"
 
 
 class Loop(Turn):
