@@ -8,3 +8,10 @@ def notify(to: Any, **what: Any) -> Any:
     from notifications import services
 
     return services.notify(to, **what)
+
+
+def notify_many(recipients: Any, *, key: str, **what: Any) -> Any:
+    """See notifications.services.notify_many."""
+    from notifications import services
+
+    return services.notify_many(recipients, key=key, **what)

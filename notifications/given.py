@@ -4,9 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import connections
+from django.db.models import Manager, QuerySet
+
 from notifications import addresses
 from notifications.addresses import InvalidAddress
 from notifications.problems import InvalidNotification, Problem
+
+PAGE = 1000
+"""Rows of a queryset that are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -16,18 +22,23 @@ class Recipient:
     to: str
     """``ann@example.org`` or ``Ann Example <ann@example.org>``."""
     context: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+    """Why they cannot be written to, where whoever read the list knows it already."""
 
 
 Given = str | Recipient | Mapping[str, Any] | Any
 
 
 def each(given: Given | Iterable[Given]) -> Iterator[Recipient]:
-    """One recipient or many, read one at a time. Raises TypeError for what cannot be one."""
+    """One recipient or many, read one at a time. Raises TypeError for what cannot be one.
+
+    A queryset without an order is read by its primary key, so that it comes in the same order the next time.
+    """
     if isinstance(given, str | Recipient | Mapping) or hasattr(given, "email"):
         yield _one(given)
         return
-    rows = given.iterator(chunk_size=1000) if hasattr(given, "iterator") else given
-    for row in rows:
+    rows = given.all() if isinstance(given, Manager) else given
+    for row in _rows(rows) if isinstance(rows, QuerySet) else rows:
         yield _one(row)
 
 
@@ -47,16 +58,44 @@ def check(to: Sequence[str]) -> None:
         raise InvalidNotification(problems)
 
 
+def _rows(given: "QuerySet[Any]") -> Iterator[Any]:
+    query = given.query
+    if given.ordered or query.is_sliced or query.distinct or query.combinator or query.group_by is not None:
+        # SQLite refuses to write on a connection that reads while another one has written.
+        is_sqlite = connections[given.db].vendor == "sqlite"
+        return iter(given) if is_sqlite else given.iterator(chunk_size=PAGE)
+    return _by_key(given.order_by("pk"))
+
+
+def _by_key(rows: "QuerySet[Any]") -> Iterator[Any]:
+    """Page by page: no cursor stays open, which a pooler would not keep between transactions."""
+    page = rows
+    while keys := list(page.values_list("pk", flat=True)[:PAGE]):
+        yield from page.filter(pk__lte=keys[-1])
+        page = rows.filter(pk__gt=keys[-1])
+
+
 def _one(given: Given) -> Recipient:
     match given:
         case Recipient():
             return given
         case str():
             return Recipient(given)
-        case Mapping() if isinstance(given.get("email"), str):
-            return Recipient(given["email"], {name: value for name, value in given.items() if name != "email"})
-    if isinstance(address := getattr(given, "email", None), str):
-        return Recipient(address)
-    raise TypeError(
+        case Mapping() if "email" in given:
+            return _addressed(given["email"], given, {name: value for name, value in given.items() if name != "email"})
+    if hasattr(given, "email"):
+        return _addressed(given.email, given, {})
+    raise _no_recipient(given)
+
+
+def _addressed(email: object, given: Given, context: Mapping[str, Any]) -> Recipient:
+    """A column that may be NULL leaves None, which is no address."""
+    if isinstance(email, str) or email is None:
+        return Recipient(email or "", context)
+    raise _no_recipient(given)
+
+
+def _no_recipient(given: Given) -> TypeError:
+    return TypeError(
         f"{given!r} is no recipient. Give an address, a Recipient, a mapping with “email”, or an object that has one."
     )

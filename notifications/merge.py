@@ -1,82 +1,146 @@
-"""Templates filled from the columns of a row: a subject, a text and perhaps HTML."""
+"""What a mailing says: text in files, a template of an app or one of the admin's, filled from the columns of a row."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from django.template import Context, Engine, Template, TemplateDoesNotExist, TemplateSyntaxError
-from django.template.base import FilterExpression, Node, TextNode, Variable
+from django.conf import settings
+from django.template import Engine, Template, TemplateDoesNotExist, TemplateSyntaxError
+from django.template.base import FilterExpression, Lexer, Node, TokenType, Variable
 from django.template.defaulttags import ForNode, WithNode
-from django.template.loader_tags import ExtendsNode, IncludeNode
 from django.template.smartif import TokenBase
 
+from notifications import channels, content
+from notifications.content import Content
+from notifications.flattening import flat
 from notifications.recipients import Unusable
+from notifications.templating import versions
+from notifications.templating.rendering import Sources, UnusableTemplate, compiled, rendered
+from notifications.templating.tables import TemplateVersion
 
-ALWAYS_THERE = frozenset({"True", "False", "None", "forloop", "block"})
-"""Names that Django and its tags set."""
+ALWAYS_THERE = frozenset({"True", "False", "None", "forloop", "block", "unsubscribe_url", "preferences_url"})
+"""Names that Django and its tags set, and the links that every message has."""
 
 _NAMING = ("asvar", "as_var", "target_var", "variable_name")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Email:
-    to: str
-    subject: str
-    text: str
-    html: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Merge:
-    subject: Template
-    text: Template
-    html: Template | None = None
+    """``names`` is what people call each of the sources."""
 
-    def email(self, to: str, values: Mapping[str, str]) -> Email:
-        return Email(
-            to=to,
-            subject=self.subject.render(Context(values, autoescape=False)),
-            text=self.text.render(Context(values, autoescape=False)),
-            html=self.html.render(Context(values)) if self.html else "",
+    sources: Sources
+    names: Mapping[str, str]
+    version: TemplateVersion | None = None
+    """Where it is one of the admin's."""
+
+    @cached_property
+    def draft(self) -> dict[str, Any]:
+        """What a notification is told to say."""
+        if self.version:
+            return {"template": self.version.template.name}
+        return {**vars(self.sources), "is_merge": True}
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """The names that it expects to be given. Raises Unusable."""
+        templates = [_compiled(source, self.names[part]) for part, source in vars(self.sources).items()]
+        needed = self.version.required if self.version else frozenset()
+        return needed.union(*map(variables, templates))
+
+    def content(self, values: Mapping[str, str]) -> Content:
+        """As a recipient will read it, but for what is only made when it is sent. Raises UnusableTemplate."""
+        return Content(*rendered(self.sources, values))
+
+    def finished(self, values: Mapping[str, str]) -> Content:
+        said = self.content(values)
+        return content.finished(said.subject, said.text, said.html)
+
+    def problem(self, values: Mapping[str, str]) -> str:
+        """What is wrong with what this recipient would read; empty if nothing is. Raises UnusableTemplate."""
+        said = self.content(values)
+        found = channels.get("email").problems(
+            subject=said.subject,
+            text=said.text or said.html,
+            html=said.html,
+            sender=settings.DEFAULT_FROM_EMAIL,
+            reply_to=(),
         )
+        return " ".join(f"{problem.field} {problem.detail}" for problem in found).rstrip(".")
 
     def require(self, columns: Iterable[str]) -> None:
-        """Raises Unusable for the first template that uses a variable which is none of the columns."""
+        """Raises Unusable for the first source that uses a variable which is none of the columns."""
         known = sorted(filter(None, columns))
-        for template in filter(None, (self.subject, self.text, self.html)):
-            if missing := sorted(variables(template).difference(known)):
-                raise Unusable(
-                    f"{template.name} uses {_listed(missing)}, but the columns give only {_listed(known)}. "
-                    "Correct the template, or add the column."
-                )
+        for part, source in vars(self.sources).items():
+            used = variables(_compiled(source, self.names[part]))
+            self._require(self.names[part], used.difference(known), known)
+        if self.version:
+            self._require(
+                f"The template {self.version.template.name!r}", self.version.required.difference(known), known
+            )
+
+    def _require(self, name: str, missing: Iterable[str], known: Iterable[str]) -> None:
+        if missing := sorted(missing):
+            raise Unusable(
+                f"{name} uses {_listed(missing)}, but the columns give only {_listed(known)}. "
+                "Correct the template, or add the column."
+            )
 
 
-def load(*, subject: str, text: str, html: str | None = None) -> Merge:
-    """``subject`` is a template itself; the others name a file, or a template of an app. Raises Unusable."""
-    return Merge(subject=_compiled(subject, "The subject"), text=_loaded(text), html=_loaded(html) if html else None)
+def load(*, subject: str | None, text: str, html: str | None = None) -> Merge:
+    """``subject`` is a template itself; ``text`` names a file, a template of an app, or one of the admin, which has its
+    own subject and HTML; ``html`` one of the first two. Raises Unusable.
+    """
+    source = _loaded(text)
+    if source is None:
+        return _of_admin(text, subject, html)
+    if subject is None:
+        raise Unusable(
+            f"--subject is missing: {text} says only the text. Give it, such as --subject 'Hello {{{{ name }}}}'."
+        )
+    html_source = _loaded(html) if html else ""
+    if html_source is None:
+        raise Unusable(_no_template(html or ""))
+    names = {"subject": "The subject", "text": text, "html": html or ""}
+    sources = {"subject": flat(subject, name="The subject"), "text": source, "html": html_source}
+    for part, one in sources.items():
+        _compiled(one, names[part])
+    return Merge(sources=Sources(**sources), names=names)
 
 
 def variables(template: Template) -> set[str]:
-    """The names that a template, and those it extends or includes by name, expects to be given. Raises Unusable."""
-    try:
-        parts = list(_parts(template, set()))
-    except (TemplateDoesNotExist, TemplateSyntaxError) as error:
-        raise Unusable(f"{template.name} uses another template that cannot be used: {error}.") from None
+    """The names that a template expects to be given."""
+    parts = list(_parts(template))
     used = {part.lookups[0] for part in parts if isinstance(part, Variable) and part.lookups}
     return used - {name for part in parts for name in _set_by(part)} - ALWAYS_THERE
 
 
-def _loaded(name: str) -> Template:
+def _of_admin(name: str, subject: str | None, html: str | None) -> Merge:
+    try:
+        version = versions.newest(name)
+    except LookupError:
+        raise Unusable(_no_template(name)) from None
+    if subject is not None or html is not None:
+        raise Unusable(f"The template {name!r} of the admin brings its own subject and HTML. Leave those options out.")
+    called = f"The template {name!r}"
+    sources = Sources(subject=version.subject, text=version.text, html=version.html)
+    return Merge(sources=sources, names=dict.fromkeys(vars(sources), called), version=version)
+
+
+def _no_template(name: str) -> str:
+    return f"There is no template {name!r}: neither a file of that name, nor one of an app, nor one of the admin."
+
+
+def _loaded(name: str) -> str | None:
+    """Put together from all that it includes; None if there is neither such a file nor such a template."""
     path = Path(name)
     try:
         if path.is_file():
-            return _compiled(path.read_text(encoding="utf-8-sig"), name)
-        return Engine.get_default().get_template(name)
+            return flat(path.read_text(encoding="utf-8-sig"), name=name)
+        return flat(str(Engine.get_default().get_template(name).source), name=name)
     except TemplateDoesNotExist:
-        raise Unusable(
-            f"There is no template {name!r}: neither a file of that name nor a template of an app."
-        ) from None
+        return None
     except UnicodeDecodeError:
         raise Unusable(f"{name} is not written in UTF-8. Save it so.") from None
     except OSError as error:
@@ -86,52 +150,51 @@ def _loaded(name: str) -> Template:
 
 
 def _compiled(source: str, name: str) -> Template:
+    """Raises Unusable."""
+    _require_closed(source, name)
     try:
-        template = Template(source, name=name, engine=Engine.get_default())
-    except TemplateSyntaxError as error:
-        raise Unusable(f"{name} cannot be used: {error}.") from None
-    # Django takes a tag that nobody closed for text, and every recipient would read it.
-    for text in template.nodelist.get_nodes_by_type(TextNode):
-        for mark, closing in (("{{", "}}"), ("{%", "%}")):
-            if mark in getattr(text, "s", ""):
-                raise Unusable(f"{name} has {mark} without {closing}. Close it.")
-    return template
+        return compiled(source, name=name.removeprefix("The ") if name.startswith("The ") else f"file {name}")
+    except UnusableTemplate as error:
+        raise Unusable(str(error)) from None
 
 
-def _parts(value: Any, visited: set[str]) -> Iterator[Any]:
-    """The nodes and variables of a template, at any depth; ``visited`` names the templates gone through."""
+def _require_closed(source: str, name: str) -> None:
+    """Django takes a tag that nobody closed for text, and every recipient would read it. Raises Unusable."""
+    is_verbatim = False
+    for token in Lexer(source).tokenize():
+        if token.token_type == TokenType.BLOCK:
+            is_verbatim = token.contents.startswith("verbatim")
+        elif token.token_type == TokenType.TEXT and not is_verbatim:
+            for mark, closing in (("{{", "}}"), ("{%", "%}")):
+                if mark in token.contents:
+                    raise Unusable(f"{name} has {mark} without {closing}. Close it.")
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """The nodes and variables of a template, at any depth."""
     match value:
         case Variable():
             yield value
         case Node():
             yield value
-            yield from _parts([*vars(value).values(), *_other_template(value, visited)], visited)
+            yield from _parts(list(vars(value).values()))
         case FilterExpression():
-            yield from _parts([value.var, value.filters], visited)
+            yield from _parts([value.var, value.filters])
         case TokenBase():
-            yield from _parts(list(vars(value).values()), visited)
+            yield from _parts(list(vars(value).values()))
         case Template():
-            yield from _parts(value.nodelist, visited)
+            yield from _parts(value.nodelist)
         case dict():
-            yield from _parts(list(value.values()), visited)
+            yield from _parts(list(value.values()))
         case list() | tuple():
             for item in value:
-                yield from _parts(item, visited)
-
-
-def _other_template(node: Node, visited: set[str]) -> Iterator[Template]:
-    """What a node extends or includes, where its name is written out."""
-    attribute = {ExtendsNode: "parent_name", IncludeNode: "template"}.get(type(node))
-    name = getattr(getattr(node, attribute), "var", None) if attribute else None
-    if isinstance(name, str) and name not in visited:
-        visited.add(name)
-        yield Engine.get_default().get_template(name)
+                yield from _parts(item)
 
 
 def _set_by(node: Any) -> Iterable[str]:
     if isinstance(node, ForNode):
         return list(node.loopvars)
-    if isinstance(node, WithNode | IncludeNode):
+    if isinstance(node, WithNode):
         return list(node.extra_context)
     return [getattr(node, name) for name in _NAMING if isinstance(getattr(node, name, None), str)]
 

@@ -2,7 +2,7 @@
 
 from notifications.consent.tables import Feedback, Preference, Suppression
 from notifications.pacing.tables import Gate, Line
-from notifications.tables import Attachment, Attempt, Delivery, Notification
+from notifications.tables import Attachment, Attempt, Delivery, Notification, Rejection
 from notifications.templating.tables import Template, TemplateVersion
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Line",
     "Notification",
     "Preference",
+    "Rejection",
     "Suppression",
     "Template",
     "TemplateVersion",

@@ -5,7 +5,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -15,6 +15,8 @@ REASON, LINE = "refused because", "refused in line"
 """Columns that a file of refused rows has in front; reading it again ignores them."""
 
 _CHUNK = 1 << 20
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""How a cell begins that a spreadsheet would take for a formula, and run; or one that was kept from it."""
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -56,10 +58,15 @@ class Recipients:
             rows = _rows(file, self.delimiter)
             next(rows)
             for row in rows:
-                yield self._judged(row)
+                yield self._judged(self._as_given(row))
 
     def values(self, row: Row) -> dict[str, str]:
         return {name: field.strip() for name, field in zip(self.names, row.fields, strict=True)}
+
+    def _as_given(self, row: Row) -> Row:
+        if REASON not in self.columns:
+            return row
+        return replace(row, fields=[unshown(field) for field in row.fields])
 
     def _judged(self, row: Row) -> Row:
         found, wanted = len(row.fields), len(self.columns)
@@ -81,6 +88,8 @@ def read(path: Path, *, column: str = "email") -> Recipients:
     if heading.problem:
         raise Unusable(f"The heading of {path} cannot be read: {heading.problem}.")
     columns = [name.strip() for name in heading.fields]
+    if REASON in columns:
+        columns = [unshown(name) for name in columns]
     return Recipients(
         path=path,
         encoding=encoding,
@@ -89,6 +98,16 @@ def read(path: Path, *, column: str = "email") -> Recipients:
         address=_address_column(columns, column),
         lines=lines,
     )
+
+
+def shown(cell: str) -> str:
+    """As it may be written where a spreadsheet will read it: an apostrophe in front makes it a text."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def unshown(cell: str) -> str:
+    """What ``shown`` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def variable(column: str) -> str:

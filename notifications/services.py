@@ -8,9 +8,10 @@ from typing import Any
 from celery.result import AsyncResult
 from django.db import transaction
 
-from notifications import deciding, given, lanes, storing
+from notifications import deciding, given, lanes, many, storing
 from notifications.draft import Draft
 from notifications.given import Given, Recipient
+from notifications.many import OnBatch
 from notifications.problems import InvalidNotification, Problem
 from notifications.storing import BATCH, Writer
 from notifications.tables import Notification
@@ -39,6 +40,7 @@ def notify(to: Given | Iterable[Given], **draft: Any) -> Notification:
         position = 0
         for batch in batches(given.each(to)):
             stored = writer.add(batch, position=position)
+            assert stored is not None, "nobody else can see the notification yet"  # noqa: S101
             if stored.rejected:
                 raise InvalidNotification(
                     [Problem(f"to.{bad.position}", f"cannot be written to: {bad.reason}.") for bad in stored.rejected]
@@ -48,6 +50,30 @@ def notify(to: Given | Iterable[Given], **draft: Any) -> Notification:
             raise InvalidNotification([Problem("to", "names no recipient.")])
         writer.finish()
     return notification
+
+
+def notify_many(
+    recipients: Given | Iterable[Given],
+    *,
+    key: str,
+    allow_duplicates: bool = False,
+    on_batch: OnBatch | None = None,
+    **draft: Any,
+) -> Notification:
+    """Write to as many as there are, each alone, in bounded memory and in transactions of its own, batch by batch.
+
+    ``recipients`` may be an iterator, which is read once, or a queryset. The first are written to while later ones are
+    still being stored. Called again with the same ``key`` and the same recipients in the same order, it goes on after
+    the last batch that was committed, whatever became of the first call; two calls at once share the work.
+
+    Who cannot be written to, or comes a second time, is left out, and told: to ``on_batch``, which is called with a
+    notifications.many.Batch after each commit, and for good in ``notification.rejections``. What ``on_batch`` raises
+    stops it, to be gone on with. So does cancelling the notification, for good.
+
+    Raises InvalidNotification, which names every field that is wrong, before anything is stored, TypeError for what
+    cannot be a recipient at all, and RuntimeError within a transaction.
+    """
+    return many.store(Draft(key=key, **draft), recipients, allow_duplicates=allow_duplicates, on_batch=on_batch)
 
 
 def send_email(

@@ -10,13 +10,15 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from notifications import attachments, channels, sealing
+from notifications import attachments, channels, rows, sealing, storable
 from notifications.addresses import InvalidAddress
 from notifications.channels.shape import Address
 from notifications.draft import Draft
 from notifications.given import Recipient
 from notifications.lanes import queue
-from notifications.tables import Delivery, Notification
+from notifications.rows import Row
+from notifications.storable import UnusableValues
+from notifications.tables import Delivery, Notification, Rejection
 from notifications.templating import versions
 
 BATCH = 500
@@ -35,7 +37,7 @@ class Rejected:
 class Stored:
     """What became of some recipients."""
 
-    deliveries: list[Delivery] = field(default_factory=list)
+    deliveries: list[Row] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
 
 
@@ -60,7 +62,7 @@ def begin(draft: Draft) -> tuple[Notification, bool]:
 class Writer:
     """Adds recipients to a notification, a batch at a time, each within the caller's transaction.
 
-    ``secrets`` are the common values that its row has masked.
+    ``context`` are the common values, of which its row has masked what is secret.
     """
 
     def __init__(
@@ -70,60 +72,69 @@ class Writer:
         self._channel = channels.get(notification.channel)
         self._secret = notification.template.secret if notification.template else frozenset()
         self._common = context
+        _, self._common_secrets = sealing.split(context, self._secret)
         self._allow_duplicates = allow_duplicates
 
-    def add(self, recipients: Sequence[Recipient], *, position: int) -> Stored:
-        """The next ones, the first of which is at ``position``. Nothing, if others have added these meanwhile."""
-        stored = Stored()
+    def add(self, recipients: Sequence[Recipient], *, position: int) -> Stored | None:
+        """The next ones, the first of which is at ``position``.
+
+        None, and nothing is stored, if others have added these meanwhile or the notification has been cancelled.
+        """
         if not self._advance(position, len(recipients)):
-            return stored
+            return None
+        stored = Stored()
         made = list(self._made(recipients, position, stored.rejected))
         stored.deliveries = (
             made if self._allow_duplicates else list(self._new(made, recipients, position, stored.rejected))
         )
-        self._store(stored.deliveries)
+        self._store(stored)
         return stored
 
     def finish(self) -> None:
-        Notification.objects.filter(pk=self._notification.pk).update(is_complete=True)
+        """Nobody is to be added any more. Safe to call again."""
+        Notification.objects.filter(pk=self._notification.pk, cancelled_at=None).update(is_complete=True)
         self._notification.refresh_from_db()
 
     def _advance(self, position: int, count: int) -> bool:
-        """Locks the notification's row, too: its batches come one after the other."""
-        here = Notification.objects.filter(pk=self._notification.pk, consumed=position)
+        """Locks the notification's row, too: its batches, and its cancelling, come one after the other."""
+        here = Notification.objects.filter(pk=self._notification.pk, consumed=position, cancelled_at=None)
         return here.update(consumed=position + count) == 1
 
-    def _made(self, recipients: Sequence[Recipient], position: int, rejected: list[Rejected]) -> Iterator[Delivery]:
+    def _made(self, recipients: Sequence[Recipient], position: int, rejected: list[Rejected]) -> Iterator[Row]:
         for number, recipient in enumerate(recipients, position):
             try:
-                address = self._channel.address(recipient.to)
-                self._require(recipient)
+                row = self._row(recipient, self._address(recipient), number)
                 # One of each batch is filled in; what is wrong with a single other one is found on its way.
                 if number == position:
                     self._fill_in(recipient)
-            except (InvalidAddress, MissingValues) as error:
+                yield row
+            except (InvalidAddress, MissingValues, UnusableValues) as error:
                 rejected.append(Rejected(number, recipient, str(error).rstrip(".")))
-                continue
-            yield self._delivery(recipient, address, number)
+
+    def _address(self, recipient: Recipient) -> Address:
+        if recipient.problem:
+            raise InvalidAddress(recipient.problem)
+        return storable.require_address(self._channel.address(recipient.to))
 
     def _require(self, recipient: Recipient) -> None:
         version = self._notification.template
-        given = {**self._common, **recipient.context}
-        if version and (missing := versions.missing(version, given)):
+        if version is None:
+            return
+        if missing := versions.missing(version, {**self._common, **recipient.context}):
             raise MissingValues(f"the template needs {', '.join(missing)}")
 
-    def _delivery(self, recipient: Recipient, address: Address, position: int) -> Delivery:
+    def _row(self, recipient: Recipient, address: Address, position: int) -> Row:
+        self._require(recipient)
         context, hidden = sealing.split(recipient.context, self._secret)
-        _, common = sealing.split(self._common, self._secret)
-        return Delivery(
-            notification=self._notification,
+        if hidden:
+            storable.as_json(hidden)
+        return Row(
             position=position,
             repeat=position if self._allow_duplicates else 0,
-            channel=self._notification.channel,
             address=address.written,
             address_key=address.key,
-            context=context,
-            sealed=sealing.seal({**common, **hidden}),
+            context=storable.as_json(context),
+            sealed=sealing.seal({**self._common_secrets, **hidden}),
             task_id=str(uuid4()),
         )
 
@@ -138,10 +149,11 @@ class Writer:
             raise MissingValues(f"{problem.field} {problem.detail}")
 
     def _new(
-        self, made: Sequence[Delivery], recipients: Sequence[Recipient], position: int, rejected: list[Rejected]
-    ) -> Iterator[Delivery]:
+        self, made: Sequence[Row], recipients: Sequence[Recipient], position: int, rejected: list[Rejected]
+    ) -> Iterator[Row]:
         keys = [delivery.address_key for delivery in made]
-        mine = Delivery.objects.filter(notification=self._notification, address_key__in=keys)
+        # Where a first batch begins, there is nobody yet.
+        mine = Delivery.objects.filter(notification=self._notification, address_key__in=keys if position else [])
         seen = dict(mine.values_list("address_key", "position"))
         for delivery in made:
             first = seen.setdefault(delivery.address_key, delivery.position)
@@ -151,20 +163,23 @@ class Writer:
                 given = recipients[delivery.position - position]
                 rejected.append(Rejected(delivery.position, given, f"{delivery.address_key} is in it already"))
 
-    def _store(self, deliveries: Sequence[Delivery]) -> None:
-        if not deliveries:
-            return
-        notification = self._notification
-        Delivery.objects.bulk_create(deliveries)
-        Notification.objects.filter(pk=notification.pk).update(recipients=F("recipients") + len(deliveries))
-        enqueue(notification, deliveries)
+    def _store(self, stored: Stored) -> None:
+        notification, deliveries = self._notification, stored.deliveries
+        Rejection.objects.bulk_create(
+            storable.rejection(notification, bad.position, address=bad.recipient.to, reason=bad.reason)
+            for bad in stored.rejected
+        )
+        if deliveries:
+            rows.insert(notification, deliveries)
+            Notification.objects.filter(pk=notification.pk).update(recipients=F("recipients") + len(deliveries))
+            enqueue(notification, deliveries)
 
 
 class MissingValues(ValueError):
     """A recipient without the values that the template needs, or whose values do not fit it."""
 
 
-def enqueue(notification: Notification, deliveries: Iterable[Delivery]) -> None:
+def enqueue(notification: Notification, deliveries: Iterable[Delivery | Row]) -> None:
     """One task for each, under the id that the delivery names."""
     from notifications.tasks import deliver  # what a task does needs what stores it
 

@@ -56,6 +56,27 @@ class Notification(models.Model):
         return self.subject or str(self.template or self.id)
 
 
+class Rejection(models.Model):
+    """One of the recipients that were given cannot be written to, and has no delivery."""
+
+    notification = models.ForeignKey(Notification, on_delete=models.CASCADE, related_name="rejections")
+    position = models.PositiveIntegerField(_("position"))
+    """Its place among the recipients that were given, from 0."""
+    address = models.CharField(_("address"), max_length=400, blank=True)
+    """As it was given, cut short."""
+    reason = models.TextField(_("reason"))
+
+    class Meta:
+        verbose_name = _("rejected recipient")
+        verbose_name_plural = _("rejected recipients")
+        constraints = [
+            models.UniqueConstraint(fields=["notification", "position"], name="notifications_rejected_position")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.reason}"
+
+
 class Attachment(models.Model):
     """A file that goes with a notification; it lies in Django's storage."""
 

@@ -53,7 +53,11 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
     _say(f"\n{report.table(in_ratios)}")
     if apart := {contender: rounds for contender, rounds in measured.items() if contender.apart}:
         _say(f"\nApart, and in no ratio:\n{report.table(apart)}")
-    circumstances = {**_circumstances(folder), "rounds": len(measured[OURS]), "prefetch_per_process": options.prefetch}
+    circumstances = {
+        **circumstances_of(folder),
+        "rounds": len(measured[OURS]),
+        "prefetch_per_process": options.prefetch,
+    }
     _say(f"\n{report.summary(in_ratios, circumstances)}")
 
 
@@ -89,7 +93,7 @@ def prepare(services: Services, folder: Path) -> None:
         )
 
 
-def _circumstances(folder: Path) -> dict[str, Any]:
+def circumstances_of(folder: Path) -> dict[str, Any]:
     return {
         "commit": _commit(),
         "cores": os.cpu_count(),

@@ -36,11 +36,11 @@ def running(folder: Path, *, options: tuple[str, ...] = ()) -> Iterator[Services
     """Start both, and stop them in the end. ``options`` are further settings of PostgreSQL, such as ``name=value``."""
     # PostgreSQL's own user has to get there.
     folder.chmod(0o755)
-    node = Node(folder=folder / "rabbitmq", port=_free_port(), name=f"taskyard-bench-{os.getpid()}")
+    node = Node(folder=folder / "rabbitmq", port=free_port(), name=f"taskyard-bench-{os.getpid()}")
     process = node.start()
     try:
         node.wait_until_ready(process)
-        with _postgresql(folder / "postgresql", _free_port(), options) as (port, pid):
+        with _postgresql(folder / "postgresql", free_port(), options) as (port, pid):
             yield Services(node.url, process.pid, port, pid)
     finally:
         node.stop(process)
@@ -99,7 +99,7 @@ def _programs() -> Path:
     return found[0].resolve().parent
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port nobody listens on, nor on the further two that a RabbitMQ node derives from it."""
     return next(
         port

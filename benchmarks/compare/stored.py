@@ -33,6 +33,11 @@ class Stored:
         (waits,) = self._execute("SELECT EXISTS (SELECT 1 FROM routing_outbox)")
         return not waits
 
+    def is_quiet(self) -> bool:
+        """Whether nothing is in flight any more."""
+        (waits,) = self._execute("SELECT EXISTS (SELECT 1 FROM routing_message)")
+        return not waits
+
     def wal(self) -> int:
         """Bytes of the write-ahead log so far, of the whole server."""
         (position,) = self._execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")

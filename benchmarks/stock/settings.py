@@ -15,6 +15,8 @@ INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "django_
 DATABASES = {"default": environ.Env.db_url_config(os.environ["STOCK_DATABASE_URL"])}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+EMAIL_HOST, EMAIL_PORT = "127.0.0.1", int(os.environ.get("STOCK_EMAIL_PORT", "25"))
+
 CELERY_BROKER_URL = os.environ["BROKER_URL"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # "Publisher confirms": without them a message that the broker refuses is lost in silence.

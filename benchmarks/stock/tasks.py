@@ -1,9 +1,10 @@
-"""The same two tasks as benchmarks/compare/tasks.py, and one that shows how far a worker without results has come."""
+"""The tasks of benchmarks/compare/tasks.py, one that sends a mail, and one that shows how far a worker has come."""
 
 import time
 from pathlib import Path
 
 from celery import shared_task
+from django.core.mail import send_mail
 
 
 @shared_task(name="stock.noop")
@@ -14,6 +15,11 @@ def noop(number: int) -> None:
 @shared_task(name="stock.measure")
 def measure(sent_at: float) -> float:
     return time.monotonic() - sent_at
+
+
+@shared_task(name="stock.mail")
+def mail(subject: str, text: str, sender: str, to: str) -> None:
+    send_mail(subject, text, sender, [to])
 
 
 @shared_task(name="stock.mark")

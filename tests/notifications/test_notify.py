@@ -1,4 +1,4 @@
-"""``manage.py notify``: one task for each good row of a CSV file, and a sentence for each bad one."""
+"""``manage.py notify``: one delivery for each good row of a CSV file, and a sentence for each bad one."""
 
 import csv
 import io
@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from notifications import content, services
+from notifications.tables import Delivery, Notification
+from notifications.templating.tables import Template, TemplateVersion
 from routing.ledger.tables import Message, Outbox
 from tests.dead_broker import absent_broker
 
@@ -33,12 +35,12 @@ def notify(tmp_path: Path) -> Callable[..., Ending]:
     """Run the command with this CSV, and return its exit status and all it said."""
 
     def run(
-        content: str | bytes, *options: str, subject: str = "Hello {{ name }}", text: str = "Hi {{ name }}\n"
+        content: str | bytes, *options: str, subject: str | None = "Hello {{ name }}", text: str = "Hi {{ name }}\n"
     ) -> Ending:
         (tmp_path / "list.csv").write_bytes(content.encode() if isinstance(content, str) else content)
         (tmp_path / "hello.txt").write_text(text)
         said = io.StringIO()
-        arguments = [f"--csv={tmp_path / 'list.csv'}", f"--subject={subject}"]
+        arguments = [f"--csv={tmp_path / 'list.csv'}", *([f"--subject={subject}"] if subject is not None else [])]
         if not any(option.startswith("--template") for option in options):
             arguments.append(f"--template={tmp_path / 'hello.txt'}")
         try:
@@ -52,29 +54,160 @@ def notify(tmp_path: Path) -> Callable[..., Ending]:
     return run
 
 
-def dry(notify: Callable[..., Ending], content: str | bytes, *options: str, **templates: str) -> Ending:
+def dry(notify: Callable[..., Ending], content: str | bytes, *options: str, **templates: str | None) -> Ending:
     return notify(content, "--dry-run", *options, **templates)
 
 
-def enqueued() -> list[dict[str, Any]]:
-    """The arguments of what was enqueued, in that order."""
-    return [json.loads(row.body)[1] for row in Message.objects.order_by("created_at")]
+def written_to() -> list[str]:
+    """Who has a delivery, in the order of the file."""
+    return list(Delivery.objects.order_by("notification__created_at", "position").values_list("address", flat=True))
 
 
-def test_each_row_becomes_a_task_of_its_own(notify: Callable[..., Ending]) -> None:
+def test_each_row_becomes_a_delivery_of_its_own(notify: Callable[..., Ending]) -> None:
     ending = notify("email,name\nann@example.org,Ann\nben@example.org,Ben\n")
 
-    assert ending == Ending(0, "Sent 2, refused 0.\n")
-    assert enqueued() == [
-        {"to": ["ann@example.org"], "subject": "Hello Ann", "text": "Hi Ann\n"},
-        {"to": ["ben@example.org"], "subject": "Hello Ben", "text": "Hi Ben\n"},
+    notification = Notification.objects.get()
+    told = f"Notification {notification.pk}: its page in the admin tells what becomes of each."
+    assert ending == Ending(0, f"Sent 2, refused 0.\n{told}\n")
+    assert [(one.address, *vars(content.of(one)).values()) for one in notification.deliveries.order_by("position")] == [
+        ("ann@example.org", "Hello Ann", "Hi Ann\n", ""),
+        ("ben@example.org", "Hello Ben", "Hi Ben\n", ""),
     ]
     assert Outbox.objects.filter(queue="notifications").count() == 2
 
 
+def test_what_is_said_is_stored_once_and_each_row_has_only_what_it_needs(notify: Callable[..., Ending]) -> None:
+    notify("email,name,salary\nann@example.org,Ann,7\n")
+
+    notification = Notification.objects.get()
+    assert (notification.subject, notification.text) == ("Hello {{ name }}", "Hi {{ name }}\n")
+    assert notification.deliveries.get().context == {"name": "Ann"}
+
+
+def test_the_same_command_again_sends_nothing_twice(notify: Callable[..., Ending]) -> None:
+    rows = "email,name\nann@example.org,Ann\nben@,Ben\n"
+    first = notify(rows)
+
+    again = notify(rows)
+
+    assert (first.status, again.status) == (1, 1)
+    assert "Sent before: 1, refused 1.\nNothing is sent twice; --again sends it anew, to everybody.\n" in again.said
+    assert written_to() == ["ann@example.org"]
+
+
+def test_another_text_or_file_is_another_mailing(notify: Callable[..., Ending]) -> None:
+    notify("email,name\nann@example.org,Ann\n")
+    notify("email,name\nann@example.org,Ann\n", text="Hi again {{ name }}\n")
+    notify("email,name\nann@example.org,Anne\n")
+
+    assert Notification.objects.count() == 3
+
+
+def test_it_is_sent_anew_on_purpose(notify: Callable[..., Ending]) -> None:
+    rows = "email,name\nann@example.org,Ann\n"
+    for _ in range(2):
+        notify(rows, "--again")
+    notify(rows, "--key=mine")
+    notify(rows, "--key=mine")
+
+    assert written_to() == ["ann@example.org"] * 3
+
+
+def test_a_mailing_that_was_stopped_is_gone_on_with_and_not_sent_anew(notify: Callable[..., Ending]) -> None:
+    rows = "email,name\nann@example.org,Ann\nben@example.org,Ben\n"
+    notify(rows)
+    Delivery.objects.filter(position=1).delete()
+    Notification.objects.update(is_complete=False, consumed=1, recipients=1)
+
+    refused = [notify(rows, "--again"), notify(rows, "--from-line=3")]
+    gone_on = notify(rows)
+
+    assert [ending.status for ending in refused] == [2, 2]
+    assert all("was stopped after row 1. The same command without --" in ending.said for ending in refused)
+    assert "Sent 2, refused 0." in gone_on.said
+    assert written_to() == ["ann@example.org", "ben@example.org"]
+
+
+def test_a_mailing_that_was_cancelled_stays_so_until_it_is_sent_anew(notify: Callable[..., Ending]) -> None:
+    rows = "email,name\nann@example.org,Ann\n"
+    notify(rows)
+    services.cancel(Notification.objects.get())
+
+    assert "has been cancelled. Add --again" in notify(rows).said
+    assert notify(rows, "--again").status == 0
+
+
+def test_the_outcome_can_be_read_by_programs(notify: Callable[..., Ending]) -> None:
+    ending = notify("email,name\nann@example.org,Ann\nben@,Ben\n", "--json")
+
+    assert json.loads(ending.said) == {
+        "notification": str(Notification.objects.get().pk),
+        "key": Notification.objects.get().key,
+        "sent": 1,
+        "refused": 1,
+        "complete": True,
+        "stopped": None,
+        "before": False,
+    }
+
+
+def test_lane_category_and_time_are_those_that_were_given(notify: Callable[..., Ending]) -> None:
+    notify("email,name\nann@example.org,Ann\n", "--lane=bulk", "--category=news", "--send-at=2100-01-31 09:00+01:00")
+
+    notification = Notification.objects.get()
+    assert (notification.lane, notification.category) == ("bulk", "news")
+    assert notification.send_at is not None
+    assert notification.send_at.isoformat() == "2100-01-31T08:00:00+00:00"
+    assert Message.objects.get().due_at == notification.send_at
+
+
+def test_a_time_that_is_none_is_a_sentence(notify: Callable[..., Ending]) -> None:
+    ending = notify("email,name\nann@example.org,Ann\n", "--send-at=tomorrow")
+
+    assert ending == Ending(2, "--send-at 'tomorrow' is no point in time. Write it such as 2030-01-31 09:00.")
+
+
+@pytest.fixture
+def reminder() -> TemplateVersion:
+    template = Template.objects.create(name="reminder")
+    variables = [{"name": "name", "required": True}, {"name": "pin", "required": False, "secret": True}]
+    return TemplateVersion.objects.create(
+        template=template, number=1, subject="For {{ name }}", html="<p>{{ name }}: {{ pin }}</p>", variables=variables
+    )
+
+
+def test_a_template_of_the_admin_does(notify: Callable[..., Ending], reminder: TemplateVersion) -> None:
+    rows = "email,name,pin\nann@example.org,Ann,1234\n"
+
+    shown = dry(notify, rows, "--template=reminder", subject=None)
+    notify(rows, "--template=reminder", subject=None)
+
+    assert "Subject: For Ann\n\nAnn: 1234\n" in shown.said
+    delivery = Delivery.objects.get()
+    assert delivery.notification.template == reminder
+    assert "1234" not in str(delivery.context)
+
+
+def test_a_template_of_the_admin_needs_its_columns_and_no_subject(
+    notify: Callable[..., Ending], reminder: TemplateVersion
+) -> None:
+    rows = "email,name\nann@example.org,Ann\n"
+
+    without_pin = notify(rows, "--template=reminder", subject=None)
+    with_subject = notify(rows, "--template=reminder")
+
+    assert "The template 'reminder' uses {{ pin }}, but the columns give only" in without_pin.said
+    assert "brings its own subject and HTML. Leave those options out." in with_subject.said
+    assert (without_pin.status, with_subject.status) == (2, 2)
+
+
+def test_a_file_needs_a_subject(notify: Callable[..., Ending]) -> None:
+    assert "--subject is missing: " in notify("email,name\nann@example.org,Ann\n", subject=None).said
+
+
 def test_bad_rows_are_refused_by_line_while_good_ones_are_sent(notify: Callable[..., Ending]) -> None:
     ending = notify(
-        'email,name\nann@example.org,Ann\nben@,Ben\n\ncat@example.org,"Cat\nthe second"\ndan@example.org\n'
+        'email,name\nann@example.org,Ann\nben@,Ben\n\ncat@example.org,"Cat\athe second"\n\ndan@example.org\n'
         "eve@example.org,Eve,extra\n,Nobody\nfay@example.org,Fay\n",
         "--lane=bulk",
     )
@@ -87,8 +220,8 @@ def test_bad_rows_are_refused_by_line_while_good_ones_are_sent(notify: Callable[
         "Line 8: it has 3 fields where the heading has 2; put a field that contains the delimiter into quotes.",
         "Line 9: the address is empty.",
     ]
-    assert ending.said.endswith("Sent 2, refused 5.\n")
-    assert [task["to"] for task in enqueued()] == [["ann@example.org"], ["fay@example.org"]]
+    assert "Sent 2, refused 5.\n" in ending.said
+    assert written_to() == ["ann@example.org", "fay@example.org"]
     assert Outbox.objects.filter(queue="notifications.bulk").count() == 2
 
 
@@ -219,11 +352,18 @@ def test_what_is_no_file_is_a_sentence(path: str, words: str) -> None:
         ("Hello", "{% if amount|default:due %}x{% endif %}", "hello.txt uses {{ amount }}, {{ due }}, but"),
         ("Hello", "{% for item in items %}{{ item }}{% endfor %}", "uses {{ items }}, but"),
         ("Hello", '{% include "notifications/hello.txt" with x=y %}', "uses {{ y }}, but"),
-        ("Hello", "{% extends base %}", "uses {{ base }}, but"),
+        ("Hello", "{% extends base %}", "hello.txt has {% extends base %} in line 1, whose template is not known yet"),
+        ("Hello", "\n{% include name %}", "has {% include name %} in line 2, whose template is not known yet"),
+        ("Hello", '{% include "notifications/hello.txt" only %}', "has {% include … only %} in line 1. Leave"),
+        ("Hello", 'x {% block a %}{% endblock %}{% extends "notifications/hello.txt" %}', "It must be the first tag"),
+        ("Hello", "{% block a %}", "has {% block %} in line 1 without {% endblock %}"),
+        ("Hello", "{% load humanize %}", "hello.txt cannot be used: "),
+        ("Hello", "{{ name|safe }}", "hello.txt cannot be used: "),
         ("Hello {{ name }}", "{% if %}", "hello.txt cannot be used"),
+        ("Hello", "{% verbatim %}{{ {% endverbatim %}{{ name", "hello.txt has {{ without }}. Close it."),
         ("Hello {{ name", "Hi", "The subject has {{ without }}. Close it."),
         ("Hello", "Hi {% if name", "hello.txt has {% without %}. Close it."),
-        ("Hello {% nothing %}", "Hi", "The subject cannot be used: Invalid block tag"),
+        ("Hello {% nothing %}", "Hi", "The subject cannot be used: "),
         ("Hello", '{% include "nothing.txt" %}', "another template that cannot be used: nothing.txt"),
     ],
 )
@@ -243,6 +383,8 @@ def test_a_template_that_cannot_be_used_is_found_before_anything_is_sent(
         "{% if name and not email == 'x' %}{{ name|upper }}{% else %}{{ email }}{% endif %}",
         "{% for letter in name %}{{ forloop.counter }}{{ letter }}{% endfor %}",
         "{% with first=name|first last=None %}{{ first }}{{ last }}{% endwith %}{{ True }}",
+        "{% verbatim %}{{ nothing\n{% endverbatim %}{{ name }}",
+        "{{ name }} {{ unsubscribe_url }}",
         '{% include "notifications/hello.txt" with x=name %}',
         '{% extends "notifications/hello.txt" %}{% block a %}{{ block.super }}{% endblock %}',
     ],
@@ -268,6 +410,30 @@ def test_refused_rows_can_be_kept_corrected_and_sent_again(notify: Callable[...,
     assert list(csv.reader(io.StringIO(kept), delimiter=";"))[1][2:] == ["ben@", "Bén"]
     assert "To: ben@example.org\nSubject: Hello Bén" in again.said
     assert "Would send 1, refused 1." in again.said
+
+
+@pytest.mark.parametrize("value", ["=1+2", "+49 170", "-12.50", "@cmd", "'=x", "\t=1", "plain"])
+def test_a_refused_cell_is_no_formula_and_reads_as_it_was(
+    notify: Callable[..., Ending], tmp_path: Path, value: str
+) -> None:
+    rejects = tmp_path / "refused.csv"
+    dry(notify, f'email,name\nben@,"{value}"\n', f"--rejects={rejects}")
+    kept = rejects.read_text(encoding="utf-8-sig")
+    (cell,) = list(csv.reader(io.StringIO(kept)))[1][3:]
+
+    again = dry(notify, kept.replace("ben@,", "ben@example.org,"))
+
+    assert cell.lstrip()[0] not in "=+-@"
+    assert f"Subject: Hello {value.strip()}\n" in again.said
+
+
+def test_refused_rows_of_an_earlier_run_are_kept_too(notify: Callable[..., Ending], tmp_path: Path) -> None:
+    rows = "email,name\nben@,Ben\nann@example.org,Ann\n"
+    notify(rows)
+
+    notify(rows, f"--rejects={tmp_path / 'refused.csv'}")
+
+    assert "\n2,\"'ben@' is no e-mail address" in (tmp_path / "refused.csv").read_text()
 
 
 def test_refused_rows_never_overwrite_what_is_read(notify: Callable[..., Ending], tmp_path: Path) -> None:
@@ -300,7 +466,7 @@ def test_rows_above_the_given_line_count_as_sent(notify: Callable[..., Ending]) 
 def test_an_absent_broker_holds_nothing_up(notify: Callable[..., Ending], absent_broker: None) -> None:
     notify("email,name\nann@,Ann\n\nben@example.org,Ben\ncat@example.org,Cat\n")
 
-    assert [letter["to"] for letter in enqueued()] == [["ben@example.org"], ["cat@example.org"]]
+    assert written_to() == ["ben@example.org", "cat@example.org"]
 
 
 def test_the_examples_in_the_documentation_work(settings: Settings) -> None:

@@ -1,0 +1,226 @@
+"""One turn of each way to send: so many mails, from the call to the last that the server took, every one counted."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+from benchmarks.compare.contenders import KEPT, OURS, ROOT, Contender, relay_command
+from benchmarks.compare.programs import Program, Sender
+from benchmarks.compare.services import Services
+from benchmarks.compare.stored import Stored
+from tests.waiting import until
+
+Figures = dict[str, float]
+COUNT_EVERY = 0.1
+DONE_WITHIN = 1_800.0
+WORKERS = 2
+"""Processes that send bulk mail, ours and stock's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    services: Services
+    folder: Path
+    count: int
+    urgent: int
+    """Urgent mails, one at a time, whose way is timed."""
+    mail_port: int
+    server: Sender
+
+    def environment(self, contender: Contender) -> dict[str, str]:
+        return {
+            **contender.environment(self.services, self.folder),
+            "EMAIL_URL": f"smtp://127.0.0.1:{self.mail_port}",
+            "STOCK_EMAIL_PORT": str(self.mail_port),
+        }
+
+
+class Turn:
+    """What all ways have in common. ``name`` is also how its recipients are called."""
+
+    contender: Contender
+    title: str
+
+    def __init__(self, setting: Setting, *, number: int) -> None:
+        self._setting = setting
+        self._number = number
+        self.figures: Figures = {"lost": 0, "doubled": 0}
+
+    def run(self) -> Figures:
+        """Raises SystemExit, with the end of its log, if one of its programs ends."""
+        self._setting.server.ask("clear")
+        with ExitStack() as stack:
+            self._measure(stack)
+        return self.figures
+
+    def _measure(self, stack: ExitStack) -> None:
+        raise NotImplementedError
+
+    def _send(self, caller: Sender, verb: str) -> None:
+        prefix, count = f"mail{self._number}", self._setting.count
+        told = caller.ask(verb, prefix=prefix, count=count)
+        self.figures["call_s"] = told["seconds"]
+        self._require(prefix, count)
+        self.figures["mails_per_s"] = count / (self._last_at(prefix) - told["began"])
+
+    def _require(self, prefix: str, count: int) -> None:
+        """Wait until all have arrived, or until nothing more comes."""
+        server = self._setting.server
+        until(
+            lambda: server.ask("count", prefix=f"{prefix}-")["recipients"] >= count or self._is_stuck(prefix),
+            every=COUNT_EVERY,
+            seconds=DONE_WITHIN,
+            what=f"{count} mails; the logs are in {self._setting.folder}",
+        )
+        self._settle()
+        found = server.ask("count", prefix=f"{prefix}-")
+        self.figures["lost"] += count - found["recipients"]
+        self.figures["doubled"] += found["messages"] - found["recipients"]
+
+    def _is_stuck(self, prefix: str) -> bool:
+        """Whether nobody is left who would send more."""
+        return False
+
+    def _settle(self) -> None:
+        """Until whatever might still send has ended."""
+
+    def _last_at(self, prefix: str) -> float:
+        return self._setting.server.ask("count", prefix=f"{prefix}-")["last_at"]
+
+    def _caller(self, stack: ExitStack, name: str = "caller") -> Sender:
+        side = self.contender.side
+        environment = self._setting.environment(self.contender)
+        return stack.enter_context(told("caller", side, environment=environment, log=self._log(f"{side}-{name}")))
+
+    def _program(self, stack: ExitStack, name: str, command: list[str]) -> Program:
+        log = self._log(f"{self.contender.side}-{name}")
+        return stack.enter_context(Program(command, self._setting.environment(self.contender), log))
+
+    def _log(self, name: str) -> Path:
+        """One for each turn: what is waited for in it has not been said before."""
+        return self._setting.folder / f"{name}.{self._number}.log"
+
+
+class Loop(Turn):
+    title, contender = "a loop of send_mail", KEPT
+
+    def _measure(self, stack: ExitStack) -> None:
+        self._send(self._caller(stack), "loop")
+
+
+class Stock(Turn):
+    """A Celery task for each mail; connections to the database are kept, which makes stock faster."""
+
+    title, contender = "a stock Celery task per mail", KEPT
+
+    def _measure(self, stack: ExitStack) -> None:
+        stored = Stored(self._setting.services.database_url(self.contender.database), has_ledger=False)
+        stack.callback(stored.close)
+        stored.clear()
+        self._stored = stored
+        worker = self._program(stack, "worker", self.contender.worker(4))
+        worker.until(lambda: "ready." in worker.log.read_text(errors="replace") or _consumes(self._setting))
+        self._send(self._caller(stack), "many")
+
+    def _is_stuck(self, prefix: str) -> bool:
+        return self._stored.count() >= self._setting.count
+
+    def _settle(self) -> None:
+        until(
+            lambda: self._stored.count() >= self._setting.count, every=COUNT_EVERY, seconds=60, what="stock's results"
+        )
+
+
+class Ours(Turn):
+    """``notify_many``, and then what a flood of it does to urgent mails."""
+
+    title, contender = "notify_many", OURS
+
+    def _measure(self, stack: ExitStack) -> None:
+        self._stored = Stored(self._setting.services.database_url(self.contender.database), has_ledger=True)
+        stack.callback(self._stored.close)
+        self._program(stack, "relay", relay_command())
+        for queue, size in (("notifications.bulk", WORKERS), ("notifications.urgent", 1)):
+            command = [sys.executable, "manage.py", "pool", queue, "--", f"--concurrency={size}"]
+            worker = self._program(stack, queue, command)
+            worker.until(lambda worker=worker: " ready." in worker.log.read_text(errors="replace"))  # type: ignore[misc]
+        caller = self._caller(stack)
+        self._warm_up(caller)
+        self._send(caller, "many")
+        self._time_urgent(caller, "idle")
+        self._flood(stack, caller)
+
+    def _warm_up(self, caller: Sender) -> None:
+        caller.ask("urgent", prefix=f"warm{self._number}", count=3, seed=self._number)
+        self._settle()
+
+    def _flood(self, stack: ExitStack, caller: Sender) -> None:
+        """Urgent mails while another caller stores, and workers send, as many as before."""
+        flooding, prefix = self._caller(stack, "flood"), f"flood{self._number}"
+        flood = Thread(target=lambda: flooding.ask("many", prefix=prefix, count=self._setting.count))
+        flood.start()
+        until(lambda: self._last_at(prefix), every=COUNT_EVERY, seconds=60, what="the flood")
+        self._time_urgent(caller, "in_flood", settle=False)
+        self.figures["flood_left"] = self._setting.count - self._setting.server.ask("count", prefix=prefix)["messages"]
+        flood.join()
+        self._require(prefix, self._setting.count)
+
+    def _time_urgent(self, caller: Sender, name: str, *, settle: bool = True) -> None:
+        prefix, count = f"{name}{self._number}", self._setting.urgent
+        made = caller.ask("urgent", prefix=prefix, count=count, seed=self._number)
+        server = self._setting.server
+        until(
+            lambda: server.ask("count", prefix=f"{prefix}-")["recipients"] == count,
+            every=COUNT_EVERY,
+            seconds=60,
+            what=f"{count} urgent mails",
+        )
+        arrived = server.ask("times", prefix=f"{prefix}-")
+        took = sorted(arrived[address] - began for address, began in made.items())
+        self.figures[f"urgent_p50_ms_{name}"] = took[len(took) // 2] * 1e3
+        self.figures[f"urgent_p99_ms_{name}"] = took[min(int(len(took) * 0.99), len(took) - 1)] * 1e3
+        if settle:
+            self._settle()
+
+    def _is_stuck(self, prefix: str) -> bool:
+        return self._stored.is_quiet()
+
+    def _settle(self) -> None:
+        until(self._stored.is_quiet, every=COUNT_EVERY, seconds=DONE_WITHIN, what="an empty ledger")
+
+
+WAYS: tuple[type[Turn], ...] = (Loop, Stock, Ours)
+
+
+@contextmanager
+def told(module: str, *arguments: str, environment: dict[str, str], log: Path) -> Iterator[Sender]:
+    """One of this package's programs, that is told by lines of JSON what to do."""
+    with log.open("ab") as errors:
+        popen = subprocess.Popen(
+            [sys.executable, "-m", f"benchmarks.notifications.{module}", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    with popen:
+        program = Sender(popen)
+        try:
+            program.answer()
+            yield program
+        finally:
+            popen.terminate()
+
+
+def _consumes(setting: Setting) -> bool:
+    from kombu import Connection
+
+    with Connection(setting.services.broker_url) as connection, connection.channel() as channel:
+        found = channel.queue_declare(KEPT.queue, passive=True)  # type: ignore[attr-defined]
+    return bool(found.consumer_count)
