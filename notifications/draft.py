@@ -18,6 +18,7 @@ from notifications.tables import Notification
 from notifications.templating import versions
 from notifications.templating.rendering import UnusableTemplate
 from notifications.templating.tables import TemplateVersion
+from routing import moments
 from routing.domains import DEFAULT_LANE
 
 MAX_KEY = 200
@@ -25,7 +26,7 @@ MAX_KEY = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """The words of ``notifications.notify``, but for the recipients and files."""
+    """The words of ``notifications.notify``, but for the recipients themselves and files."""
 
     template: str | None = None
     subject: str = ""
@@ -41,6 +42,8 @@ class Draft:
     from_email: str | None = None
     reply_to: Sequence[str] = ()
     created_by: str = ""
+    recipients: str = ""
+    """A digest of them, where the caller knows them all: then the same key with others is told apart, too."""
 
     def checked(self) -> Notification:
         """The row that it becomes, not yet stored. Raises InvalidNotification, which lists all that is wrong."""
@@ -107,8 +110,12 @@ class Draft:
             yield Problem("key", f"must be 1 to {MAX_KEY} printable characters.")
 
     def _time_problems(self) -> Iterator[Problem]:
-        if self.send_at is not None and timezone.is_naive(self.send_at):
+        if self.send_at is None:
+            return
+        if timezone.is_naive(self.send_at):
             yield Problem("send_at", "has no time zone; give an aware datetime.")
+        elif abs(self.send_at - timezone.now()) > moments.FARTHEST:
+            yield Problem("send_at", "is more than 100 years away.")
 
     def _said_problems(self) -> Iterator[Problem]:
         channel = channels.get(self.channel)

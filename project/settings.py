@@ -164,6 +164,7 @@ UNFOLD = {
 # --- The pipeline -----------------------------------------------------------------------------------------------------
 TASKYARD_DOMAINS = "project.domains.DOMAINS"
 TASKYARD_CATEGORIES = "project.categories.CATEGORIES"
+TASKYARD_SCOPES = "project.scopes.SCOPES"
 BROKER_PORT = env.port("BROKER_PORT", 5690)
 BROKER_URL_IS_GIVEN = bool(env.text("BROKER_URL", ""))
 # RabbitMQ takes a message back that a worker held this long; a system check keeps all time limits below it.
