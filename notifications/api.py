@@ -1,51 +1,9 @@
 """The notifications domain's part of the HTTP API."""
 
-from django.http import HttpRequest, HttpResponse
-from ninja import Field, Router, Schema, Status
-from pydantic import ConfigDict
+from ninja import Router
 
-from notifications import lanes, services
-from notifications.channels import email
-from routing.console.api import Enqueued, enqueued
-from routing.console.problems import Problem
-from routing.domains import DEFAULT_LANE
+from notifications import api_emails, api_reading, api_sending, api_suppressing
 
-router = Router(tags=["Notifications"])
-
-
-class NewEmail(Schema):
-    """One e-mail to one or more recipients."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    to: list[str] = Field(
-        description="Each as `ann@example.org` or `Ann Example <ann@example.org>`, and written to alone.",
-        examples=[["Ann Example <ann@example.org>"]],
-    )
-    subject: str = Field(
-        description=f"One line, at most {email.MAX_SUBJECT} characters.", examples=["Your invoice of November"]
-    )
-    text: str = Field(examples=["Hello Ann,\n\nyour invoice is ready.\n"])
-    html: str | None = Field(None, description="The same as HTML, for mail readers that show it.")
-    from_email: str | None = Field(None, description="The sender; the installation's own if left out.")
-    reply_to: list[str] = Field(default=[], description="Where answers go.")
-    lane: str = Field(
-        DEFAULT_LANE,
-        description="Which queue it waits in, so that a password reset does not wait behind a newsletter.",
-        json_schema_extra={"enum": [lane.name for lane in lanes.domain().lanes]},
-    )
-
-
-@router.post(
-    "/emails",
-    response={202: Enqueued, **dict.fromkeys((400, 401, 413, 422, 503), Problem)},
-    summary="Send an e-mail",
-)
-def send_email(
-    request: HttpRequest,  # noqa: ARG001  (Ninja knows it by its name)
-    new: NewEmail,
-    response: HttpResponse,
-) -> Status[Enqueued]:
-    """Enqueues it and answers at once; `url`, and the header `Location`, tell later what became of it."""
-    task = services.send_email(**new.dict())
-    return Status(202, enqueued(task, response))
+router = Router()
+for part in (api_sending, api_reading, api_suppressing, api_emails):
+    router.add_router("", part.router)

@@ -20,6 +20,7 @@ from notifications.tables import Notification
 from notifications.templating import versions
 from notifications.templating.rendering import UnusableTemplate
 from notifications.templating.tables import TemplateVersion
+from routing import moments
 from routing.domains import DEFAULT_LANE
 
 MAX_KEY = 200
@@ -44,6 +45,8 @@ class Draft:
     reply_to: Sequence[str] = ()
     attachments: Sequence[Given] = ()
     created_by: str = ""
+    recipients: str = ""
+    """A digest of them, where the caller knows them all: then the same key with others is told apart, too."""
 
     def checked(self) -> Notification:
         """The row that it becomes, not yet stored. Raises InvalidNotification, which lists all that is wrong."""
@@ -133,8 +136,12 @@ class Draft:
             yield Problem("key", f"must be 1 to {MAX_KEY} printable characters.")
 
     def _time_problems(self) -> Iterator[Problem]:
-        if self.send_at is not None and timezone.is_naive(self.send_at):
+        if self.send_at is None:
+            return
+        if timezone.is_naive(self.send_at):
             yield Problem("send_at", "has no time zone; give an aware datetime.")
+        elif abs(self.send_at - timezone.now()) > moments.FARTHEST:
+            yield Problem("send_at", "is more than 100 years away.")
 
     def _said_problems(self) -> Iterator[Problem]:
         channel = channels.get(self.channel)

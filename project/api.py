@@ -7,17 +7,21 @@ from typing import Any
 from celery.exceptions import OperationalError as BrokerError
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from ninja import NinjaAPI
-from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 from ninja.openapi.docs import Swagger
+from ninja.openapi.schema import OpenAPISchema
 
 import notifications.api
 import routing.console.api
 from notifications.problems import InvalidNotification
-from routing.console import problems
+from routing.console import api_description, problems
+from routing.console.api_access import MissingScope
+from routing.console.api_body import JsonBody
+from routing.refusals import PayloadTooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +37,32 @@ class Docs(Swagger):
         return render(request, self.template, {"api": api, "swagger_settings": json.dumps(swagger)})
 
 
-api = NinjaAPI(
+class Api(NinjaAPI):
+    """Whose description is finished by what Ninja does not know."""
+
+    def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
+        described = super().get_openapi_schema(**kwargs)
+        api_description.finish(described)
+        return described
+
+
+TAGS = {
+    "Notifications": "What is to be said, and to whom.",
+    "Deliveries": "What became of it, recipient by recipient.",
+    "Suppressions": "The addresses that are not written to any more.",
+    "Tasks": "The work behind all that.",
+}
+
+api = Api(
     title="Taskyard",
     version="1",
     description="Hands work to the pipeline and tells what became of it. Every call needs a token, which an "
-    "administrator makes in the admin, under API tokens. Every error is an RFC 9457 problem.",
+    "administrator makes in the admin, under API tokens, and gives the scopes that it needs. Every error is an "
+    "RFC 9457 problem. A call that was answered with 503 can be made again.",
     urls_namespace="api",
-    auth=routing.console.api.BearerToken(),
     docs=Docs(),
+    parser=JsonBody(),
+    openapi_extra={"tags": [{"name": name, "description": words} for name, words in TAGS.items()]},
 )
 api.add_router("", notifications.api.router)
 api.add_router("", routing.console.api.router)
@@ -53,14 +75,22 @@ def _unauthorised(_request: HttpRequest, error: AuthenticationError) -> HttpResp
     return problems.response(401, str(error), headers={"WWW-Authenticate": 'Bearer realm="Taskyard"'})
 
 
+@api.exception_handler(MissingScope)
+def _forbidden(_request: HttpRequest, error: MissingScope) -> HttpResponse:
+    need = f'Bearer realm="Taskyard", error="insufficient_scope", scope="{error.scope}"'
+    return problems.response(403, str(error), headers={"WWW-Authenticate": need})
+
+
+@api.exception_handler(Throttled)
+def _too_fast(_request: HttpRequest, error: Throttled) -> HttpResponse:
+    return problems.response(429, f"{error} Try again later.", headers={"Retry-After": str(error.wait or 1)})
+
+
 @api.exception_handler(HttpError)
 def _refused(_request: HttpRequest, error: HttpError) -> HttpResponse:
-    # Ninja hides why the body cannot be parsed; the cause still knows.
-    cause = error.__cause__
-    if isinstance(cause, json.JSONDecodeError):
-        return problems.response(
-            error.status_code, f"The body is no JSON: {cause.msg}, at line {cause.lineno}, column {cause.colno}."
-        )
+    # Ninja hides why the body cannot be taken; the cause still knows.
+    if isinstance(error.__cause__, problems.Refused):
+        return error.__cause__.response()
     return problems.response(error.status_code, f"{error}.")
 
 
@@ -78,6 +108,17 @@ def _invalid(_request: HttpRequest, error: InvalidNotification) -> HttpResponse:
 @api.exception_handler(RequestDataTooBig)
 def _too_big(_request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
     return problems.response(413, f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes.")
+
+
+@api.exception_handler(PayloadTooLarge)
+def _too_big_for_a_task(_request: HttpRequest, error: PayloadTooLarge) -> HttpResponse:
+    return problems.response(413, f"{error} POST /notifications takes more, since it stores the text itself.")
+
+
+@api.exception_handler(DataError)
+def _unstorable(request: HttpRequest, error: DataError) -> HttpResponse:
+    logger.error("%s was sent what the database does not take: %s", request.path, error)
+    return problems.response(422, "A value is too long, or out of range; nothing was stored.")
 
 
 @api.exception_handler(BrokerError)
@@ -103,5 +144,6 @@ def _with_fields(errors: list[dict[str, str]]) -> HttpResponse:
 
 
 def _field(location: tuple[str | int, ...]) -> str:
-    """Ninja says ("body", name of the parameter, field, index); callers know the field and the index."""
-    return ".".join(str(part) for part in location[2:]) or "body"
+    """Ninja says ("body", name of the parameter, field, index) or ("query", field); callers know the last ones."""
+    named = location[2:] if location[0] == "body" else location[1:]
+    return ".".join(str(part) for part in named) or "body"

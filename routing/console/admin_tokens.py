@@ -1,4 +1,4 @@
-"""API tokens in the admin: made by name, shown once, revoked and never deleted, so that their story stays."""
+"""API tokens in the admin: made with their scopes, shown once, revoked and never deleted: their story stays."""
 
 from typing import Any
 
@@ -7,19 +7,21 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy, ngettext
 from unfold.admin import ModelAdmin
 
 from routing.console import html
+from routing.console.token_form import TokenForm
 from routing.console.tokens import ApiToken
 
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ModelAdmin):
+    form = TokenForm
     icon = "key"
-    list_display = ("name", "begins_with", "state", "created", "created_by", "last_used")
+    list_display = ("name", "begins_with", "state", "may", "created", "created_by", "last_used")
     list_select_related = ("created_by",)
     search_fields = ("name", "hint")
     ordering = ("-created_at",)
@@ -27,14 +29,14 @@ class ApiTokenAdmin(ModelAdmin):
     readonly_fields = ("begins_with", "created_at", "created_by", "last_used_at", "revoked_at")
 
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> list[str]:
-        return ["name", *self.readonly_fields] if obj else ["name"]
+        return ["name", "scopes", *(self.readonly_fields if obj else ())]
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
         if change:
-            obj.save(update_fields=["name"])
+            obj.save(update_fields=["name", "scopes"])
             return
         obj.created_by_id = request.user.pk
         obj.issue()
@@ -48,7 +50,9 @@ class ApiTokenAdmin(ModelAdmin):
             "token": obj.issued,
             "list_url": reverse("admin:routing_apitoken_changelist"),
             "own_url": reverse("admin:routing_apitoken_change", args=[obj.pk]),
-            "emails_url": request.build_absolute_uri(reverse("api:send_email")),
+            "may_send": obj.may("notifications:send"),
+            "send_url": request.build_absolute_uri(reverse("api:create_notification")),
+            "docs_url": reverse("api:openapi-view"),
         }
         return TemplateResponse(request, "console/token_issued.html", context)
 
@@ -78,6 +82,10 @@ class ApiTokenAdmin(ModelAdmin):
             return format_html('<span class="console-label console-label-success">{}</span>', gettext("in use"))
         title = html.exact_time(token.revoked_at)
         return format_html('<span class="console-label" title="{}">{}</span>', title, gettext("revoked"))
+
+    @admin.display(description=gettext_lazy("may"))
+    def may(self, token: ApiToken) -> SafeString:
+        return format_html_join(" ", "<code>{}</code>", ((name,) for name in token.scopes.split()))
 
     @admin.display(description=gettext_lazy("created"), ordering="created_at")
     def created(self, token: ApiToken) -> SafeString | str:

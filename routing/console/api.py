@@ -1,4 +1,4 @@
-"""The pipeline's part of the HTTP API: tokens, the answer to whatever was enqueued, and a task's state."""
+"""The pipeline's part of the HTTP API: the answer to whatever was enqueued, and a task's state."""
 
 import json
 from datetime import datetime
@@ -10,38 +10,18 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django_celery_results.models import TaskResult
 from ninja import Field, Router, Schema
-from ninja.errors import AuthenticationError
-from ninja.security import HttpBearer
 
-from routing.console import problems, tokens
+from routing.console import problems
+from routing.console.api_access import needs
 from routing.console.message_rows import MessageRow, error_of, worker_of
 from routing.console.page_parts import parsed
 from routing.console.result_rows import ResultRow, Span
-from routing.console.tokens import ApiToken
+from routing.console.scopes import TASKS_READ
 from routing.ledger import lookup
 
 router = Router(tags=["Tasks"])
 
 _FAILED = (states.FAILURE, states.RETRY, states.REVOKED)
-
-
-class BearerToken(HttpBearer):
-    """``Authorization: Bearer ty_…``, with a token that an administrator made."""
-
-    def __call__(self, request: HttpRequest) -> Any:
-        found = super().__call__(request)
-        if found is None:
-            raise AuthenticationError(
-                message=f"Send a token in the header “Authorization: Bearer {tokens.PREFIX}…”. An administrator makes "
-                "one in the admin, under API tokens."
-            )
-        return found
-
-    def authenticate(self, request: HttpRequest, token: str) -> ApiToken:
-        try:
-            return tokens.authenticate(token.strip())
-        except tokens.UnknownToken as error:
-            raise AuthenticationError(message=str(error)) from None
 
 
 class Enqueued(Schema):
@@ -88,8 +68,9 @@ def enqueued(task: AsyncResult[Any], response: HttpResponse) -> Enqueued:
 
 @router.get(
     "/tasks/{task_id}",
-    response={200: TaskState, 401: problems.Problem, 404: problems.Problem},
+    response={200: TaskState, **problems.documented(404)},
     summary="What became of a task",
+    **needs(TASKS_READ),
 )
 def task_state(
     request: HttpRequest,  # noqa: ARG001  (Ninja knows it by its name)

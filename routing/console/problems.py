@@ -28,6 +28,22 @@ class Problem(Schema):
     errors: list[FieldProblem] = Field(default=[], description="The fields that were wrong; empty for other errors.")
 
 
+class Refused(Exception):
+    """A call that cannot be taken as it is. The API answers with what it says."""
+
+    def __init__(self, status: int, detail: str, *, errors: Sequence[Mapping[str, str]] = ()) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.errors = status, detail, errors
+
+    def response(self) -> HttpResponse:
+        return response(self.status, self.detail, errors=self.errors)
+
+
+def documented(*statuses: int) -> dict[int, type[Problem]]:
+    """What an operation says of its errors: these, and those that any may come to."""
+    return dict.fromkeys(sorted({*statuses, 400, 401, 403, 503}), Problem)
+
+
 def response(
     status: int,
     detail: str,

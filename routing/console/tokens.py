@@ -1,4 +1,4 @@
-"""Tokens for the HTTP API: shown once, stored as a hash, revocable."""
+"""Tokens for the HTTP API: shown once, stored as a hash, allowed to do what their scopes say, revocable."""
 
 import hashlib
 import secrets
@@ -11,12 +11,23 @@ from django.utils.translation import gettext_lazy as _
 
 PREFIX = "ty_"
 USE_IS_RECORDED_EVERY = timedelta(minutes=1)
+BEFORE_SCOPES = "notifications:send tasks:read"
+"""What every token could do before there were scopes, and what one may that a release without them makes."""
 
 
 class ApiToken(models.Model):
     """What a program shows to use the HTTP API. The token itself is nowhere stored."""
 
     name = models.CharField(_("name"), max_length=100, help_text=_("Which program uses it, for example “web shop”."))
+    scopes = models.CharField(
+        _("may"),
+        max_length=400,
+        blank=True,
+        default="",
+        db_default=BEFORE_SCOPES,
+        help_text=_("Nothing else is answered."),
+    )
+    """Names of scopes with spaces between them, as OAuth writes them."""
     digest = models.CharField(max_length=64, unique=True, editable=False)
     hint = models.CharField(_("begins with"), max_length=12, editable=False)
     created_by = models.ForeignKey(
@@ -46,6 +57,9 @@ class ApiToken(models.Model):
         self.digest, self.hint = digest(self.issued), self.issued[:8]
         self.save()
         return self.issued
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes.split()
 
     def revoke(self) -> bool:
         """False if it was revoked before."""

@@ -26,7 +26,7 @@ class Visitor(threading.Thread):
             f"{url}/api/v1/emails",
             data=json.dumps(MAIL).encode(),
             headers={
-                "Authorization": f"Bearer {ApiToken(name='chaos').issue()}",
+                "Authorization": f"Bearer {ApiToken(name='chaos', scopes='notifications:send').issue()}",
                 "Content-Type": "application/json",
             },
         )

@@ -1,6 +1,5 @@
 """The HTTP API as programs use it: with a token, JSON in and out, and every error a problem with its cure."""
 
-import json
 import time
 import uuid
 from datetime import timedelta
@@ -15,6 +14,8 @@ from pytest_django import Settings
 
 from routing.console.tokens import ApiToken
 from routing.ledger.tables import Message
+from tests.api_client import Api, new_token
+from tests.api_client import assert_problem as _assert_problem
 from tests.console import specimens
 from tests.console.specimens import REFUSED, URGENT, result
 from tests.dead_broker import absent_broker, silent_broker
@@ -26,26 +27,9 @@ pytestmark = pytest.mark.django_db
 EMAIL = {"to": ["ann@example.org"], "subject": "Your invoice", "text": "It is due.\n"}
 
 
-class Api:
-    """A program with a token."""
-
-    def __init__(self, token: str) -> None:
-        self._client = Client(headers={"authorization": f"Bearer {token}"}, raise_request_exception=False)
-
-    def post(self, path: str, body: Any) -> Any:
-        raw = body if isinstance(body, str | bytes) else json.dumps(body)
-        return self._client.post(f"/api/v1/{path}", raw, content_type="application/json")
-
-    def get(self, path: str) -> Any:
-        return self._client.get(f"/api/v1/{path}")
-
-    def put(self, path: str) -> Any:
-        return self._client.put(f"/api/v1/{path}")
-
-
 @pytest.fixture
 def token() -> str:
-    return ApiToken(name="web shop").issue()
+    return new_token("notifications:send", "tasks:read")
 
 
 @pytest.fixture
@@ -175,7 +159,7 @@ def test_a_tokens_use_is_recorded_once_a_minute(api: Api, django_assert_num_quer
 @pytest.mark.parametrize(
     ("change", "field", "cure"),
     [
-        ({"to": ["ann"]}, "to", "name@example.org"),
+        ({"to": ["ann"]}, "to.0", "name@example.org"),
         ({"to": []}, "to", "no recipient"),
         ({"to": "ann@example.org"}, "to", "list"),
         ({"to": [1]}, "to.0", "string"),
@@ -267,20 +251,23 @@ def test_the_documentation_needs_no_other_network() -> None:
 def test_the_description_names_every_operation_and_its_security() -> None:
     described = Client().get("/api/v1/openapi.json").json()
 
-    assert sorted(described["paths"]) == ["/api/v1/emails", "/api/v1/tasks/{task_id}"]
+    assert sorted(described["paths"]) == [
+        "/api/v1/deliveries",
+        "/api/v1/emails",
+        "/api/v1/notifications",
+        "/api/v1/notifications/{notification_id}",
+        "/api/v1/notifications/{notification_id}/cancel",
+        "/api/v1/notifications/{notification_id}/deliveries",
+        "/api/v1/suppressions",
+        "/api/v1/suppressions/{address}",
+        "/api/v1/tasks/{task_id}",
+    ]
     assert described["components"]["securitySchemes"]["BearerToken"] == {"type": "http", "scheme": "bearer"}
     assert described["components"]["schemas"]["NewEmail"]["properties"]["lane"]["enum"] == [
         "default",
         "urgent",
         "bulk",
     ]
-
-
-def _assert_problem(answer: Any, status: int, words: str) -> None:
-    body = answer.json()
-    assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
-    assert (body["status"], body["type"]) == (status, "about:blank")
-    assert words in body["detail"]
 
 
 @pytest.mark.parametrize(("method", "path"), [("get", "/api/v1/nope"), ("get", "/api/v1/emails")])

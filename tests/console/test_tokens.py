@@ -58,7 +58,7 @@ def test_any_other_text_lets_nobody_in(token: ApiToken, text: str) -> None:
 
 
 def test_a_new_token_is_shown_once(admin_client: Client, admin_user: User) -> None:
-    page = admin_client.post(reverse("admin:routing_apitoken_add"), {"name": "web shop"})
+    page = admin_client.post(reverse("admin:routing_apitoken_add"), {"name": "web shop", "scopes": ["tasks:read"]})
 
     shown = re.search(r'value="(ty_[\w-]+)"', page.content.decode())
     made = ApiToken.objects.get()
@@ -70,18 +70,19 @@ def test_a_new_token_is_shown_once(admin_client: Client, admin_user: User) -> No
         assert shown[1] not in admin_client.get(again).content.decode()
 
 
-def test_a_new_token_asks_for_a_name_alone(admin_client: Client) -> None:
+def test_a_new_token_asks_for_a_name_and_scopes_alone(admin_client: Client) -> None:
     page = admin_client.get(reverse("admin:routing_apitoken_add")).content.decode()
 
     assert re.findall(r'<input type="text" name="(\w+)"', page) == ["name"]
-    assert admin_client.post(reverse("admin:routing_apitoken_add"), {"name": ""}).status_code == 200
+    answer = admin_client.post(reverse("admin:routing_apitoken_add"), {"name": "", "scopes": ["tasks:read"]})
+    assert answer.status_code == 200
     assert not ApiToken.objects.exists()
 
 
 def test_renaming_a_token_keeps_it(admin_client: Client, token: ApiToken) -> None:
     url = reverse("admin:routing_apitoken_change", args=[token.pk])
 
-    admin_client.post(url, {"name": "new shop", "digest": "x", "hint": "x", "revoked_at": ""})
+    admin_client.post(url, {"name": "new shop", "scopes": "tasks:read", "digest": "x", "hint": "x", "revoked_at": ""})
 
     assert tokens.authenticate(token.issued).name == "new shop"
 
