@@ -9,11 +9,12 @@ from django.http import HttpRequest
 from ninja import Body, Field, Path, Query, Router, Schema, Status
 from pydantic import ConfigDict
 
-from notifications import api_reading, api_suppressions, lookup
+from notifications import api_reading, lookup
 from notifications.addresses import InvalidAddress
 from notifications.api_drafts import MAX_ADDRESS
 from notifications.api_reading import Address, AfterId, Limit, one_of
 from notifications.api_scopes import SUPPRESSIONS_READ, SUPPRESSIONS_WRITE
+from notifications.consent import suppression_list
 from notifications.consent.tables import Suppression
 from notifications.problems import InvalidNotification, Problem
 from routing.console import problems
@@ -37,7 +38,7 @@ BY_HAND = NewSuppression.model_validate({})
 
 
 class SuppressedAddress(Schema):
-    """An address that nothing is sent to over a channel, whatever the category."""
+    """An address that nothing is sent to over a channel; after a complaint, nothing but what is required."""
 
     address: str = Field(description="In the one spelling by which it is looked up.", examples=["ann@example.org"])
     channel: str = Field(examples=["email"])
@@ -73,7 +74,7 @@ def list_suppressions(
 ) -> Suppressions:
     """The newest first; with `address`, whether and why that one is suppressed."""
     with _named("address"):
-        rows = api_suppressions.suppressions(address or "")
+        rows = suppression_list.suppressions(address or "")
     if cursor:
         rows = rows.filter(pk__lt=int(cursor))
     page = lookup.page(rows, limit, lambda last: last.pk)
@@ -93,7 +94,7 @@ def suppress_address(
 ) -> Status[SuppressedAddress]:
     """201 if it was written to until now, 200 if it was suppressed already: then that stays as it was."""
     with _named("address"):
-        row, is_new = api_suppressions.suppress(
+        row, is_new = suppression_list.suppress(
             address, reason=new.reason, detail=new.detail, by=f"API token {token_of(request).name}"
         )
     return Status(201 if is_new else 200, _shown(row))
@@ -106,12 +107,13 @@ def suppress_address(
     **needs(SUPPRESSIONS_WRITE),
 )
 def lift_suppression(
-    request: HttpRequest,  # noqa: ARG001  (Ninja knows it by its name)
+    request: HttpRequest,
     address: Annotated[Address, Path(..., max_length=MAX_ADDRESS)],
 ) -> Lifted:
     """Safe to call again: then it lifts none."""
     with _named("address"):
-        return Lifted(address=api_suppressions.key(address), lifted=api_suppressions.lift(address))
+        lifted = suppression_list.lift(address, by=f"API token {token_of(request).name}")
+        return Lifted(address=suppression_list.key(address), lifted=lifted)
 
 
 @contextmanager

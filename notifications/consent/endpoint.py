@@ -16,6 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from ninja import Field, Schema
 from pydantic import ConfigDict, TypeAdapter, ValidationError, model_validator
 
+from notifications.api_scopes import SUPPRESSIONS_WRITE
 from notifications.consent import feedback, reports
 from notifications.consent.feedback import Kind, Recorded, Told
 from notifications.consent.reports import NotUnderstood
@@ -103,9 +104,12 @@ def _with_token(request: HttpRequest) -> str:
     try:
         if scheme.lower() != "bearer" or not token.strip():
             raise tokens.UnknownToken(f"Send a token in the header “Authorization: Bearer {tokens.PREFIX}…”.")
-        return f"token {tokens.authenticate(token.strip()).name}"
+        found = tokens.authenticate(token.strip())
     except tokens.UnknownToken as error:
         raise _Refused(401, str(error), headers={"WWW-Authenticate": 'Bearer realm="Taskyard"'}) from None
+    if not found.may(SUPPRESSIONS_WRITE.name):
+        raise _Refused(403, f"The token “{found.name}” lacks the scope {SUPPRESSIONS_WRITE.name}.")
+    return f"token {found.name}"
 
 
 def _with_secret(secret: str) -> str:

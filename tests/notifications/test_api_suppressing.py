@@ -31,7 +31,7 @@ def written_to(address: str) -> str:
 
 
 def test_a_suppressed_address_is_not_written_to_until_it_is_lifted(api: Api, mail_server: MailServer) -> None:
-    new = api.put(f"suppressions/{ANN.upper()}", {"reason": "complained", "detail": "By telephone."})
+    new = api.put(f"suppressions/{ANN.upper()}", {"reason": "by_hand", "detail": "By telephone."})
     assert new.status_code == 201
     assert written_to(ANN) == "suppressed"
 

@@ -385,12 +385,20 @@ def test_a_wrong_event_is_refused_with_its_cure_and_nothing_of_it_is_done(body: 
 
 
 def test_a_program_reports_with_its_token() -> None:
-    token = ApiToken(name="bounce mailbox").issue()
+    token = ApiToken(name="bounce mailbox", scopes="suppressions:write").issue()
 
     answer = tell({"kind": "complaint", "address": ANN}, url="/notifications/events", authorization=f"Bearer {token}")
 
     assert answer.status_code == 200
     assert Suppression.objects.get().created_by == "token bounce mailbox"
+
+
+def test_a_token_for_something_else_is_refused() -> None:
+    token = ApiToken(name="web shop", scopes="notifications:send").issue()
+
+    answer = tell({"kind": "complaint", "address": ANN}, url="/notifications/events", authorization=f"Bearer {token}")
+
+    assert (answer.status_code, Feedback.objects.count()) == (403, 0)
 
 
 @pytest.mark.parametrize("header", [{}, {"authorization": "Bearer ty_x"}, {"authorization": "Basic x"}])
