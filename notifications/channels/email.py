@@ -66,11 +66,6 @@ def composed(message: Message) -> mail.EmailMultiAlternatives:
     return _composed(message, addresses.parse(message.sender), addresses.parse(message.address))
 
 
-def composed(message: Message) -> mail.EmailMultiAlternatives:
-    """As it goes out."""
-    return _composed(message, addresses.parse(message.sender), addresses.parse(message.address))
-
-
 def _composed(message: Message, sender: Mailbox, to: Mailbox) -> mail.EmailMultiAlternatives:
     email = mail.EmailMultiAlternatives(
         subject=message.subject,
