@@ -6,7 +6,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from project import api
-from routing.console import health
+from routing.console import health, metrics
 
 # Here and not when Django is set up: most processes have no use for the pages.
 admin.autodiscover()
@@ -19,4 +19,5 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("health/live", health.live),
     path("health/ready", health.ready),
+    path("metrics", metrics.metrics),
 ]
