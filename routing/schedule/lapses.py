@@ -1,5 +1,7 @@
 """Where the schedule was not kept lately: due times that were missed, or fired more than a minute late."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +16,11 @@ from routing.schedule import operating
 MISSED_WITHIN, LATE_WITHIN = timedelta(days=3), timedelta(days=1)
 """What was missed on Friday evening must be seen on Monday; what was only late has come in the end."""
 
+MANY = 20_000
+"""Slots in that time, of which each probe would have to read every one."""
+KEPT_FOR = 20.0
+"""Seconds for which an answer is then given again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lapse:
@@ -25,8 +32,38 @@ class Lapse:
     last_late: ScheduleSlot | None
 
 
-def lately() -> dict[str, Lapse]:
-    """By entry, those of which anything was missed or late since somebody last ran it by hand."""
+class Lately:
+    """By entry, those of which anything was missed or late since somebody last ran it by hand.
+
+    Where there are many slots, as it was up to ``KEPT_FOR`` seconds ago. Safe from any thread.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, many: int = MANY) -> None:
+        self._clock = clock
+        self._many = many
+        self._kept: tuple[float, dict[str, Lapse]] | None = None
+
+    def __call__(self) -> dict[str, Lapse]:
+        if not _are_more_than(self._many):
+            self._kept = None
+            return _read()
+        kept = self._kept
+        if kept is None or self._clock() - kept[0] >= KEPT_FOR:
+            kept = self._kept = self._clock(), _read()
+        return kept[1]
+
+
+lately = Lately()
+
+
+def _are_more_than(many: int) -> bool:
+    """By the numbers of the first and the last of them, without counting."""
+    rows = slots.slots().filter(due_at__gte=database.now() - MISSED_WITHIN).values_list("pk", flat=True)
+    first, last = rows.order_by("due_at").first(), rows.order_by("due_at").last()
+    return first is not None and last is not None and last - first > many
+
+
+def _read() -> dict[str, Lapse]:
     found = _counted()
     moments = [row[key] for row in found for key in ("missed_at", "late_at") if row[key]]
     named = slots.slots().filter(entry__in=[row["name"] for row in found], due_at__in=moments)

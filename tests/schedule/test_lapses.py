@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from routing.schedule import figures, operating
-from routing.schedule.lapses import lately
+from routing.schedule.lapses import KEPT_FOR, Lately, lately
 from tests.console import schedule_specimens as specimens
 from tests.console.schedule_specimens import ago
 
@@ -90,3 +90,21 @@ def test_when_an_entry_was_last_fired_is_told_whatever_was_missed_since() -> Non
     specimens.missed("clean-up", ago(hours=1))
 
     assert figures.last_fired() == {"weekly-report": last.decided_at}
+
+
+def test_where_there_are_many_slots_they_are_read_now_and_then_only() -> None:
+    now = [0.0]
+    told = Lately(clock=lambda: now[0], many=2)
+    specimens.missed("clean-up", ago(hours=6))
+    assert told().keys() == {"clean-up"}, "few are read each time"
+
+    for hours in (5, 4, 3):
+        specimens.missed("weekly-report", ago(hours=hours))
+    assert told()["weekly-report"].missed == 3
+    specimens.missed("weekly-report", ago(minutes=9))
+    now[0] += KEPT_FOR - 1
+    assert told()["weekly-report"].missed == 3
+
+    now[0] += 1
+
+    assert told()["weekly-report"].missed == 4
