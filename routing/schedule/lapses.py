@@ -44,27 +44,30 @@ class Lately:
         self._kept: tuple[float, dict[str, Lapse]] | None = None
 
     def __call__(self) -> dict[str, Lapse]:
-        if not _are_more_than(self._many):
+        now = database.now()
+        if not _are_more_than(self._many, since=now - MISSED_WITHIN):
             self._kept = None
-            return _read()
+            return _read(now)
         kept = self._kept
         if kept is None or self._clock() - kept[0] >= KEPT_FOR:
-            kept = self._kept = self._clock(), _read()
+            kept = self._kept = self._clock(), _read(now)
         return kept[1]
 
 
 lately = Lately()
 
 
-def _are_more_than(many: int) -> bool:
+def _are_more_than(many: int, *, since: datetime) -> bool:
     """By the numbers of the first and the last of them, without counting."""
-    rows = slots.slots().filter(due_at__gte=database.now() - MISSED_WITHIN).values_list("pk", flat=True)
-    first, last = rows.order_by("due_at").first(), rows.order_by("due_at").last()
-    return first is not None and last is not None and last - first > many
+    of = "SELECT id FROM routing_scheduleslot WHERE due_at >= %s ORDER BY due_at"
+    (row,) = database.rows(
+        f"SELECT ({of} LIMIT 1) AS first, ({of} DESC LIMIT 1) AS last", [database.parameter(since)] * 2
+    )
+    return row["first"] is not None and row["last"] - row["first"] > many
 
 
-def _read() -> dict[str, Lapse]:
-    found = _counted()
+def _read(now: datetime) -> dict[str, Lapse]:
+    found = _counted(now)
     moments = [row[key] for row in found for key in ("missed_at", "late_at") if row[key]]
     named = slots.slots().filter(entry__in=[row["name"] for row in found], due_at__in=moments)
     last = {(slot.entry, slot.due_at): slot for slot in named} if found else {}
@@ -82,9 +85,9 @@ def _lapse(row: dict[str, Any], last: dict[tuple[str, datetime], ScheduleSlot]) 
     )
 
 
-def _counted() -> list[dict[str, Any]]:
+def _counted(now: datetime) -> list[dict[str, Any]]:
     # Asked with each probe. SQLite works out lateness slowly, so only for the rows that the rest leaves.
-    now, missed = database.now(), ~Q(missed="")
+    missed = ~Q(missed="")
     late = Q(due_at__gte=now - LATE_WITHIN) & Q(decided_at__gt=F("due_at") + operating.LATE_AFTER)
     made_up_for = slots.slots().filter(entry=OuterRef("entry"), due_at__gt=OuterRef("due_at")).exclude(asked_by="")
     counted = (
