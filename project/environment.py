@@ -18,6 +18,8 @@ _URL_SECRET = re.compile(r"[A-Za-z0-9_-]{24,}\Z")
 
 _RATE = re.compile(r"([^\s=]+)=([1-9]\d{0,4})/([smh])\Z")
 
+_SECRET = re.compile(r"[A-Za-z0-9._~+/=-]{16,}\Z")
+
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 DATABASE_SCHEMES = ("postgres", "postgresql", "sqlite")
@@ -51,6 +53,15 @@ class Environment:
 
     def text(self, name: str, default: str) -> str:
         return self._variables.get(name) or default
+
+    def secret(self, name: str) -> str:
+        """Empty where there is none. It goes into a header, and must not be guessed."""
+        value = self.text(name, "")
+        if value and not _SECRET.match(value):
+            # Never the value itself: it may be right but for a stray line end.
+            cure = "use 16 or more of A-Z, a-z, 0-9, ., _, ~, +, / and -, such as openssl rand -hex 24 prints."
+            raise ImproperlyConfigured(f"{name} cannot be used as a token: {cure}")
+        return value
 
     def boolean(self, name: str, *, default: bool) -> bool:
         value = self._variables.get(name)

@@ -39,7 +39,7 @@ if _site.scheme == "https":
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
     # Probes reach the process itself, behind whatever ends TLS.
-    SECURE_REDIRECT_EXEMPT = [r"^health/"]
+    SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
     SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds())
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -191,6 +191,8 @@ TASKYARD_DELIVERY_LIMIT = env.integer("TASKYARD_DELIVERY_LIMIT", topology.DELIVE
 # How many of each process run together, for the sum of connections to the database; one of each that is not named.
 TASKYARD_REPLICAS = env.counts("TASKYARD_REPLICAS")
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, lowest=1)
+# Whoever shows it may read /metrics; without it, programs on this machine alone.
+TASKYARD_METRICS_TOKEN = env.secret("TASKYARD_METRICS_TOKEN")
 TASKYARD_MAX_PAYLOAD = env.integer("TASKYARD_MAX_PAYLOAD", 1024 * 1024, lowest=1024)
 # A relay keeps this many messages ready in each queue, confirms so many together, and waits so long for that.
 TASKYARD_DEAD_AFTER = env.integer("TASKYARD_DEAD_AFTER", 21, lowest=5)

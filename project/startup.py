@@ -166,6 +166,8 @@ def _broker_program(node: Node) -> Program:
         stage=Stage.FOUNDATION,
         output=node.log,
         farewell=((SIGTERM, timedelta(seconds=30)),),
+        prepare=node.write,
+        needs=node.configuration,
     )
 
 

@@ -11,7 +11,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
@@ -53,6 +53,10 @@ class Program:
     """A file for what it prints, where that is not for the console."""
     environment: Mapping[str, str] = field(default_factory=dict)
     farewell: Sequence[tuple[signal.Signals, timedelta]] = ((signal.SIGTERM, timedelta(seconds=10)),)
+    prepare: Callable[[], None] | None = None
+    """Called before each start, the first included."""
+    needs: Path | None = None
+    """A file of its own. Where somebody has deleted that, it runs on in the dark, and is killed and started anew."""
 
 
 class _Child:
@@ -64,6 +68,7 @@ class _Child:
         self.running = False
         self.started_at = 0.0
         self.due_at: float | None = None
+        self.is_condemned = False
         self.deaths = 0
         """In a row: a steady run sets it back."""
 
@@ -77,6 +82,10 @@ class _Child:
         if self.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
+
+    def lost_what_it_needs(self) -> bool:
+        needs = self.program.needs
+        return self.running and self.pid is not None and needs is not None and not needs.exists()
 
     def lost_its_main_process(self) -> bool:
         """Its children may live on and hold its output open, so the end of the output does not tell."""
@@ -171,10 +180,19 @@ class Supervisor:
         return not child.running
 
     def _launch(self, child: _Child) -> None:
-        child.running, child.pid, child.due_at = True, None, None
+        child.running, child.pid, child.due_at, child.is_condemned = True, None, None, False
+        self._prepare(child.program)
         child.started_at = time.monotonic()
         process = Process(_shell(child.program), name=child.program.name, env=self._environment(child.program))
         threading.Thread(target=self._follow, args=(process,), name=child.program.name, daemon=True).start()
+
+    def _prepare(self, program: Program) -> None:
+        try:
+            if program.prepare is not None:
+                program.prepare()
+        except OSError as error:
+            # It cannot start then, says so itself, and is tried again.
+            self._console.warn(f"{program.name} cannot be prepared: {error}")
 
     def _environment(self, program: Program) -> dict[str, str]:
         colour = {"FORCE_COLOR": "1"} if self._console.coloured else {"NO_COLOR": "1"}
@@ -213,6 +231,10 @@ class Supervisor:
 
     def _look_after(self, child: _Child) -> None:
         if child.lost_its_main_process():
+            child.kill()
+        if child.lost_what_it_needs() and not child.is_condemned and not self._stopping:
+            child.is_condemned = True
+            self._console.warn(f"{child.program.needs} was deleted while {child.program.name} ran; it begins anew")
             child.kill()
         if child.due_at is not None and child.due_at <= time.monotonic() and not self._stopping:
             self._launch(child)

@@ -7,7 +7,7 @@ from django.views.generic import RedirectView
 
 from notifications.consent.links import PREFIX
 from project import api
-from routing.console import health
+from routing.console import health, metrics
 
 # Here and not when Django is set up: most processes have no use for the pages.
 admin.autodiscover()
@@ -21,4 +21,5 @@ urlpatterns = [
     path(PREFIX, include("notifications.urls")),
     path("health/live", health.live),
     path("health/ready", health.ready),
+    path("metrics", metrics.metrics),
 ]

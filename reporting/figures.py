@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import Any
 
 from celery import states
-from django.db.models import Case, Count, DurationField, ExpressionWrapper, F, Min, Q, Value, When, Window
+from django.db.models import Case, Count, DurationField, ExpressionWrapper, F, Min, Q, Sum, Value, When, Window
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, RowNumber
 from django.utils.dateparse import parse_datetime
@@ -25,6 +25,7 @@ from django_celery_results.models import TaskResult
 from reporting.weeks import NoSuchWeek, Week
 from routing.domains import Retention, registry
 from routing.ledger import lookup
+from routing.ledger.cleanup_tables import Cleanup, Removal
 from routing.ledger.enqueue import OUTCOMES
 
 UNCLAIMED = ""
@@ -84,6 +85,14 @@ class Unfinished:
     since: datetime
 
 
+@dataclass(frozen=True)
+class Cleanups:
+    """The clean-ups that began in a week, and how many rows of each kind they removed."""
+
+    count: int
+    removed: Mapping[str, int]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figures:
     """A week's figures, worst first. ``thinned`` names domains that may have pruned results which belong here."""
@@ -94,6 +103,8 @@ class Figures:
     tasks: tuple[Line, ...] = ()
     unfinished: tuple[Unfinished, ...] = ()
     thinned: tuple[str, ...] = ()
+    cleanups: Cleanups | None = None
+    """None in a report that was kept before they were in it."""
 
     @property
     def is_over(self) -> bool:
@@ -137,6 +148,7 @@ class Figures:
             tasks=tuple(map(_line, stored["tasks"])),
             unfinished=tuple(Unfinished(**{**item, "since": _moment(item["since"])}) for item in stored["unfinished"]),
             thinned=tuple(stored["thinned"]),
+            cleanups=Cleanups(**kept) if (kept := stored.get("cleanups")) else None,
         )
 
 
@@ -162,6 +174,7 @@ def compute(week: Week, *, now: datetime) -> Figures:
         tasks=_lines(domains, this, before),
         unfinished=_unfinished(min(week.ends_at, now)),
         thinned=tuple(_thinned(week.previous(), now)),
+        cleanups=_cleanups(week),
     )
 
 
@@ -276,6 +289,12 @@ def _thinned(week: Week, now: datetime) -> Iterable[str]:
     for name, retention in kept.items():
         if week.starts_at < now - min(retention.success, retention.failure):
             yield name
+
+
+def _cleanups(week: Week) -> Cleanups:
+    ran = Cleanup.objects.filter(started_at__gte=week.starts_at, started_at__lt=week.ends_at)
+    rows = Removal.objects.filter(cleanup__in=ran).order_by("kind").values_list("kind").annotate(Sum("count"))
+    return Cleanups(ran.count(), dict(rows))
 
 
 def _line(stored: Mapping[str, Any]) -> Line:

@@ -150,6 +150,8 @@ def _notes(figures: Figures) -> Iterator[str]:
             f"The figures may be too low: some results of these two weeks are past the time they are kept ({names}), "
             "and may have been pruned."
         )
+    if figures.cleanups:
+        yield wording.cleanups(figures.cleanups)
     if figures.tasks:
         yield (
             "Worst first: most failures, then the highest failure rate, then the slowest. A task counts in the week in "

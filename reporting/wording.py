@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from reporting.figures import UNCLAIMED, Figures, Line, Tally
+from reporting.figures import UNCLAIMED, Cleanups, Figures, Line, Tally
 from reporting.weeks import Week
 
 NOTHING = "\N{EN DASH}"
@@ -25,6 +25,18 @@ def subject(figures: Figures) -> str:
         return f"Taskyard {week}: no task finished"
     failed = f"{number(figures.failed)} failed" if figures.failed else "none failed"
     return f"Taskyard {week}: {counted(figures.finished, 'task')} finished, {failed}"
+
+
+def cleanups(ran: Cleanups) -> str:
+    """What they removed, the most first."""
+    if not ran.count:
+        return "No clean-up ran in this week, so nothing that is past its retention was removed."
+    rows = sum(ran.removed.values())
+    if not rows:
+        return f"{counted(ran.count, 'clean-up')} ran in this week and found nothing past its retention."
+    kinds = sorted(ran.removed.items(), key=lambda item: -item[1])
+    told = ", ".join(f"{kind} {number(count)}" for kind, count in kinds)
+    return f"{counted(ran.count, 'clean-up')} removed {counted(rows, 'row')} past their retention: {told}."
 
 
 def days(week: Week) -> str:

@@ -8,7 +8,10 @@ import os
 import pytest
 
 PARTS = ("1", "2")
-FIRST = ("tests/attacks/", "tests/pipeline/", "tests/broker/test_namespace.py")
+FIRST = (
+    *("tests/attacks/", "tests/pipeline/", "tests/prove_schedule/", "tests/retention/", "tests/schedule/"),
+    "tests/broker/test_namespace.py",
+)
 """What is not here is the second part."""
 
 PART = os.environ.get("TEST_PART", "")

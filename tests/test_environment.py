@@ -150,3 +150,15 @@ def test_what_the_database_url_asks_for_is_kept() -> None:
     )
 
     assert "'sslmode': 'verify-full'" in done.stdout
+
+
+@pytest.mark.parametrize("value", ["short", "0123456789abcdef\n", "0123456789 abcdef", "0123456789abcdéf"])
+def test_a_token_that_no_header_can_carry_or_anybody_guess_is_refused_unshown(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="TASKYARD_METRICS_TOKEN cannot be used") as refused:
+        Environment({"TASKYARD_METRICS_TOKEN": value}).secret("TASKYARD_METRICS_TOKEN")
+    assert value not in str(refused.value)
+
+
+def test_a_token_is_taken_as_it_is_and_may_be_left_out() -> None:
+    assert Environment({"T": "0123456789abcdef.+/=-"}).secret("T") == "0123456789abcdef.+/=-"
+    assert Environment({}).secret("T") == ""

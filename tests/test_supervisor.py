@@ -2,12 +2,14 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -74,6 +76,45 @@ def test_a_program_that_cannot_be_found_says_so(supervisor: Supervisor, screen: 
 
     until(lambda: "starts again" in screen.getvalue())
     assert "/no/such/program" in screen.getvalue()
+
+
+def test_a_program_whose_file_is_deleted_is_told_and_begins_anew(
+    supervisor: Supervisor, screen: io.StringIO, tmp_path: Path
+) -> None:
+    own, starts = tmp_path / "own" / "file", list[int]()
+
+    def prepare() -> None:
+        starts.append(1)
+        own.parent.mkdir(exist_ok=True)
+        own.touch()
+
+    program = replace(shell(FOREVER), prepare=prepare, needs=own, output=own.with_name("log"))
+    supervisor.start(program)
+    first = until(lambda: supervisor.pid("one"), what="its start")
+
+    shutil.rmtree(own.parent)
+
+    until(lambda: supervisor.pid("one") not in (None, first), what="another start")
+    assert len(starts) == 2
+    assert f"{own} was deleted while one ran; it begins anew" in screen.getvalue()
+    assert screen.getvalue().count("was deleted") == 1
+
+
+def test_a_program_that_cannot_be_prepared_says_so_and_is_tried_again(
+    supervisor: Supervisor, screen: io.StringIO, tmp_path: Path
+) -> None:
+    folder = tmp_path / "taken"
+    folder.touch()
+    program = replace(shell(FOREVER), prepare=lambda: folder.mkdir(exist_ok=True), output=folder / "log")
+    supervisor.start(program)
+    until(lambda: "it starts again" in screen.getvalue(), what="its end")
+    assert "one cannot be prepared: [Errno 17] File exists" in screen.getvalue()
+    before = supervisor.deaths("one")
+
+    folder.unlink()
+
+    until(lambda: supervisor.pid("one") and (folder / "log").exists(), what="a start that works")
+    assert before >= 1
 
 
 def test_what_a_killed_program_had_started_ends_with_it(supervisor: Supervisor, screen: io.StringIO) -> None:

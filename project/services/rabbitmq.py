@@ -68,8 +68,16 @@ class Node:
                 f"Use {HIGHEST_PORT} at most."
             )
         ports.require(self.port, variable="BROKER_PORT")
+        self.write()
+
+    @property
+    def configuration(self) -> Path:
+        return self.folder / "rabbitmq.conf"
+
+    def write(self) -> None:
+        """Its folder and configuration, where they are not there. Safe to call again."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        (self.folder / "rabbitmq.conf").write_text(self._config())
+        self.configuration.write_text(self._config())
         (self.folder / "enabled_plugins").write_text("[].\n")
 
     def wait_until_ready(self, process: subprocess.Popen[bytes], *, seconds: float = 60) -> None:

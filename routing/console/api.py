@@ -18,6 +18,7 @@ from routing.console.page_parts import parsed
 from routing.console.result_rows import ResultRow, Span
 from routing.console.scopes import TASKS_READ
 from routing.ledger import lookup
+from routing.ledger.results import payload_removed_at
 
 router = Router(tags=["Tasks"])
 
@@ -55,7 +56,12 @@ class TaskState(Schema):
     expires_at: datetime | None = Field(None, description="When it is revoked unless it has started.")
     worker: str | None = Field(None, description="Who runs it, or ran it last.")
     progress: Any = Field(None, description="What the running task last reported of itself.")
-    result: Any = Field(None, description="What the task returned; null until it succeeded.")
+    result: Any = Field(
+        None, description="What the task returned; null until it succeeded, and from `payload_removed_at` on."
+    )
+    payload_removed_at: datetime | None = Field(
+        None, description="When its arguments and its result were removed, being past the time they are kept."
+    )
     error: TaskError | None = Field(None, description="Why it failed, was revoked, or will be tried again.")
 
 
@@ -109,6 +115,7 @@ def _state_in_flight(seen: MessageRow) -> TaskState:
         worker=seen.worker_name or None,
         progress=parsed(row.progress),
         result=None,
+        payload_removed_at=None,
         error=TaskError(**error_of(row)) if row.error else None,
     )
 
@@ -131,6 +138,7 @@ def _state(row: TaskResult) -> TaskState:
         worker=row.worker,
         progress=None,
         result=_decoded(row) if row.status == states.SUCCESS else None,
+        payload_removed_at=payload_removed_at(row),
         error=_error(row) if row.status in _FAILED else None,
     )
 

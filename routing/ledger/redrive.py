@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 BATCH = 5_000
 GIVEN_UP_AT_ONCE = 1_000
 """What ``of_dead_owners`` gives up before it returns: each is a settlement of its own."""
+NO_LIMIT = 2**31 - 1
 IN_MEMORY = 50
 """Rows whose bodies are in memory together."""
 
@@ -59,7 +60,12 @@ def of_dead_owners() -> int:
 
     Reads every message in flight: an index on the owner would cost each claim more than this costs a relay.
     """
-    exhausted, limits = _exhausted()
+    tasks = [
+        row["task"] for row in database.rows(f"SELECT DISTINCT m.task FROM routing_message m WHERE {_OWNER_IS_DEAD}")
+    ]
+    if not tasks:
+        return 0
+    exhausted, limits = _exhausted(tasks)
     settled = sum(_settle(message) for message in _messages(f"{_OWNER_IS_DEAD} AND {exhausted}", limits))
     # What may not start again but could not be settled just now waits for the next time.
     again = _publish_anew(f"{_OWNER_IS_DEAD} AND NOT {exhausted}", limits, passing_over=_passing_over())
@@ -139,11 +145,14 @@ def _again_on_sqlite(row: database.Row) -> int:
     return len(again)
 
 
-def _exhausted() -> tuple[str, list[Any]]:
-    """What may not start again: tasks that start at most once, and those that keep ending with their workers."""
-    limits: list[Any] = [value for domain in registry() for value in (domain.name, domain.run_limit)]
-    cases = "WHEN %s THEN %s " * len(registry().domains)
-    return f"(m.at_most_once OR m.runs >= CASE m.domain {cases} ELSE {Domain.run_limit} END)", limits
+def _exhausted(tasks: Sequence[str]) -> tuple[str, list[Any]]:
+    """What may not start again: tasks that start at most once, and those that keep ending with their workers.
+
+    By the domain that claims the task now, as its next claim goes by: the row's is the one that accepted it.
+    """
+    limits: list[Any] = [value for task in tasks for value in (task, (registry().of_task(task) or Domain).run_limit)]
+    # A task that was not among them when they were listed is published again, and its claim decides.
+    return f"(m.at_most_once OR m.runs >= CASE m.task {'WHEN %s THEN %s ' * len(tasks)} ELSE {NO_LIMIT} END)", limits
 
 
 def _messages(condition: str, values: Sequence[Any]) -> Iterator[Message]:

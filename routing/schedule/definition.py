@@ -13,6 +13,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,11 +22,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from celery import Celery
-from celery.schedules import crontab, schedule
+from celery.schedules import ParseException, crontab, schedule
 
 from routing import options as known_options
 from routing.domains import registry
 from routing.schedule.timing import Crontab, Interval, Timing
+
+logger = logging.getLogger(__name__)
 
 LATEST, ALL, SKIP = "latest", "all", "skip"
 POLICIES = (LATEST, ALL, SKIP)
@@ -115,7 +118,8 @@ def read_all(app: Celery) -> Iterator[tuple[str, Definition | Unusable]]:
             yield str(name), read(name, spec, app)
         except Unusable as error:
             yield str(name)[:LONGEST_NAME], error
-        except Exception as error:  # noqa: BLE001  (whatever one entry holds, the others are read)
+        except Exception as error:  # whatever one entry holds, the others are read
+            logger.warning("The schedule entry %r cannot be read", name, exc_info=error)
             yield str(name)[:LONGEST_NAME], Unusable(f"It cannot be read: {error!r:.200}.", f"Correct it in {SETTING}.")
 
 
@@ -192,6 +196,8 @@ def _timing(spec: Mapping[str, Any], app: Celery) -> Timing:
         try:
             due = crontab.from_string(" ".join(due.split()))
         except Exception as error:  # Celery's parser raises whatever it comes to
+            if not isinstance(error, ValueError | ParseException):
+                logger.warning("Celery cannot read the crontab %r", due, exc_info=error)
             raise Unusable(f"It is due at {due!r:.60}, which is no crontab: {error}", cure) from error
     if type(due) is crontab:
         return _short(Crontab(_fields(due), _zone(spec, app)))

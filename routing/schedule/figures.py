@@ -1,9 +1,14 @@
-"""The schedule in figures, for whoever exports metrics: one reading, from two queries of the database."""
+"""The schedule in figures, for whoever exports metrics."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from routing.schedule import lapses, operating
+from django.db.models import OuterRef, Subquery
+
+from routing.ledger import slots
 from routing.schedule.lapses import Lapse
+from routing.schedule.operating import Plan
 
 NONE = Lapse(0, 0, None, None)
 
@@ -27,13 +32,22 @@ class Figures:
     """By how much the last of those was late."""
 
 
-def figures() -> list[Figures]:
-    """Of each entry, by name. Raises what the database raises."""
-    lately = lapses.lately()
-    return [_of(plan, lately.get(plan.entry.name, NONE)) for plan in operating.plans()]
+def figures(plans: Sequence[Plan], lately: Mapping[str, Lapse]) -> list[Figures]:
+    """Of each of these entries, in their order."""
+    return [_of(plan, lately.get(plan.entry.name, NONE)) for plan in plans]
 
 
-def _of(plan: operating.Plan, lapse: Lapse) -> Figures:
+def last_fired() -> dict[str, datetime]:
+    """By entry, when it was last fired, be it by hand; those that never were, and those whose slots are gone, left out.
+
+    Raises what the database raises.
+    """
+    newest = slots.slots().filter(entry=OuterRef("name"), missed="").order_by("-due_at").values("decided_at")[:1]
+    known = slots.entries().filter(removed_at=None).annotate(fired_at=Subquery(newest))
+    return dict(known.exclude(fired_at=None).values_list("name", "fired_at"))
+
+
+def _of(plan: Plan, lapse: Lapse) -> Figures:
     late = lapse.last_late
     return Figures(
         entry=plan.entry.name,

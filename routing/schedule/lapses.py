@@ -1,5 +1,7 @@
 """Where the schedule was not kept lately: due times that were missed, or fired more than a minute late."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +16,11 @@ from routing.schedule import operating
 MISSED_WITHIN, LATE_WITHIN = timedelta(days=3), timedelta(days=1)
 """What was missed on Friday evening must be seen on Monday; what was only late has come in the end."""
 
+MANY = 20_000
+"""Slots in that time, of which each probe would have to read every one."""
+KEPT_FOR = 20.0
+"""Seconds for which an answer is then given again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lapse:
@@ -25,9 +32,42 @@ class Lapse:
     last_late: ScheduleSlot | None
 
 
-def lately() -> dict[str, Lapse]:
-    """By entry, those of which anything was missed or late since somebody last ran it by hand."""
-    found = _counted()
+class Lately:
+    """By entry, those of which anything was missed or late since somebody last ran it by hand.
+
+    Where there are many slots, as it was up to ``KEPT_FOR`` seconds ago. Safe from any thread.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, many: int = MANY) -> None:
+        self._clock = clock
+        self._many = many
+        self._kept: tuple[float, dict[str, Lapse]] | None = None
+
+    def __call__(self) -> dict[str, Lapse]:
+        now = database.now()
+        if not _are_more_than(self._many, since=now - MISSED_WITHIN):
+            self._kept = None
+            return _read(now)
+        kept = self._kept
+        if kept is None or self._clock() - kept[0] >= KEPT_FOR:
+            kept = self._kept = self._clock(), _read(now)
+        return kept[1]
+
+
+lately = Lately()
+
+
+def _are_more_than(many: int, *, since: datetime) -> bool:
+    """By the numbers of the first and the last of them, without counting."""
+    of = "SELECT id FROM routing_scheduleslot WHERE due_at >= %s ORDER BY due_at"
+    (row,) = database.rows(
+        f"SELECT ({of} LIMIT 1) AS first, ({of} DESC LIMIT 1) AS last", [database.parameter(since)] * 2
+    )
+    return row["first"] is not None and row["last"] - row["first"] > many
+
+
+def _read(now: datetime) -> dict[str, Lapse]:
+    found = _counted(now)
     moments = [row[key] for row in found for key in ("missed_at", "late_at") if row[key]]
     named = slots.slots().filter(entry__in=[row["name"] for row in found], due_at__in=moments)
     last = {(slot.entry, slot.due_at): slot for slot in named} if found else {}
@@ -45,9 +85,9 @@ def _lapse(row: dict[str, Any], last: dict[tuple[str, datetime], ScheduleSlot]) 
     )
 
 
-def _counted() -> list[dict[str, Any]]:
+def _counted(now: datetime) -> list[dict[str, Any]]:
     # Asked with each probe. SQLite works out lateness slowly, so only for the rows that the rest leaves.
-    now, missed = database.now(), ~Q(missed="")
+    missed = ~Q(missed="")
     late = Q(due_at__gte=now - LATE_WITHIN) & Q(decided_at__gt=F("due_at") + operating.LATE_AFTER)
     made_up_for = slots.slots().filter(entry=OuterRef("entry"), due_at__gt=OuterRef("due_at")).exclude(asked_by="")
     counted = (

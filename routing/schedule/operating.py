@@ -9,6 +9,7 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.utils.module_loading import autodiscover_modules
 
+from routing import faults
 from routing.ledger import database, slots
 from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
 from routing.schedule.definition import ON_TIME, Definition, Unknown, from_text
@@ -116,9 +117,12 @@ def run_now(name: str, *, by: str, asked_at: datetime | None = None) -> str:
         if entry is None or not entry.definition or entry.removed_at:
             raise NotRunnable(f"{name} cannot be run: {_obstacle(entry)}")
         at = _take(name, asked_at, by=by)
+        faults.point("schedule.run.taken")
         task_id = fire(name, from_text(entry.definition), at)
         slots.fired(name, at, task_id)
-        return task_id
+        faults.point("schedule.run.fired")
+    faults.point("schedule.run.committed")
+    return task_id
 
 
 def _take(name: str, asked_at: datetime | None, *, by: str) -> datetime:

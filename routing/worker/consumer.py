@@ -215,6 +215,7 @@ class Consumer(CeleryConsumer):
             message.content_type,
             message.content_encoding,
             exc,
+            exc_info=exc,
         )
         self._keep(message, exc)
 

@@ -152,7 +152,7 @@ class Heart:
         self._is_failing = True
 
     def _leave(self) -> None:
-        self._relay.stop()
+        """The row first: a relay takes seconds to end, and whoever supervises us may not wait for it."""
         with forks.held_off():
             try:
                 interrupted.give_back(self._id)
@@ -161,6 +161,7 @@ class Heart:
                 logger.warning("This worker's row stays, because the database cannot be reached: %s", error)
             finally:
                 database.connection().close()
+        self._relay.stop()
 
     def _start_anew(self) -> None:
         """A supervisor is not needed for it: the same process becomes the same program again."""

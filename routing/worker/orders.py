@@ -10,6 +10,8 @@ from contextlib import suppress
 from signal import Signals
 from typing import Any
 
+from celery.worker.state import requests
+
 from routing.ledger import pauses, terminations
 from routing.ledger.terminations import Answer, Termination
 from routing.worker import hands, paused
@@ -73,5 +75,19 @@ class Orders:
             return
         name = "KILL" if is_late else asked.signal
         logger.warning("%s was cancelled: its process %d gets SIG%s", asked.task_id, pid, name)
+        if is_first:
+            self._announce(asked.task_id, f"SIG{name}")
         with suppress(ProcessLookupError):
             os.kill(pid, Signals[f"SIG{name}"])
+
+    def _announce(self, task_id: str, signum: str) -> None:
+        """For Flower, and whoever else listens. Its outcome is recorded: nothing here depends on it."""
+        consumer = getattr(self._worker, "consumer", None)
+        if consumer is not None:
+            # Events leave by a connection of the main thread's.
+            consumer.call_soon(_send_revoked, task_id, signum)
+
+
+def _send_revoked(task_id: str, signum: str) -> None:
+    if request := requests.get(task_id):
+        request.send_event("task-revoked", terminated=True, signum=signum, expired=False)

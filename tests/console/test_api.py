@@ -73,6 +73,15 @@ def test_the_state_of_a_task_that_succeeded_has_its_result_and_times(api: Api) -
     assert (state["waited_seconds"], state["ran_seconds"], state["error"]) == (0.04, 0.31, None)
 
 
+def test_a_result_that_retention_removed_is_said_to_be_removed(api: Api) -> None:
+    kept = result(outcome={"accepted": 1})
+    gone = result(meta={"payload_removed_at": "2026-11-20T02:00:00+00:00"})
+
+    assert api.get(f"tasks/{kept.task_id}").json()["payload_removed_at"] is None
+    state = api.get(f"tasks/{gone.task_id}").json()
+    assert (state["result"], state["payload_removed_at"]) == (None, "2026-11-20T02:00:00Z")
+
+
 def test_the_state_of_a_task_that_failed_has_the_reason_and_no_traceback(api: Api) -> None:
     row = result(status=states.FAILURE, outcome=REFUSED, traceback="Traceback (most recent call last): …")
 

@@ -95,6 +95,17 @@ def test_the_list_tells_where_the_tasks_of_each_queue_are(clean_broker: Connecti
     assert document["paused"]["by"] == "ann"
 
 
+def test_a_list_without_an_answer_of_the_broker_is_shown_and_no_success(absent_broker: int) -> None:
+    output = StringIO()
+
+    with pytest.raises(SystemExit) as ended:
+        call_command("queues", stdout=output)
+
+    assert ended.value.code == 2
+    assert "notifications.bulk" in output.getvalue()
+    assert f"127.0.0.1:{absent_broker}" in output.getvalue()
+
+
 def test_a_pause_is_said_once_and_resumed_once() -> None:
     assert "neither a relay nor a worker of it runs just now" in queues(
         "pause", "reporting", "--reason", "first", "--by", "ann"

@@ -164,7 +164,7 @@ def test_the_list_asks_little_however_long_it_is(
     for number in range(30):
         specimens.fired(f"entry-{number}", ago(minutes=2))
 
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(21):
         operator.get(ENTRIES)
 
 

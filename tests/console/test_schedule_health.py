@@ -140,6 +140,7 @@ def test_many_entries_cost_no_more_questions(django_assert_max_num_queries: Djan
     for number in range(40):
         schedule_specimens.missed(f"entry-{number}", ago(hours=1))
 
-    # Processes, pauses, entries, lapses and the last slot of each; the clock three times; and what domains watch.
+    # Processes, pauses, entries, how many slots, lapses and the last slot of each; the clock three times; and what
+    # domains watch.
     with django_assert_max_num_queries(9):
         assert len(lives.look().schedule.needs) == 40

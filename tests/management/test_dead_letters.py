@@ -15,6 +15,7 @@ from uuid import uuid4
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.utils import timezone
 
 from routing.ledger import audit
 from routing.ledger.tables import DeadLetter, Message
@@ -123,6 +124,28 @@ def test_what_is_chosen_is_replayed_or_discarded_and_all_else_stays(run: Run) ->
     assert run("replay", "--all", "--yes").strip() == "There are no such open dead letters."
     again = run("replay", "--state", "discarded", "--all", "--yes", "--json")
     assert [count for outcome, count in json.loads(again)["done"].items() if outcome == "replayed"] == [1]
+
+
+def test_what_is_decided_already_is_told_with_who_and_when(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    replayed, discarded, left = letters(3)
+    run("replay", str(replayed.pk), "--yes")
+    run("discard", str(discarded.pk), "--yes")
+    capfd.readouterr()
+    replayed.refresh_from_db()
+
+    with pytest.raises(CommandError) as refused:
+        run("replay", str(replayed.pk), str(discarded.pk), "--yes")
+
+    first, second = str(refused.value).splitlines()
+    when = timezone.localtime(replayed.decided_at).strftime("%d %b %Y %H:%M")
+    by = f"by {replayed.decided_by}."
+    assert first == f"Dead letter {replayed.pk} was replayed as {replayed.replayed_as}, at {when}, {by}"
+    assert second.startswith(f"Dead letter {discarded.pk} was discarded at ")
+    assert second.endswith("To replay it all the same: --state discarded")
+    call_command("dead_letters", "discard", str(discarded.pk), str(left.pk), "--yes")
+    told = capfd.readouterr()
+    assert f"Dead letter {discarded.pk} was discarded at" in told.err
+    assert "1  discarded" in told.out
 
 
 def test_members_of_chords_are_pointed_out_beforehand(run: Run) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -63,6 +64,25 @@ def test_the_command_has_a_running_task_ended_and_says_so(running: str, tmp_path
     assert not TaskResult.objects.filter(task_name="reporting.probe_sum").exists()
     assert (tmp_path / "journal").read_text().splitlines() == ["run"]
     assert audit.audit().balances
+
+
+def test_who_listens_hears_that_it_was_ended(running: str) -> None:
+    app, heard = probe.add.app, list[dict[str, Any]]()
+    with app.connection_for_read() as connection:
+        receiver = app.events.Receiver(connection, handlers={"task-revoked": heard.append})
+        with receiver.consumer_context(wakeup=False) as (listening, _, _):
+            app.control.enable_events(reply=True, timeout=10, limit=1)
+            cancel(running, Order(by="ann", signal="TERM"))
+            until(lambda: _drained(listening) or heard, what="the event")
+
+    (event,) = heard
+    assert (event["uuid"], event["terminated"], event["signum"], event["expired"]) == (running, True, "SIGTERM", False)
+
+
+def _drained(connection: Connection) -> bool:
+    with suppress(TimeoutError):
+        connection.drain_events(timeout=0.2)
+    return False
 
 
 def test_without_that_it_runs_on_for_nothing(running: str, release: Path) -> None:

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from kombu import Connection
 
 from routing.ledger import tables
@@ -46,6 +48,13 @@ def test_a_pool_that_may_patch_python_begins_as_celerys_own_command(
 
     assert command[1:5] == ["-m", "celery", "--app=project", "--quiet"]
     assert command[-1] == "--pool=threads"
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize("options", [["--concurrency=4"], ["--concurrency", "4"], ["-c", "4"]])
+def test_celerys_options_in_the_wrong_place_are_told_where_they_go(options: list[str]) -> None:
+    with pytest.raises(CommandError, match=r"after two dashes, such as: .* -- --concurrency=4"):
+        call_command("pool", "reporting", *options)
 
 
 @pytest.mark.any_database

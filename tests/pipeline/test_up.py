@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -126,6 +127,17 @@ def test_workers_survive_the_death_of_the_broker(running_project: RunningProject
     until(lambda: running_project.pids("beam.smp") not in ([], [before]), what="a new broker")
     _until_healthy(running_project)
     assert _mains(running_project, "manage.py pool") == workers
+
+
+@pytest.mark.skipif(not PRIVATE_BROKER, reason="the broker that BROKER_URL names has its files elsewhere")
+def test_the_brokers_folder_may_be_deleted_while_all_of_it_runs(running_project: RunningProject) -> None:
+    (before,) = running_project.pids("beam.smp")
+
+    shutil.rmtree(running_project.var / "rabbitmq", ignore_errors=True)
+
+    running_project.until_says("was deleted while broker ran; it begins anew")
+    until(lambda: running_project.pids("beam.smp") not in ([], [before]), what="a new broker")
+    _until_healthy(running_project)
 
 
 EMAIL = {"to": ["ann@example.org"], "text": "It works.\n"}

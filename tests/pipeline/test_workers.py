@@ -272,7 +272,7 @@ def test_a_message_delivered_again_after_its_outcome_is_not_run(
 
 
 def test_what_cannot_be_decoded_is_kept_as_a_dead_letter(start_worker: StartWorker, clean_broker: Connection) -> None:
-    start_worker("reporting")
+    worker = start_worker("reporting")
     TaskResult.objects.create(task_id="unreadable", status="PENDING")
 
     clean_broker.Producer().publish(
@@ -288,6 +288,9 @@ def test_what_cannot_be_decoded_is_kept_as_a_dead_letter(start_worker: StartWork
     assert (letter.reason, letter.content, letter.task_id) == ("undecodable", b"\xff{not json", "unreadable")
     recorded = TaskResult.objects.filter(task_id="unreadable", status="FAILURE")
     until(recorded.exists, what="its outcome")
+    # Where in the decoding it was, too: a codec may be somebody's own.
+    worker.until_it_says("UnicodeDecodeError")
+    assert worker.says("Traceback (most recent call last)")
 
 
 def test_a_task_unknown_to_its_worker_waits_for_one_that_knows_it(start_worker: StartWorker) -> None:

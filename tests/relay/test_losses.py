@@ -11,7 +11,7 @@ from kombu import Connection
 
 from routing.broker import evidence, topology
 from routing.broker.relay import Relay
-from routing.domains import registry
+from routing.domains import Domain, Registry, registry
 from routing.ledger import database, marker, outbox, redrive
 from routing.ledger.tables import BrokerMarker, DeadLetter, Message, Outbox, Process
 from tests.relay.ledger import ago, dead_process, epochs, held, living_process, publication, ready, waiting
@@ -265,6 +265,24 @@ def test_what_killed_its_workers_too_often_is_poison(transactional_db: None) -> 
     assert TaskResult.objects.get().task_id == message.pk
     assert (DeadLetter.objects.get().reason, DeadLetter.objects.get().runs) == ("poison", limit)
     assert Outbox.objects.count() == 1
+
+
+def test_a_task_that_has_moved_goes_by_the_domain_that_claims_it_now(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (patient,) = waiting(publish=False, owner=dead_process().pk, state="STARTED", runs=7, domain="left")
+    (hasty,) = waiting(publish=False, owner=dead_process().pk, state="STARTED", runs=3, domain="left", task="hasty.one")
+    moved = [
+        Domain(name="patient", tasks=(patient.task,), run_limit=9),
+        Domain(name="hasty", run_limit=3),
+        Domain(name="left", tasks=("left.never",), run_limit=5),
+    ]
+    monkeypatch.setattr(redrive, "registry", lambda: Registry(moved))
+
+    assert redrive.of_dead_owners() == 2
+
+    assert Outbox.objects.get().message_id == patient.pk
+    assert (DeadLetter.objects.get().task_id, DeadLetter.objects.get().reason) == (hasty.pk, "poison")
 
 
 def test_a_task_that_cannot_be_given_up_holds_up_no_other(transactional_db: None) -> None:

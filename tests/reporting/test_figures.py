@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from celery import states
 
-from reporting.figures import Figures, Line, Tally, compute
+from reporting.figures import Cleanups, Figures, Line, Tally, compute
 from reporting.weeks import NoSuchWeek, Week
+from routing.ledger.cleanup_tables import Cleanup, Removal
 from tests.stored_results import in_flight, store
 
 pytestmark = pytest.mark.django_db
@@ -261,3 +262,27 @@ def tally(group: list[dict[str, Any]]) -> Tally:
         median=round(statistics.median(timed)),
         p95=round(statistics.quantiles(timed, n=20, method="inclusive")[-1]),
     )
+
+
+def clean_up(started_at: datetime, **removed: int) -> None:
+    """Each kind in two domains, half and half."""
+    ran = Cleanup.objects.create(as_of=started_at, policy="any", whole=True, started_at=started_at)
+    for kind, count in removed.items():
+        for domain in ("notifications", "reporting"):
+            Removal.objects.create(cleanup=ran, kind=kind, domain=domain, outcome="success", count=count / 2)
+
+
+def test_clean_ups_of_the_week_tell_what_they_removed_also_those_that_were_killed() -> None:
+    clean_up(MONDAY - MOMENT, results=1_000)
+    clean_up(MONDAY, results=40, payloads=6)
+    clean_up(MONDAY + timedelta(days=3), results=2)
+    clean_up(MONDAY + timedelta(days=7), results=1_000)
+
+    assert figures().cleanups == Cleanups(2, {"results": 42, "payloads": 6})
+
+
+def test_a_report_that_was_kept_before_it_told_of_clean_ups_is_still_read() -> None:
+    kept = figures().as_json()
+    del kept["cleanups"]
+
+    assert Figures.from_json(kept).cleanups is None

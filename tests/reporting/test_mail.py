@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reporting import mail
-from reporting.figures import Figures, Line, Tally, Unfinished
+from reporting.figures import Cleanups, Figures, Line, Tally, Unfinished
 from reporting.weeks import Week
 
 WEEK = Week(2026, 46)
@@ -68,6 +68,22 @@ def test_tasks_of_no_domain_and_no_name_are_called_something(figures: Figures) -
 
     assert "\nother " in mail.text(unclaimed)
     assert "(no name recorded)" in mail.text(unclaimed)
+
+
+@pytest.mark.parametrize(
+    ("ran", "told"),
+    [
+        (
+            Cleanups(7, {"payloads": 12, "results": 3000}),
+            "7 clean-ups removed 3,012 rows past their retention: results 3,000, payloads 12.",
+        ),
+        (Cleanups(1, {}), "1 clean-up ran in this week and found nothing past its retention."),
+        (Cleanups(0, {}), "No clean-up ran in this week, so nothing that is past its retention was removed."),
+    ],
+)
+def test_both_parts_tell_of_clean_ups(figures: Figures, ran: Cleanups, told: str) -> None:
+    for part in (mail.text(replace(figures, cleanups=ran)), mail.html(replace(figures, cleanups=ran))):
+        assert told in " ".join(part.split())
 
 
 def test_a_week_so_far_says_so(figures: Figures) -> None:

@@ -98,7 +98,25 @@ def test_a_name_that_cannot_be_kept_is_refused(name: object) -> None:
         read(name, {"task": "maintenance.cleanup", "schedule": 60}, current_app)
 
 
-def test_one_broken_entry_leaves_the_others_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_nobody_foresaw_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    class Hostile(str):
+        def split(self, *_: Any, **__: Any) -> list[str]:
+            raise RuntimeError("never seen before")
+
+    with pytest.raises(Unusable, match="no crontab"):
+        parse(schedule=Hostile("0 9 * * *"))
+    assert "never seen before" in caplog.text
+    assert "in split" in caplog.text
+
+    caplog.clear()
+    with pytest.raises(Unusable, match="no crontab"):
+        parse(schedule="61 * * * *")
+    assert caplog.text == ""
+
+
+def test_one_broken_entry_leaves_the_others_readable(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     class Hostile(dict[str, Any]):
         def get(self, *_: Any) -> Any:
             raise RuntimeError("no")
@@ -111,3 +129,4 @@ def test_one_broken_entry_leaves_the_others_readable(monkeypatch: pytest.MonkeyP
     assert isinstance(found["bad"], Unusable)
     assert isinstance(found["worse"], Unusable)
     assert isinstance(found["good"], Definition)
+    assert 'raise RuntimeError("no")' in caplog.text

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from routing.schedule import figures, operating
-from routing.schedule.lapses import lately
+from routing.schedule.lapses import KEPT_FOR, Lately, lately
 from tests.console import schedule_specimens as specimens
 from tests.console.schedule_specimens import ago
 
@@ -70,7 +70,7 @@ def test_the_figures_for_metrics_tell_of_each_entry() -> None:
     specimens.overdue("sweep", hours=1)
     operating.pause("clean-up", by="ann", reason="moving")
 
-    found = {one.entry: one for one in figures.figures()}
+    found = {one.entry: one for one in figures.figures(operating.plans(), lately())}
 
     assert list(found) == ["broken", "clean-up", "sweep", "weekly-report"]
     assert (found["broken"].is_broken, found["broken"].next_due_at) == (True, None)
@@ -80,3 +80,31 @@ def test_the_figures_for_metrics_tell_of_each_entry() -> None:
     assert (report.missed, report.late, report.last_late_seconds) == (1, 1, 180.0)
     assert report.next_due_at is not None
     assert report.next_due_at > ago().timestamp()
+
+
+def test_when_an_entry_was_last_fired_is_told_whatever_was_missed_since() -> None:
+    specimens.registered(specimens.BUILT_IN)
+    specimens.fired("weekly-report", ago(days=9))
+    last = specimens.fired("weekly-report", ago(days=2))
+    specimens.missed("weekly-report", ago(hours=1))
+    specimens.missed("clean-up", ago(hours=1))
+
+    assert figures.last_fired() == {"weekly-report": last.decided_at}
+
+
+def test_where_there_are_many_slots_they_are_read_now_and_then_only() -> None:
+    now = [0.0]
+    told = Lately(clock=lambda: now[0], many=2)
+    specimens.missed("clean-up", ago(hours=6))
+    assert told().keys() == {"clean-up"}, "few are read each time"
+
+    for hours in (5, 4, 3):
+        specimens.missed("weekly-report", ago(hours=hours))
+    assert told()["weekly-report"].missed == 3
+    specimens.missed("weekly-report", ago(minutes=9))
+    now[0] += KEPT_FOR - 1
+    assert told()["weekly-report"].missed == 3
+
+    now[0] += 1
+
+    assert told()["weekly-report"].missed == 4

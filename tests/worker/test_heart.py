@@ -73,7 +73,7 @@ def test_a_worker_hurried_to_its_end_leaves_too(start_worker: StartWorker) -> No
     worker = start_worker("reporting", relay=False)
 
     worker.popen.send_signal(signal.SIGQUIT)
-    worker.popen.wait(30)
+    until(lambda: worker.is_dead, seconds=120, what="its end")
 
     assert not Row.objects.filter(role="worker").exists()
 

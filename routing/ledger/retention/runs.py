@@ -93,6 +93,8 @@ def everything(now: datetime, *, payloads_since: datetime | None = None) -> Iter
     yield ledger_rows.LostChords(now)
     yield from results.expired(now, payloads_since=payloads_since)
     yield ledger_rows.DeadLetters(now)
+    # Before slots: what goes now is then what a preview counts. An entry goes in the night after its last slot.
+    yield slots.Entries(now)
     yield slots.Slots(now)
     yield ledger_rows.UniqueKeys(now)
     yield ledger_rows.Terminations(now)

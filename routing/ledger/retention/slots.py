@@ -1,13 +1,13 @@
 """Slots of the schedule: what was fired goes as the successes of its task's domain do, what was missed as failures.
 
-Whatever is gone is not fired again: its entry knows up to when it is decided.
+Whatever is gone is not fired again: its entry knows up to when it is decided. Entries that left the code go after them.
 """
 
 from collections import defaultdict
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Case, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, Max, OuterRef, Q, QuerySet, Value, When
 
 from routing.ledger import database
 from routing.ledger.retention import policy
@@ -48,3 +48,21 @@ class Slots(Rows):
             if domain := policy.domain_of(task):
                 found[domain].append(name)
         return found
+
+
+class Entries(Rows):
+    """Those that left the code, once their slots are gone and they could have none left.
+
+    What is paused stays: in a release that has it again, it must not run because a clean-up forgot the pause. And of
+    those that were registered last one must stay, which keeps a beat that was started before that from registering.
+    """
+
+    kind = "schedule entries"
+
+    def rows(self) -> QuerySet[ScheduleEntry]:
+        return ScheduleEntry.objects.filter(removed_at__lt=self.now - policy.longest())
+
+    def due(self) -> Q:
+        slots = ScheduleSlot.objects.filter(entry=OuterRef("name"))
+        last = ScheduleEntry.objects.using(database.using()).aggregate(last=Max("defined_at"))["last"]
+        return Q(~Exists(slots), paused_at=None, defined_at__lt=last or self.now)

@@ -11,6 +11,7 @@ from celery import current_app
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import QuerySet
+from django.utils import timezone
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -22,6 +23,7 @@ from routing.ledger.tables import DeadLetter
 from routing.management import bulk, letter_text, reachable, selecting
 
 THINGS, IDS = "dead letters", "numbers of dead letters, or ids of their tasks"
+NAMED = 20
 GROUPED = {"task": "Task", "reason": "Reason", "fingerprint": ""}
 State = DeadLetter.State
 
@@ -88,9 +90,21 @@ class Command(BaseCommand):
     def _discard(self, options: dict[str, Any]) -> None:
         self._decide("discard", discard, options)
 
+    def _tell_decided(self, selection: Selection) -> None:
+        """Of what was named one by one, whatever is decided already. Raises CommandError where that is all of it."""
+        if not selection.ids:
+            return
+        others = _chosen(replace(selection, state="")).exclude(state=selection.state).order_by("pk")
+        told = "\n".join(map(_decision, others.defer("headers", "properties", "body", "raw")[:NAMED]))
+        if told and not _chosen(selection).exists():
+            raise CommandError(told)
+        if told:
+            self.stderr.write(told)
+
     def _decide(self, verb: str, decide: Callable[..., Any], options: dict[str, Any]) -> None:
         selection = selecting.selection_of(options)
         selection = replace(selection, state=selection.state or State.OPEN.value)
+        self._tell_decided(selection)
         rows, by = _chosen(selection), f"{processes.whoever()} (command line)"
         fingerprint.work_out()
         deed = bulk.Deed(
@@ -104,6 +118,15 @@ class Command(BaseCommand):
             notes=[note for note in [_chords(rows)] if note and verb == "replay"],
         )
         bulk.run(self, deed, dry_run=options["dry_run"], yes=options["yes"], as_json=options["as_json"])
+
+
+def _decision(letter: DeadLetter) -> str:
+    at = timezone.localtime(letter.decided_at).strftime("%d %b %Y %H:%M") if letter.decided_at else "some time ago"
+    if letter.state == State.OPEN:
+        return f"Dead letter {letter.pk} is open."
+    done = f"replayed as {letter.replayed_as}," if letter.replayed_as else letter.state
+    again = f" To replay it all the same: --state {State.DISCARDED}" if letter.state == State.DISCARDED else ""
+    return f"Dead letter {letter.pk} was {done} at {at}, by {letter.decided_by or 'somebody'}.{again}"
 
 
 def _chosen(selection: Selection) -> "QuerySet[DeadLetter]":

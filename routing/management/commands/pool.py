@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from routing.domains import Pool, registry
@@ -13,8 +13,24 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+class _Parser(CommandParser):
+    def error(self, message: str) -> Any:
+        if message.startswith("unrecognized arguments"):
+            message += (
+                "\nOptions of celery worker go after two dashes, such as: "
+                "manage.py pool notifications.urgent -- --concurrency=4"
+            )
+        super().error(message)
+
+
 class Command(BaseCommand):
     help = "Start the worker pool of a queue with its declared limits. Options after -- go to celery worker."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        # Django makes it, and takes no class for it.
+        parser.__class__ = _Parser
+        return parser
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", nargs="?", help="the queue's name, such as notifications.urgent")

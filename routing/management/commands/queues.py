@@ -28,14 +28,14 @@ WAIT = processes.DEAD_AFTER + 9
 """Seconds: until then whoever died just now is declared dead, and missed no more."""
 LOOK_EVERY = 0.2
 LONGEST_REASON = 1_000
-NOT_CONFIRMED = 3
+NO_BROKER, NOT_CONFIRMED = 2, 3
 
 
 class Command(BaseCommand):
     help = (
         "Show what is in each queue, and who has paused it; or pause one: nothing of it is published or started "
-        f"until it is resumed. Exit status: 0 done, 1 refused, {NOT_CONFIRMED} paused, and not everybody has confirmed "
-        "it in time."
+        f"until it is resumed. Exit status: 0 done, 1 refused, {NO_BROKER} shown without what RabbitMQ has, because it "
+        f"does not answer, {NOT_CONFIRMED} paused, and not everybody has confirmed it in time."
     )
     # It may be called when something is wrong; a failing check must not hide what.
     requires_system_checks = ()
@@ -98,6 +98,11 @@ class Command(BaseCommand):
 
     def _list(self, as_json: bool) -> None:
         depths, trouble = _depths()
+        self._show(depths, trouble, as_json)
+        if trouble:
+            raise SystemExit(NO_BROKER)
+
+    def _show(self, depths: dict[str, QueueDepth | None], trouble: str, as_json: bool) -> None:
         paused, found = {one.queue: one for one in pauses.in_force()}, loads()
         names = [*registry().pools, *sorted({*found, *paused} - registry().pools.keys())]
         if as_json:
