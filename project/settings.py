@@ -184,6 +184,8 @@ TASKYARD_RELAY_BATCH = env.integer("TASKYARD_RELAY_BATCH", 200, lowest=1)
 TASKYARD_RELAY_CONFIRM_TIMEOUT = timedelta(seconds=env.integer("TASKYARD_RELAY_CONFIRM_TIMEOUT", 15, lowest=1))
 # Results and dead letters have theirs in project/domains.py.
 TASKYARD_REPORTS_KEPT = timedelta(days=env.integer("TASKYARD_REPORTS_KEPT_DAYS", 1100, lowest=35, highest=36_525))
+# Roll-ups by the hour outlive the results that they count.
+TASKYARD_ROLLUPS_KEPT = timedelta(days=env.integer("TASKYARD_ROLLUPS_KEPT_DAYS", 730, lowest=35, highest=36_525))
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.broker("BROKER_URL", f"amqp://guest:guest@127.0.0.1:{BROKER_PORT}//")
@@ -252,6 +254,7 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = min(5.0, TASKYARD_STOP_WITHIN - 10)
 CELERY_BEAT_SCHEDULER = "routing.schedule.scheduler:Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
+    "roll-up": {"task": "maintenance.roll_up", "schedule": crontab(minute="*/5")},
     "clean-up": {"task": "maintenance.cleanup", "schedule": crontab(hour=2, minute=0)},
     "weekly-report": {
         "task": "reporting.weekly",
