@@ -209,6 +209,8 @@ TASKYARD_ATTEMPTS_KEPT = timedelta(days=env.integer("TASKYARD_ATTEMPTS_KEPT_DAYS
 TASKYARD_NOTIFICATIONS_KEPT = timedelta(
     days=env.integer("TASKYARD_NOTIFICATIONS_KEPT_DAYS", 365, lowest=1, highest=36_525)
 )
+# Roll-ups by the hour outlive the results that they count.
+TASKYARD_ROLLUPS_KEPT = timedelta(days=env.integer("TASKYARD_ROLLUPS_KEPT_DAYS", 730, lowest=35, highest=36_525))
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.broker("BROKER_URL", f"amqp://guest:guest@127.0.0.1:{BROKER_PORT}//")
@@ -277,6 +279,7 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = min(5.0, TASKYARD_STOP_WITHIN - 10)
 CELERY_BEAT_SCHEDULER = "routing.schedule.scheduler:Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
+    "roll-up": {"task": "maintenance.roll_up", "schedule": crontab(minute="*/5")},
     "clean-up": {"task": "maintenance.cleanup", "schedule": crontab(hour=2, minute=0)},
     "weekly-report": {
         "task": "reporting.weekly",

@@ -9,6 +9,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from reporting.figures import Figures
+from reporting.rollups.tables import RollUp, RollUpState
+
+__all__ = ["Recipient", "ReportDelivery", "ReportRun", "RollUp", "RollUpState"]
 
 
 class Recipient(models.Model):

@@ -1,12 +1,22 @@
 """Weekly reports that nobody looks up any more go, with the list of whom they were sent to."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet, Value
 
-from reporting.models import ReportDelivery, ReportRun
-from routing.ledger.retention.kinds import Rows, expiring
+from reporting.models import ReportDelivery, ReportRun, RollUp
+from reporting.rollups import gathering
+from routing.ledger.retention.kinds import Rows, counted_before_it_goes, expiring
+
+CATCH_UP = timedelta(minutes=3)
+"""What a clean-up gives the roll-ups, which are some minutes behind at most as long as beat runs."""
+
+
+@counted_before_it_goes
+def _rolled_up() -> datetime | None:
+    return gathering.roll_up(budget=CATCH_UP).complete_until
 
 
 @expiring
@@ -22,3 +32,13 @@ class ReportRuns(Rows):
     def delete(self, keys: list[Any]) -> None:
         ReportDelivery.objects.using(self.using).filter(run__in=keys)._raw_delete(self.using)
         super().delete(keys)
+
+
+@expiring
+class RollUps(Rows):
+    kind = "roll-ups"
+    labels = ("domain", "outcome")
+    by = "hour"
+
+    def rows(self) -> QuerySet[Any]:
+        return RollUp.objects.filter(hour__lt=self.now - settings.TASKYARD_ROLLUPS_KEPT)

@@ -1,13 +1,18 @@
 """The tasks of the reporting domain: doors, with the rooms elsewhere."""
 
+from datetime import timedelta
 from typing import Any
 
 from celery import shared_task
 from django.utils import timezone
 
 from reporting import weekly as report
+from reporting.rollups import gathering
 from reporting.weeks import Week
 from routing.ledger import lookup
+
+BUDGET = timedelta(minutes=10)
+"""Of a roll-up that has a long way to go; the next one goes on."""
 
 
 @shared_task(name="reporting.weekly", bind=True)
@@ -18,6 +23,12 @@ def weekly(self: Any, week: str | None = None) -> dict[str, object]:
     """
     wanted = Week.parse(week) if week else Week.of(_enqueued_at(self.request.id)).previous()
     return report.send(wanted, now=timezone.now()).as_json()
+
+
+@shared_task(name="maintenance.roll_up")
+def roll_up() -> dict[str, object]:
+    """Count what has been recorded since the last time into the hours' roll-ups. Safe to call again."""
+    return gathering.roll_up(budget=BUDGET).as_json()
 
 
 def _enqueued_at(task_id: str | None) -> Any:

@@ -9,8 +9,12 @@ import pytest
 from celery import current_app
 from django.conf import settings
 
+from project import celery_app
 from routing.schedule.definition import Definition, read
 from routing.schedule.timing import EPOCH
+
+# Their tasks are there once something has run, or this.
+celery_app.loader.import_default_modules()
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -28,7 +32,11 @@ def due(entry: str, *, start: datetime, end: datetime) -> list[str]:
 
 @pytest.mark.parametrize(
     ("entry", "task", "queue"),
-    [("clean-up", "maintenance.cleanup", "maintenance"), ("weekly-report", "reporting.weekly", "reporting")],
+    [
+        ("roll-up", "maintenance.roll_up", "maintenance"),
+        ("clean-up", "maintenance.cleanup", "maintenance"),
+        ("weekly-report", "reporting.weekly", "reporting"),
+    ],
 )
 def test_each_entry_reaches_its_own_domain(entry: str, task: str, queue: str) -> None:
     assert settings.CELERY_BEAT_SCHEDULE[entry]["task"] == task

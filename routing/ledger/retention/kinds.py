@@ -14,7 +14,7 @@ An app adds its own in a module that its ``AppConfig.ready`` imports (reporting/
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from django.db import connections, router
@@ -65,6 +65,22 @@ def expiring(kind: type[R]) -> type[R]:
     """Have clean-ups remove this kind, too, after those that are listed already."""
     _sources.append(lambda now: [kind(now)])
     return kind
+
+
+Counting = Callable[[], datetime | None]
+_counting: list[Counting] = []
+
+
+def counted_before_it_goes(count: Counting) -> Counting:
+    """Call this before results go. It answers until when all results are counted, if at all; later ones stay."""
+    _counting.append(count)
+    return count
+
+
+def counted_until(now: datetime) -> datetime:
+    """Which results may go, as far as those are concerned who count them."""
+    found = [count() for count in _counting]
+    return min((moment or datetime.min.replace(tzinfo=UTC) for moment in found), default=now)
 
 
 def added(now: datetime) -> Iterator[Kind]:

@@ -18,11 +18,16 @@ from routing.ledger.retention.policy import OUTCOMES, Rule
 from routing.ledger.retention.results_sql import Place
 
 
-def expired(now: datetime, *, payloads_since: datetime | None = None) -> Iterator[Kind]:
-    """``payloads_since``: when all of them were last gone through, which need not be done again."""
+def expired(
+    now: datetime, *, payloads_since: datetime | None = None, counted_until: datetime | None = None
+) -> Iterator[Kind]:
+    """``payloads_since``: when all of them were last gone through, which need not be done again.
+
+    ``counted_until``: later results stay, whatever their age.
+    """
     claimed = policy.claimed()
     for age, rules in policy.of_results().items():
-        yield Results(now, age, rules, claimed)
+        yield Results(now, age, rules, claimed, until=counted_until)
     for age, rules in policy.of_payloads().items():
         yield Payloads(now, age, rules, claimed, since=payloads_since and payloads_since - age)
 
@@ -41,11 +46,12 @@ class Results:
         claimed: dict[str, str],
         *,
         since: datetime | None = None,
+        until: datetime | None = None,
     ) -> None:
         self._since = since
         self._reached: Place | None = None
         self._values = {
-            "until": database.parameter(now - age),
+            "until": database.parameter(min(now - age, until or now)),
             "since": database.parameter(since),
             "now": now.isoformat(),
             "claimed": json.dumps(claimed),

@@ -66,7 +66,7 @@ def prune(
     since = None if whole else records.last_complete(now)
     record = records.begin(now, since=since)
     try:
-        for kind in everything(now, payloads_since=since):
+        for kind in everything(now, payloads_since=since, counted_until=kinds.counted_until(now)):
             for batch in _batches(kind, record, pace):
                 removed += batch.removed
                 # A kind of which there is nothing takes no time, and must not keep others from theirs.
@@ -88,10 +88,12 @@ def preview(*, now: datetime) -> Counts:
     return counts
 
 
-def everything(now: datetime, *, payloads_since: datetime | None = None) -> Iterator[Kind]:
+def everything(
+    now: datetime, *, payloads_since: datetime | None = None, counted_until: datetime | None = None
+) -> Iterator[Kind]:
     # Chords first: what became of one is read from its members' results, which may be next to go.
     yield ledger_rows.LostChords(now)
-    yield from results.expired(now, payloads_since=payloads_since)
+    yield from results.expired(now, payloads_since=payloads_since, counted_until=counted_until)
     yield ledger_rows.DeadLetters(now)
     # Before slots: what goes now is then what a preview counts. An entry goes in the night after its last slot.
     yield slots.Entries(now)
