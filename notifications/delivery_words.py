@@ -128,7 +128,7 @@ def answer(seen: DeliveryRow, last: Attempt | None) -> Verdict:
 
 def suppression(address_key: str, *, channel: str = "email") -> Suppression | None:
     """Why the address is not written to, if so."""
-    return Suppression.objects.filter(channel=channel, address_key=address_key).first()
+    return Suppression.objects.filter(channel=channel, address_key=address_key, lifted_at=None).first()
 
 
 def suppressed_words(row: Delivery) -> str:

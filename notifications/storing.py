@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.utils import timezone
 
 from notifications import attachments, channels, rows, sealing, storable
 from notifications.addresses import InvalidAddress
@@ -179,6 +181,11 @@ class MissingValues(ValueError):
     """A recipient without the values that the template needs, or whose values do not fit it."""
 
 
+def _later(moment: datetime | None) -> datetime | None:
+    """One that is past is now: it would go ahead of all that waits in its lane."""
+    return moment if moment is not None and moment > timezone.now() else None
+
+
 def enqueue(notification: Notification, deliveries: Iterable[Delivery | Row]) -> None:
     """One task for each, under the id that the delivery names."""
     from notifications.tasks import deliver  # what a task does needs what stores it
@@ -188,5 +195,5 @@ def enqueue(notification: Notification, deliveries: Iterable[Delivery | Row]) ->
         [(str(notification.pk), delivery.position) for delivery in listed],
         task_ids=[delivery.task_id for delivery in listed],
         queue=queue(notification.lane),
-        eta=notification.send_at,
+        eta=_later(notification.send_at),
     )
