@@ -48,6 +48,7 @@ class DeliveryList(ReadOnlyList):
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
     icon = "mark_email_read"
+    menu_order = 1
     list_display = ("to", "what", "state_label", "why", "when", "attempts_made")
     list_display_links = ("to",)
     sortable_by = ()

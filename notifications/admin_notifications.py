@@ -59,6 +59,7 @@ class OwnLaneFilter(OfNotification, LaneFilter):
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
     icon = "outgoing_mail"
+    menu_order = 2
     list_display = ("what", "recipients", "whether", "category", "lane", "own_key", "created", "created_by")
     list_filter = (CreatedFilter, OwnCategoryFilter, OwnLaneFilter)
     sortable_by = ()

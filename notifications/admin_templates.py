@@ -47,6 +47,7 @@ def _uses(templates: list[int]) -> Any:
 @admin.register(Template)
 class TemplateAdmin(ModelAdmin):
     icon = "edit_note"
+    menu_order = 3
     list_display = ("name", "about", "version", "last_used", "in_30_days")
     search_fields = ("name", "description")
     search_help_text = _("Name or description")

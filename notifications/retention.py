@@ -16,6 +16,7 @@ from django.db.models import SET_NULL, Exists, Model, OuterRef, Q, QuerySet, Val
 from django.utils import timezone
 
 from notifications import by_age
+from notifications.consent.tables import Feedback
 from notifications.lanes import domain
 from notifications.tables import Attachment, Attempt, Delivery, Notification
 from routing.ledger.retention.kinds import Batch, Counts, Rows, What, expiring
@@ -70,6 +71,19 @@ class Values(Aged):
     def delete(self, keys: list[Any]) -> None:
         rows = Delivery.objects.using(self.using).filter(pk__in=keys)
         rows.update(context={}, sealed="", emptied_at=timezone.now())
+
+
+@expiring
+class Reports(Aged):
+    """Bounces and complaints; the suppressions that came of them stay."""
+
+    kind = "bounces and complaints"
+    labels = ("domain", "kind")
+    model, at = Feedback, "received_at"
+
+    @property
+    def until(self) -> datetime:
+        return self.now - settings.TASKYARD_NOTIFICATIONS_KEPT
 
 
 @expiring

@@ -1,6 +1,6 @@
 """The admin's sidebar: the start page, and below it every page that this user may see."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -8,15 +8,18 @@ from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+Own = TypeVar("Own", str, int)
 ICONS = {"TaskResult": "task_alt", "ApiToken": "key", "User": "person", "Group": "group"}
 OTHER_ICON = "list_alt"
+OTHER_ORDER = 100
+"""Of a page that says nothing about its place; those come by their names."""
 RESULTS, PEOPLE = "django_celery_results", "auth"
 PIPELINE, TASKS = "routing", ("Message", "DeadLetter", "ScheduleEntry", "ScheduleSlot")
 """Pages that belong beside the results."""
 
 
 def groups(request: HttpRequest) -> list[dict[str, Any]]:
-    """For ``UNFOLD["SIDEBAR"]["navigation"]``. A page may bring ``icon`` and ``menu_title`` of its ModelAdmin."""
+    """For ``UNFOLD["SIDEBAR"]["navigation"]``. A ModelAdmin may bring ``icon``, ``menu_title`` and ``menu_order``."""
     start = {"title": _("Overview"), "icon": "monitor_heart", "link": reverse("admin:index")}
     apps = {app["app_label"]: app for app in admin.site.get_app_list(request)}
     results, people = apps.pop(RESULTS, {"models": []}), apps.pop(PEOPLE, None)
@@ -42,9 +45,10 @@ def _pages(app: dict[str, Any]) -> list[dict[str, Any]]:
             "icon": _own(model, "icon", ICONS.get(model["object_name"], OTHER_ICON)),
             "link": model["admin_url"],
         }
-        for model in app["models"]
+        for model in sorted(app["models"], key=lambda model: _own(model, "menu_order", OTHER_ORDER))
     ]
 
 
-def _own(model: dict[str, Any], attribute: str, default: str) -> str:
-    return getattr(admin.site.get_model_admin(model["model"]), attribute, default)
+def _own(model: dict[str, Any], attribute: str, default: Own) -> Own:
+    found: Own = getattr(admin.site.get_model_admin(model["model"]), attribute, default)
+    return found

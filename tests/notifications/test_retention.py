@@ -8,17 +8,19 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import call_command
+from django.db.models import QuerySet
 from django.db.models.signals import post_delete
 from django.utils import timezone
 from pytest_django import Settings
 
 from notifications import deciding, retention, services
-from notifications.consent.tables import Preference, Suppression
+from notifications.consent.suppression_list import suppress
+from notifications.consent.tables import Feedback, Preference, Suppression
 from notifications.deciding import Fate
 from notifications.tables import Attachment, Attempt, Delivery, Notification
 from notifications.templating.tables import Template, TemplateVersion
 from routing.ledger import retention as clean_up
-from routing.ledger.retention import Pace
+from routing.ledger.retention import Pace, What
 from tests.notifications import delivery_specimens as specimens
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -220,10 +222,24 @@ def test_a_file_of_today_may_belong_to_a_transaction_that_is_open(storage: Path)
     assert (storage / name).exists()
 
 
+def test_bounces_and_complaints_go_and_what_came_of_them_stays() -> None:
+    for number, age in enumerate((366 * DAY, 364 * DAY)):
+        told = Feedback.objects.create(fingerprint=str(number), kind=Feedback.Kind.COMPLAINT, source="mailbox")
+        Feedback.objects.filter(pk=told.pk).update(received_at=timezone.now() - age)
+    suppress("ann@example.org", reason=Suppression.Reason.COMPLAINED)
+
+    removed = clean_up.prune(now=timezone.now(), pace=QUICK).removed
+
+    assert removed[What("bounces and complaints", "notifications", "complaint")] == 1
+    assert Feedback.objects.get().fingerprint == "1"
+    assert Suppression.objects.exists()
+
+
 def test_versions_of_templates_stay() -> None:
     template = Template.objects.create(name="old")
     TemplateVersion.objects.create(template=template, number=1, subject="Hi")
-    TemplateVersion.objects.update(created_at=timezone.now() - 4000 * DAY)
+    # Past its own manager, which lets nobody change one.
+    QuerySet(TemplateVersion).update(created_at=timezone.now() - 4000 * DAY)
 
     prune()
 
