@@ -71,7 +71,8 @@ def test_who_listens_hears_that_it_was_ended(running: str) -> None:
     with app.connection_for_read() as connection:
         receiver = app.events.Receiver(connection, handlers={"task-revoked": heard.append})
         with receiver.consumer_context(wakeup=False) as (listening, _, _):
-            app.control.enable_events(reply=True, timeout=10, limit=1)
+            # Over this connection: one that lay in the pool may have died with an earlier broker.
+            app.control.enable_events(reply=True, timeout=10, limit=1, connection=connection)
             cancel(running, Order(by="ann", signal="TERM"))
             until(lambda: _drained(listening) or heard, what="the event")
 
