@@ -88,7 +88,7 @@ def known(transactional_db: None) -> None:
     """The token that all calls are made with, and a template."""
     ApiToken.objects.create(name="fuzz", digest=tokens.digest(TOKEN), scopes=" ".join(scopes.registry()))
     template = Template.objects.create(name="welcome")
-    TemplateVersion.objects.create(template=template, number=1, subject="Hello", text="{{ name }}")
+    TemplateVersion.objects.create(template=template, number=1, subject="Hello", text="Hello {{ name }}")
 
 
 def usable(case: Any) -> None:
