@@ -1,25 +1,29 @@
-"""The suite in two parts of about the same length, each with services of its own: ``TEST_PART=1`` or ``TEST_PART=2``.
+"""The suite in parts of about the same length, each with services of its own: ``TEST_PART=1`` to ``TEST_PART=3``.
 
-Most of the time a test waits for processes, so that two of them side by side take little longer than one.
+Most of the time a test waits for processes, so that several of them side by side take little longer than one.
 """
 
 import os
 
 import pytest
 
-PARTS = ("1", "2")
-FIRST = (
-    *("tests/attacks/", "tests/pipeline/", "tests/prove_schedule/", "tests/retention/", "tests/schedule/"),
-    "tests/broker/test_namespace.py",
-)
-"""What is not here is the second part."""
+OTHERS = "2"
+"""What is in no other part."""
+FILES = {
+    "1": (
+        *("tests/attacks/", "tests/pipeline/", "tests/prove_schedule/", "tests/retention/", "tests/schedule/"),
+        "tests/broker/test_namespace.py",
+    ),
+    "3": ("tests/browser/", "tests/console/", "tests/management/", "tests/notifications/", "tests/reporting/"),
+}
+PARTS = ("1", OTHERS, "3")
 
 PART = os.environ.get("TEST_PART", "")
 
 
 def belongs(node_id: str, *, part: str) -> bool:
     """By its file alone, so that pytest's memory of what failed holds good, whatever else is asked for."""
-    return part in ("", "1" if node_id.startswith(FIRST) else "2")
+    return part in ("", next((name for name, files in FILES.items() if node_id.startswith(files)), OTHERS))
 
 
 @pytest.hookimpl(trylast=True)
