@@ -278,14 +278,18 @@ def test_a_line_break_in_address_or_category_adds_no_header(mail_server: MailSer
     assert links.read(Reader("email", evil, evil).token) == Reader("email", evil, evil)
 
 
-def test_a_footer_is_put_under_text_and_html(mail_server: MailServer) -> None:
-    sent(mail_server, html="<p>It is due.</p>")
+@pytest.mark.parametrize(
+    ("given", "end"),
+    [("<p>It is due.</p>", r"</p>\s*\Z"), ("<html><body><p>It is due.</p></body></html>", "</p>\\s*</body>")],
+)
+def test_a_footer_is_put_under_text_and_html(mail_server: MailServer, given: str, end: str) -> None:
+    sent(mail_server, html=given)
 
     message: Any = mail_server.deliveries[0].message
     text, html = (message.get_body((kind,)).get_content() for kind in ("plain", "html"))
     assert "part of “News”" in text
     assert links.read(re.findall(r"Unsubscribe: \S+/unsubscribe/(\S+)", text)[0]).category == "news"
-    assert re.search(r'<a href="\S+/unsubscribe/[\w-]+"[^>]*>Unsubscribe</a>.*</body>', html, re.DOTALL)
+    assert re.search(rf'due.*<a href="\S+/unsubscribe/[\w-]+"[^>]*>Unsubscribe</a>.*{end}', html, re.DOTALL)
 
 
 @pytest.mark.parametrize("name", ["unsubscribe_url", "preferences_url"])
