@@ -1,6 +1,6 @@
 """What a mailing says: text in files, a template of an app or one of the admin's, filled from the columns of a row."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,9 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.template import Engine, Template, TemplateDoesNotExist, TemplateSyntaxError
-from django.template.base import FilterExpression, Lexer, Node, TokenType, Variable
-from django.template.defaulttags import ForNode, WithNode
-from django.template.smartif import TokenBase
+from django.template.base import Lexer, TokenType
 
 from notifications import channels, content
 from notifications.content import Content
@@ -19,11 +17,10 @@ from notifications.recipients import Unusable
 from notifications.templating import versions
 from notifications.templating.rendering import Sources, UnusableTemplate, compiled, rendered
 from notifications.templating.tables import TemplateVersion
+from notifications.templating.variables import used as used_by
 
-ALWAYS_THERE = frozenset({"True", "False", "None", "forloop", "block", "unsubscribe_url", "preferences_url"})
-"""Names that Django and its tags set, and the links that every message has."""
-
-_NAMING = ("asvar", "as_var", "target_var", "variable_name")
+LINKS = frozenset({"unsubscribe_url", "preferences_url"})
+"""What every message has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +107,8 @@ def load(*, subject: str | None, text: str, html: str | None = None) -> Merge:
 
 
 def variables(template: Template) -> set[str]:
-    """The names that a template expects to be given."""
-    parts = list(_parts(template))
-    used = {part.lookups[0] for part in parts if isinstance(part, Variable) and part.lookups}
-    return used - {name for part in parts for name in _set_by(part)} - ALWAYS_THERE
+    """The names that a template expects from its columns."""
+    return used_by(template) - LINKS
 
 
 def _of_admin(name: str, subject: str | None, html: str | None) -> Merge:
@@ -168,35 +163,6 @@ def _require_closed(source: str, name: str) -> None:
             for mark, closing in (("{{", "}}"), ("{%", "%}")):
                 if mark in token.contents:
                     raise Unusable(f"{name} has {mark} without {closing}. Close it.")
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    """The nodes and variables of a template, at any depth."""
-    match value:
-        case Variable():
-            yield value
-        case Node():
-            yield value
-            yield from _parts(list(vars(value).values()))
-        case FilterExpression():
-            yield from _parts([value.var, value.filters])
-        case TokenBase():
-            yield from _parts(list(vars(value).values()))
-        case Template():
-            yield from _parts(value.nodelist)
-        case dict():
-            yield from _parts(list(value.values()))
-        case list() | tuple():
-            for item in value:
-                yield from _parts(item)
-
-
-def _set_by(node: Any) -> Iterable[str]:
-    if isinstance(node, ForNode):
-        return list(node.loopvars)
-    if isinstance(node, WithNode):
-        return list(node.extra_context)
-    return [getattr(node, name) for name in _NAMING if isinstance(getattr(node, name, None), str)]
 
 
 def _listed(names: Iterable[str]) -> str:
