@@ -129,9 +129,7 @@ def say(words: str) -> None:
 def main(arguments: list[str]) -> int:
     interruption = Interruption()
     _clean_build()
-    say(
-        f"Tests on PostgreSQL and on SQLite, each in three parts, side by side. As they go: tail -f {BUILD}/pytest-*.log"
-    )
+    say(f"Tests on PostgreSQL and on SQLite, in three parts each. To follow: tail -f {BUILD}/pytest-*.log")
     runs = [
         Run(database, part, arguments, but=but)
         for part in PARTS
