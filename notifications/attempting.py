@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from notifications import attachments, categories, channels, consent, content, pacing, sealing
+from notifications import attachments, attempt_rows, categories, channels, consent, content, pacing, sealing
 from notifications.categories import WhenUnknown
 from notifications.channels.shape import Answer, Message, Uncertain
 from notifications.lanes import domain
 from notifications.tables import Attempt, Delivery
 from routing import faults
 from routing.errors import NotYet, PermanentError, TransientError
+from routing.ledger import database
 from routing.ledger import tables as ledger
 from routing.ledger.patience import is_passing, until_reachable
 from routing.worker import hands
@@ -77,12 +77,13 @@ class Try:
             worker=worker,
         )
         self._was_asked = False
-        self._begun = False
+        self._begun = self._blames_address = False
+        self._verdict = Verdict(State.PENDING)
         self._mistake: Exception | None = None
         self._secrets: Mapping[str, Any] = {}
 
-    def run(self) -> timedelta | None:
-        """Leaves the delivery as it has become; where it has to be tried again, says when.
+    def run(self) -> Verdict | None:
+        """Hand it over. What that makes of its delivery is still to be written; None where somebody else was first.
 
         Raises NotYet, where it is not its turn, and what no channel should raise: that is a mistake in the code.
         """
@@ -93,15 +94,27 @@ class Try:
             return None
         faults.point("delivery.taken")
         hands.close_body()
-        verdict = until_reachable(lambda: self._verdict(answer))
-        won = self._end(answer, verdict)
-        faults.point("delivery.written")
+        row = self._row
+        row.ended_at, row.outcome, row.code = timezone.now(), answer.outcome, answer.code
+        row.answer = storable(answer.text)
+        self._blames_address = answer.blames_address
         self._tell_the_gates(answer)
+        self._verdict = until_reachable(lambda: self._judged(answer))
+        return self._verdict
+
+    def end(self) -> timedelta | None:
+        """Write it down, in one transaction or as part of one; where it has to be tried again, say when.
+
+        Safe to call again.
+        """
+        with database.atomic():
+            won = self._written()
+            faults.point("delivery.written")
         if not won:
             self._delivery.refresh_from_db()
         elif self._mistake is not None:
             raise self._mistake
-        return verdict.wait if won else None
+        return self._verdict.wait if won else None
 
     def _answer(self) -> Answer:
         """What came of it. Raises NotYet and Overtaken, where nothing has."""
@@ -161,25 +174,12 @@ class Try:
         faults.point("delivery.marked")
 
     def _marked(self) -> bool:
-        with transaction.atomic():
-            won = self._delivery.change(
-                frm=State.PENDING,
-                attempts=self._made,
-                state=State.SENDING,
-                attempts_made=self._made + 1,
-                digest=self._delivery.digest,
-            )
-            if won:
-                self._row.pk = None
-                self._row.save(force_insert=True)
+        delivery, row = self._delivery, self._row
+        won = attempt_rows.begin(delivery, row, digest=delivery.digest, is_repeatable=not asks(delivery))
         # The answer to our own commit may have been lost.
-        return won or self._is_marked()
+        return won or attempt_rows.has_begun(row)
 
-    def _is_marked(self) -> bool:
-        mine = Attempt.objects.filter(pk=self._row.pk, started_at=self._row.started_at, ended_at=None)
-        return mine.filter(delivery__state=State.SENDING, delivery__attempts_made=self._made + 1).exists()
-
-    def _verdict(self, answer: Answer) -> Verdict:
+    def _judged(self, answer: Answer) -> Verdict:
         if answer.outcome == Outcome.ACCEPTED:
             return Verdict(State.SENT)
         if answer.outcome == Outcome.PERMANENT:
@@ -212,45 +212,18 @@ class Try:
         began = max([first.started_at, *enqueued])
         return began + categories.get(self._delivery.notification.category).give_up_after
 
-    def _end(self, answer: Answer, verdict: Verdict) -> bool:
+    def _written(self) -> bool:
         """Whether it was still ours to decide."""
-        delivery, row = self._delivery, self._row
-        row.ended_at, row.outcome, row.code, row.answer = (
-            timezone.now(),
-            answer.outcome,
-            answer.code,
-            storable(answer.text),
-        )
-        if until_reachable(lambda: self._written(answer, verdict)):
-            logger.info("%s to %s: %s, %s", delivery.message_id, delivery.address_key, verdict.state, row.answer)
-            return True
-        logger.warning("%s: somebody else has decided over it; this run saw: %s", delivery.message_id, row.answer)
-        until_reachable(self._noted)
-        return False
-
-    def _written(self, answer: Answer, verdict: Verdict) -> bool:
-        delivery, made = self._delivery, self._made
-        values = {**verdict.values, "answer": self._row.answer, "attempts_made": made + 1}
-        with transaction.atomic():
-            if self._begun:
-                # A run that was taken for dead, and is not, still knows best, until another one has begun.
-                won = any(
-                    delivery.change(frm=frm, attempts=made + 1, **values) for frm in (State.SENDING, State.PENDING)
-                )
-            else:
-                won = delivery.change(frm=State.PENDING, attempts=made, **values)
-            if won:
-                self._row.save(force_insert=not self._begun)
-                if answer.blames_address:
-                    consent.suppress(delivery, detail=answer.text)
-        return won
-
-    def _noted(self) -> None:
-        """What came of it is true, though it decides nothing any more."""
-        row = self._row
-        Attempt.objects.filter(pk=row.pk).update(
-            ended_at=row.ended_at, outcome=row.outcome, code=row.code, answer=row.answer
-        )
+        delivery, row, verdict = self._delivery, self._row, self._verdict
+        values = {**verdict.values, "answer": row.answer}
+        if not attempt_rows.end(delivery, row, values, has_begun=self._begun):
+            logger.warning("%s: somebody else has decided over it; this run saw: %s", delivery.message_id, row.answer)
+            attempt_rows.note(row)
+            return False
+        if self._blames_address:
+            consent.suppress(delivery, detail=row.answer)
+        logger.info("%s to %s: %s, %s", delivery.message_id, delivery.address_key, verdict.state, row.answer)
+        return True
 
     def _tell_the_gates(self, answer: Answer) -> None:
         if self._was_asked and self._mistake is None:
@@ -258,9 +231,14 @@ class Try:
             pacing.record(self._delivery, host=self._host, error=answer.text if is_away else "")
 
 
+def asks(delivery: Delivery) -> bool:
+    """Whether its category would rather have somebody decide than send it twice."""
+    return categories.get(delivery.notification.category).when_unknown == WhenUnknown.ASK
+
+
 def must_ask(delivery: Delivery) -> bool:
     """Of a delivery that may have been taken, and whose attempts say so already."""
-    if categories.get(delivery.notification.category).when_unknown == WhenUnknown.ASK:
+    if asks(delivery):
         return True
     open_ends = delivery.attempts.filter(Q(outcome=Outcome.UNKNOWN) | Q(ended_at=None))
     return open_ends.count() >= MOST_REPEATS

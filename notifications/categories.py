@@ -79,6 +79,12 @@ def get(name: str) -> Category:
         raise UnknownCategory(f"{name!r} is no category; use one of {', '.join(registry())}.") from None
 
 
+def names(name: str) -> tuple[str, ...]:
+    """That of the category which is, or was, called so, and all that it had before."""
+    category = registry().get(renamed(name))
+    return (category.name, *category.formerly) if category else (name,)
+
+
 def renamed(name: str) -> str:
     """The present name of a category; ``name`` itself where it never had another."""
     return former().get(name, name)

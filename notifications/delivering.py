@@ -13,14 +13,15 @@ from uuid import UUID
 from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 
-from notifications import consent
+from notifications import loading
 from notifications.attempting import UNKNOWN, Try, must_ask
 from notifications.tables import Attempt, Delivery
 from routing.errors import PermanentError, TransientError
+from routing.last_step import LastStep
 from routing.ledger import database
-from routing.ledger.patience import is_passing
+from routing.ledger.patience import is_passing, until_reachable
 
-__all__ = ["UNKNOWN", "Refused", "deliver"]
+__all__ = ["UNKNOWN", "Refused", "deliver", "hand_over"]
 
 State = Delivery.State
 SHORTLY = timedelta(seconds=10)
@@ -40,26 +41,33 @@ def deliver(
     Raises TransientError to be called later, NotYet where it is not its turn, and PermanentError where it has failed.
     """
     try:
-        return _delivered(notification, position, task_id=task_id, worker=worker, may_wait=may_wait)
+        found = hand_over(notification, position, task_id=task_id, worker=worker, may_wait=may_wait)
+        return until_reachable(found.step) if isinstance(found, LastStep) else found
     except TransientError as error:
         if may_wait:
             raise
         raise Refused(str(error)) from error
 
 
-def _delivered(notification: str, position: int, *, task_id: str, worker: str, may_wait: bool) -> dict[str, Any]:
+def hand_over(
+    notification: str, position: int, *, task_id: str, worker: str = "", may_wait: bool = True
+) -> dict[str, Any] | LastStep:
+    """As ``deliver``, but where it was taken, writing that down is left to the transaction of its task's outcome."""
     try:
-        delivery = Delivery.objects.select_related("notification__template__template").get(
-            notification=UUID(notification), position=position
-        )
+        delivery = loading.load(UUID(notification), position)
         _reopen(delivery, task_id)
         if delivery.state != State.PENDING:
             return _ended(delivery)
-        if reason := consent.objection(delivery):
+        if reason := loading.objection(delivery):
             _suppress(delivery, reason)
             return _ended(delivery)
-        wait = Try(delivery, task_id=task_id, worker=worker, may_wait=may_wait).run()
-        return _ended(delivery, wait=wait)
+        attempt = Try(delivery, task_id=task_id, worker=worker, may_wait=may_wait)
+        verdict = attempt.run()
+        if verdict is None:
+            return _ended(delivery)
+        if verdict.state == State.SENT:
+            return LastStep(lambda: _ended(delivery, wait=attempt.end()))
+        return _ended(delivery, wait=until_reachable(attempt.end))
     except (DatabaseError, InterfaceError) as error:
         if not is_passing(error) or database.connection().in_atomic_block:
             raise

@@ -6,20 +6,18 @@ from typing import Any
 from celery import Task, shared_task
 
 from notifications import delivering, lanes, services
+from routing.last_step import LastStep
 
 
 # Not by retries but by its age does a delivery give up; its category says when.
 @shared_task(name="notifications.deliver", bind=True, max_retries=None)
-def deliver(self: "Task[..., dict[str, Any]]", notification: str, position: int) -> dict[str, Any]:
+def deliver(self: "Task[..., Any]", notification: str, position: int) -> dict[str, Any] | LastStep:
     """Hand one delivery over. Safe to call again."""
     request = self.request
-    return delivering.deliver(
-        notification,
-        position,
-        task_id=str(request.id),
-        worker=request.hostname or "",
-        may_wait=not request.is_eager,
-    )
+    if request.is_eager:
+        return delivering.deliver(notification, position, task_id=str(request.id), may_wait=False)
+    worker = request.hostname or ""
+    return delivering.hand_over(notification, position, task_id=str(request.id), worker=worker)
 
 
 @shared_task(name="notifications.send_email", bind=True, atomic=True)  # type: ignore[call-overload]

@@ -33,7 +33,7 @@ def of(address_key: str) -> list[Choice]:
 
 
 def is_unwanted(address_key: str, category: Category) -> bool:
-    names = (category.name, *category.formerly)
+    names = categories.names(category.name)
     stored = Preference.objects.filter(address_key=address_key, category__in=names).order_by("-changed_at", "-pk")
     return stored.values_list("wanted", flat=True).first() is False
 

@@ -1,6 +1,6 @@
 """Whether a recipient may be written to, and how they say that they do not want to be."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 
 from notifications import categories
 from notifications.categories import Category
@@ -17,6 +17,11 @@ def objection(delivery: Delivery) -> str:
     """Why it must not be sent; empty if it may. Raises UnknownCategory."""
     category = categories.get(delivery.notification.category)
     reasons = suppression_list.reasons(delivery.address_key, channel=delivery.channel)
+    return judged(category, reasons, is_unwanted=lambda: choices.is_unwanted(delivery.address_key, category))
+
+
+def judged(category: Category, reasons: Set[str], *, is_unwanted: Callable[[], bool]) -> str:
+    """Why its recipient gets nothing of it, by what the address is suppressed for and what they have chosen."""
     # Nothing else reaches the address. Who has complained can be reached, and may need what is required.
     if never := sorted(reasons - {_COMPLAINED}):
         return never[0]
@@ -24,7 +29,7 @@ def objection(delivery: Delivery) -> str:
         return ""
     if reasons:
         return str(_COMPLAINED)
-    return UNSUBSCRIBED if choices.is_unwanted(delivery.address_key, category) else ""
+    return UNSUBSCRIBED if is_unwanted() else ""
 
 
 def headers(delivery: Delivery) -> Mapping[str, str]:

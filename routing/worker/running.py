@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, transaction
 
 from routing import faults
 from routing.errors import NotYet, TransientError
+from routing.last_step import LastStep
 from routing.ledger import continuation, database, reschedule, wake
 from routing.ledger.completion import complete, write
 from routing.ledger.continuation import Continuation, Part
@@ -133,7 +134,18 @@ class Run:
         except Ignore:
             self._ignored(task)
             raise
+        if isinstance(value, LastStep):
+            return until_reachable(lambda: self._end_with(value.step, task, request))
         self._end(task, request, value)
+        return value
+
+    def _end_with(self, step: Callable[[], Any], task: "Task", request: Any) -> Any:
+        """One transaction. Its answer may be lost: the step, called again, finds what it has written."""
+        self.closed = False
+        with database.atomic():
+            value = step()
+            self._end(task, request, value)
+            faults.point("run.uncommitted")
         return value
 
     def _atomically(self, task: "Task", request: Any, body: Callable[[], Any]) -> Any:
@@ -147,6 +159,8 @@ class Run:
                 ignored = None
                 try:
                     value = _called(task, body)
+                    if isinstance(value, LastStep):
+                        value = value.step()
                     self._end(task, request, value)
                 except Ignore as error:
                     value, ignored = None, error

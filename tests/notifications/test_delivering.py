@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -21,7 +23,7 @@ from routing import faults
 from routing.errors import TransientError
 from routing.ledger.tables import Message
 from tests.notifications.mail_server import MailServer, mail_server
-from tests.services import free_port
+from tests.services import DATABASE, free_port
 
 __all__ = ["mail_server"]
 
@@ -285,6 +287,40 @@ def test_a_run_that_was_taken_for_dead_answers_the_question_itself(
     assert asked[0]["reason"] == UNKNOWN
     assert (the(delivery.notification).state, the(delivery.notification).reason) == (State.SENT, "")
     assert len(mail_server.deliveries) == 1
+
+
+def test_a_mark_that_a_crash_of_the_database_has_lost_does_not_lose_what_came_of_it(
+    mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is repeated anyway, its commit has not waited for the disk."""
+    delivery = the(letter(category="account"))
+
+    def lose() -> None:
+        Attempt.objects.filter(delivery=delivery).delete()
+        assert Delivery.objects.filter(state=State.SENDING).update(state=State.PENDING, attempts_made=0, digest="")
+
+    meanwhile(monkeypatch, "delivery.handed", lose)
+
+    assert run(delivery)["state"] == State.SENT
+    assert run(the(delivery.notification))["state"] == State.SENT
+    assert len(mail_server.deliveries) == 1
+    assert outcomes(delivery) == [Outcome.ACCEPTED]
+    assert the(delivery.notification).attempts_made == 1
+
+
+@pytest.mark.skipif(DATABASE != "postgresql", reason="SQLite waits for the disk as its settings say")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("category", "waits"), [("account", False), ("news", True)])
+def test_a_mark_waits_for_the_disk_where_somebody_would_have_to_decide(
+    mail_server: MailServer, category: str, waits: bool
+) -> None:
+    delivery = the(letter(category=category))
+
+    with CaptureQueriesContext(connection) as asked:
+        run(delivery)
+
+    (mark,) = [query["sql"] for query in asked if "SET state = 'sending'" in query["sql"]]
+    assert ("'synchronous_commit', 'off'" in mark) is not waits
 
 
 def test_a_mark_whose_answer_was_lost_is_known_as_our_own(

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.broker]
 State, Outcome = Delivery.State, Attempt.Outcome
 ANN = "ann@example.org"
 REPEATS, ASKS = "account", "news"
-IN_THE_WINDOW = ["delivery.marked", "delivery.handed", "delivery.taken"]
+IN_THE_WINDOW = ["delivery.marked", "delivery.handed", "delivery.taken", "delivery.written"]
 
 
 @pytest.fixture
@@ -60,7 +60,9 @@ def ids(server: MailServer) -> list[str]:
         ("delivery.marked", 1, [Outcome.UNKNOWN, Outcome.ACCEPTED]),
         ("delivery.handed", 2, [Outcome.UNKNOWN, Outcome.ACCEPTED]),
         ("delivery.taken", 2, [Outcome.UNKNOWN, Outcome.ACCEPTED]),
-        ("delivery.written", 1, [Outcome.ACCEPTED]),
+        ("delivery.written", 2, [Outcome.UNKNOWN, Outcome.ACCEPTED]),
+        # What was written, and the task's outcome, are one commit, and it is over.
+        ("run.settled", 1, [Outcome.ACCEPTED]),
     ],
 )
 def test_who_dies_on_the_way_loses_nothing_and_repeats_only_what_lay_in_the_window(
