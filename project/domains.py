@@ -7,7 +7,7 @@ from routing.domains import Domain, Lane, RetryPolicy
 DOMAINS = (
     Domain(
         name="notifications",
-        lanes=(Lane("default"), Lane("urgent"), Lane("bulk")),
+        lanes=(Lane("default"), Lane("urgent"), Lane("bulk", nice=10)),
         concurrency=1,
         # A retry waits in the worker and takes one of these places until it is due.
         prefetch=16,

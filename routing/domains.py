@@ -95,6 +95,8 @@ class Lane:
     name: str
     concurrency: int | None = None
     prefetch: int | None = None
+    nice: int = 0
+    """How far its pool's processes give way to others on the same machine, from 0 to 19, as nice(1) has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +149,8 @@ class Domain:
                 yield f"lane {pool.name!r} needs a concurrency of at least 1."
             if (pool.prefetch if pool.prefetch is not None else self.prefetch) < 1:
                 yield f"lane {pool.name!r} needs a prefetch of at least 1; 0 would mean without any limit."
+            if not 0 <= pool.nice <= 19:
+                yield f"lane {pool.name!r} can be nice from 0, like everybody, to 19, behind everybody."
         if not isinstance(self.retention, Retention):
             yield f"retention={self.retention!r} must be Retention(success=timedelta(days=30))."
         if self.run_limit < 1:

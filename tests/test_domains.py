@@ -34,6 +34,8 @@ def test_the_soft_limit_leaves_time_to_tidy_up() -> None:
         ({"name": "billing", "lanes": (Lane("default"), Lane("default"))}, "each lane once"),
         ({"name": "billing", "concurrency": 0}, "at least 1"),
         ({"name": "billing", "prefetch": 0}, "without any limit"),
+        ({"name": "billing", "lanes": (Lane("default", nice=20),)}, "to 19"),
+        ({"name": "billing", "lanes": (Lane("default", nice=-1),)}, "from 0"),
         (
             {"name": "billing", "time_limit": timedelta(minutes=1), "soft_time_limit": timedelta(minutes=1)},
             "below time_limit",

@@ -9,6 +9,7 @@ from typing import NoReturn
 from django.conf import settings
 
 from routing.domains import Pool, registry
+from routing.worker import steps
 
 ALONE = ("-P", "--pool", "-D", "--detach")
 """Options for which Celery must have the process from its beginning: a pool may patch Python, a daemon repeats it."""
@@ -46,6 +47,7 @@ def run(pool: Pool, extra: Sequence[str] = ()) -> None:
     from celery.bin.base import CLIContext
     from celery.bin.worker import worker
 
+    steps.be_nice(pool.lane.nice)
     if any(word.startswith(ALONE) for word in extra):
         _become([sys.executable, "-m", "celery", "--app=project", "--quiet", "worker", *arguments(pool, extra)])
     context = CLIContext(app=app_or_default(), no_color=bool(os.environ.get("NO_COLOR")), workdir=None, quiet=True)

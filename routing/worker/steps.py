@@ -13,6 +13,7 @@ from routing.worker import hands, paused
 PR_SET_PDEATHSIG = 1
 
 _main = 0
+_nice = 0
 
 
 def install(app: Celery) -> None:
@@ -48,9 +49,17 @@ class HeartStep(bootsteps.StartStopStep):
         self.obj.close()
 
 
+def be_nice(to: int) -> None:
+    """Of the children that this process will fork. Itself it has to beat in time, and to record what they cannot."""
+    global _nice
+    _nice = to
+
+
 def begin_child(**_: Any) -> None:
     tie_to_main()
     hands.take_place()
+    if _nice > 0:
+        os.nice(_nice)
 
 
 def tie_to_main() -> None:

@@ -1,5 +1,6 @@
 """``manage.py pool``, by which a supervisor keeps one pool."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from kombu import Connection
 
+from routing.domains import registry
 from routing.ledger import tables
 from routing.worker import pools
 from tests.waiting import until
@@ -34,6 +36,26 @@ def test_the_process_is_the_worker_itself_and_obeys_a_supervisor(
 
     assert row.name.startswith("reporting@")
     assert not known.exists()
+
+
+@pytest.mark.any_database
+def test_a_nice_lanes_children_give_way_and_their_main_process_does_not(
+    transactional_db: None, clean_broker: Connection, tmp_path: Path
+) -> None:
+    pool = Process([*POOL[:-1], "notifications.bulk"], tmp_path / "log")
+    try:
+        pool.until_it_says(" ready.")
+        main = pool.popen.pid
+        children = [int(pid) for pid in Path(f"/proc/{main}/task/{main}/children").read_text().split()]
+        nice = min(niceness(main) + registry().pools["notifications.bulk"].lane.nice, 19)
+        until(lambda: any(niceness(pid) == nice > niceness(main) for pid in children), what="a nice child")
+        assert niceness(main) == niceness(os.getpid())
+    finally:
+        pool.kill()
+
+
+def niceness(pid: int) -> int:
+    return os.getpriority(os.PRIO_PROCESS, pid)
 
 
 def test_a_pool_that_may_patch_python_begins_as_celerys_own_command(
