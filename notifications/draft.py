@@ -48,10 +48,14 @@ class Draft:
     recipients: str = ""
     """A digest of them, where the caller knows them all: then the same key with others is told apart, too."""
 
-    def checked(self) -> Notification:
-        """The row that it becomes, not yet stored. Raises InvalidNotification, which lists all that is wrong."""
+    def checked(self, *, is_filled_in_later: bool = False) -> Notification:
+        """The row that it becomes, not yet stored. Raises InvalidNotification, which lists all that is wrong.
+
+        ``is_filled_in_later`` where recipients bring values of their own: what the common ones make is not what any of
+        them reads.
+        """
         version = self._version()
-        if found := list(self._problems(version)):
+        if found := list(self._problems(version, is_filled_in_later=is_filled_in_later)):
             raise InvalidNotification(found)
         secret = version.secret if version else frozenset()
         return Notification(
@@ -100,7 +104,7 @@ class Draft:
         except LookupError as error:
             raise InvalidNotification([Problem("template", str(error))]) from None
 
-    def _problems(self, version: TemplateVersion | None) -> Iterator[Problem]:
+    def _problems(self, version: TemplateVersion | None, *, is_filled_in_later: bool) -> Iterator[Problem]:
         yield from self._address_problems()
         yield from self._time_problems()
         yield from self._files[1]
@@ -114,8 +118,10 @@ class Draft:
             yield Problem("context", f"cannot be stored as JSON: {error}.")
             return
         yield from self._storage_problems(written)
-        # Where recipients have values of their own, that is looked at when they are stored.
-        if version and not versions.missing(version, values := json.loads(written)):
+        if version is None or is_filled_in_later:
+            return
+        # What is missing is told of each recipient.
+        if not versions.missing(version, values := json.loads(written)):
             yield from versions.problems(version, values, channel=self.channel, sender=self.sender)
 
     def _storage_problems(self, context: str) -> Iterator[Problem]:

@@ -45,14 +45,15 @@ def store(
     _require_key(draft)
     _require_no_transaction()
     reader = _Reader(given.each(recipients))
-    if reader.is_empty():
+    first = reader.first()
+    if not first:
         raise InvalidNotification([Problem("recipients", "names no recipient.")])
     with transaction.atomic():
-        notification, is_new = storing.begin(draft)
+        notification, is_new = storing.begin(draft, first)
     if not is_new:
         _tell(notification, draft)
     if not (notification.is_complete or notification.cancelled_at):
-        writer = Writer(notification, draft.context, allow_duplicates=allow_duplicates)
+        writer = Writer(notification, draft.context, first=first, allow_duplicates=allow_duplicates)
         _add_all(writer, notification, reader, on_batch)
     return notification
 
@@ -105,9 +106,10 @@ class _Reader:
         self.position = 0
         """Of the next one."""
 
-    def is_empty(self) -> bool:
-        self._held += islice(self._recipients, 0 if self._held else 1)
-        return not self._held
+    def first(self) -> list[Recipient]:
+        """The first batch, which is held until it is taken."""
+        self._held = list(islice(self._recipients, BATCH))
+        return self._held
 
     def skip_to(self, position: int) -> None:
         """Fewer there may be: then there is nothing left."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from celery.result import AsyncResult
@@ -31,14 +31,16 @@ def notify(to: Given | Iterable[Given], **draft: Any) -> Notification:
     """
     wanted = Draft(**draft)
     with transaction.atomic():
-        notification, is_new = storing.begin(wanted)
+        recipients = batches(given.each(to))
+        first = next(recipients, [])
+        notification, is_new = storing.begin(wanted, first)
         if not is_new:
             if notification.fingerprint != wanted.fingerprint:
                 logger.warning("%s: asked for again with other content; the first stays", notification.key)
             return notification
-        writer = Writer(notification, wanted.context)
+        writer = Writer(notification, wanted.context, first=first)
         position = 0
-        for batch in batches(given.each(to)):
+        for batch in chain([first] if first else [], recipients):
             stored = writer.add(batch, position=position)
             assert stored is not None, "nobody else can see the notification yet"  # noqa: S101
             if stored.rejected:

@@ -43,9 +43,14 @@ class Stored:
     rejected: list[Rejected] = field(default_factory=list)
 
 
-def begin(draft: Draft) -> tuple[Notification, bool]:
+def have_own_values(first: Sequence[Recipient]) -> bool:
+    """Of the first recipients, any: then nothing is known of what the common values make alone."""
+    return any(recipient.context for recipient in first)
+
+
+def begin(draft: Draft, first: Sequence[Recipient]) -> tuple[Notification, bool]:
     """The notification of this draft's key, and whether it is new. Raises InvalidNotification. Within a transaction."""
-    row = draft.checked()
+    row = draft.checked(is_filled_in_later=have_own_values(first))
     if draft.key is not None and (found := Notification.objects.filter(key=draft.key).first()):
         return found, False
     try:
@@ -68,7 +73,12 @@ class Writer:
     """
 
     def __init__(
-        self, notification: Notification, context: Mapping[str, Any], *, allow_duplicates: bool = False
+        self,
+        notification: Notification,
+        context: Mapping[str, Any],
+        *,
+        first: Sequence[Recipient],
+        allow_duplicates: bool = False,
     ) -> None:
         self._notification = notification
         self._channel = channels.get(notification.channel)
@@ -76,6 +86,7 @@ class Writer:
         self._common = context
         _, self._common_secrets = sealing.split(context, self._secret)
         self._allow_duplicates = allow_duplicates
+        self._is_filled_in_already = not have_own_values(first)
 
     def add(self, recipients: Sequence[Recipient], *, position: int) -> Stored | None:
         """The next ones, the first of which is at ``position``.
@@ -142,8 +153,7 @@ class Writer:
 
     def _fill_in(self, recipient: Recipient) -> None:
         version, notification = self._notification.template, self._notification
-        # Without values of its own, it says what the draft was checked for.
-        if version is None or not recipient.context:
+        if version is None or (self._is_filled_in_already and not recipient.context):
             return
         values = json.loads(json.dumps({**self._common, **recipient.context}, cls=DjangoJSONEncoder))
         sender = notification.from_email
