@@ -136,8 +136,8 @@ class Try:
             if is_passing(error):
                 raise
             # A mistake of ours, which another attempt would only make again.
-            logger.exception("%s: could not be handed over", self._delivery.message_id)
-            self._mistake = error
+            self._mistake = sealing.told_without(error, self._secrets)
+            logger.error("%s: could not be handed over", self._delivery.message_id, exc_info=self._mistake)  # noqa: TRY400
             return Answer(Outcome.UNKNOWN if self._begun else Outcome.PERMANENT, f"{type(error).__name__}: {error}")
 
     def _without_secrets(self, answer: Answer) -> Answer:

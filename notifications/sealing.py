@@ -19,6 +19,10 @@ SHORTEST = 3
 """A shorter text stands in too many words to be looked for in what a server says."""
 
 
+class Mistake(Exception):
+    """An exception of whatever kind, told without the secret values that its words may quote."""
+
+
 class Unreadable(PermanentError):
     """Sealed with a SECRET_KEY that is not in use any more."""
 
@@ -52,9 +56,35 @@ def unseal(sealed: str) -> dict[str, Any]:
 def without(text: str, values: Mapping[str, Any]) -> str:
     """The text, in which secret values are masked: mail servers quote what they refuse, links above all."""
     for secret in sorted(set(_texts(values)), key=len, reverse=True):
-        for written in {secret, escape(secret), quote(secret), quote(secret, safe="")}:
+        for written in _spellings(secret):
             text = text.replace(written, MASK)
     return text
+
+
+def told_without(error: Exception, values: Mapping[str, Any]) -> Exception:
+    """The error, or where secret values were at hand one that says the same at the same place, with them masked.
+
+    Not the same object, since its arguments, its causes and its notes are stored and logged, too.
+    """
+    if not values:
+        return error
+    words = ", because of ".join(f"{type(one).__name__}: {one}" for one in _chain(error))
+    return Mistake(without(words, values)).with_traceback(error.__traceback__)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        yield following
+        seen.add(id(following))
+        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+
+
+def _spellings(secret: str) -> set[str]:
+    """As it may be quoted: in a page, in a link, by repr() and in JSON."""
+    in_code = {repr(secret)[1:-1], json.dumps(secret)[1:-1]}
+    return {secret, escape(secret), quote(secret), quote(secret, safe=""), *in_code}
 
 
 def _texts(value: Any) -> Iterator[str]:

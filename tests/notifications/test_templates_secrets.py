@@ -1,6 +1,7 @@
 """A secret value, such as a reset link, is nowhere but in the message: not in any table, log, result or page."""
 
 import io
+import json
 import logging
 from html import escape
 from typing import Any
@@ -12,6 +13,8 @@ from django.db import connection
 from django_celery_results.models import TaskResult
 
 from notifications import content, sealing, services
+from notifications.channels.email import EmailChannel
+from notifications.channels.shape import Answer
 from notifications.delivering import deliver
 from notifications.problems import InvalidNotification
 from notifications.tables import Delivery, Notification
@@ -28,6 +31,7 @@ __all__ = ["mail_server"]
 pytestmark = pytest.mark.django_db
 ANN = "ann@example.org"
 TOKEN = "tok-9f86d081884c7d65"  # noqa: S105
+WORD = "größe\n1"
 LINK = f"https://example.org/reset?a=1&token={TOKEN}"
 
 
@@ -133,6 +137,44 @@ def test_a_server_that_quotes_it_spreads_it_no_further(
     assert sealing.unseal(delivery.sealed) == {"link": LINK}, "for a replay"
 
 
+class Talkative(EmailChannel):
+    """A channel with a bug, whose exceptions quote all that they know: in words, arguments, notes and causes."""
+
+    def send(self, message: Any, *, handing_over: Any) -> Answer:
+        try:
+            raise KeyError(LINK, message.html)
+        except KeyError as inner:
+            error = ValueError(f"no room for {LINK}", {"message": message.text})
+            error.add_note(quote(LINK, safe=""))
+            raise error from inner
+
+
+def test_a_channel_with_a_bug_spreads_it_no_further(
+    reset: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr("notifications.channels.get", lambda _: Talkative())
+    delivery = call()
+
+    with worker():
+        drain()
+
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.reason) == (Delivery.State.FAILED, "broken")
+    assert f"ValueError: ('no room for {sealing.MASK}'" in delivery.attempts.get().answer
+    letter = DeadLetter.objects.get()
+    assert "Mistake: ValueError: ('no room for" in (letter.error or "")
+    assert "in send" in (letter.traceback or ""), "where the bug is"
+    assert "because of KeyError" in caplog.text
+    assert_is_nowhere(caplog)
+
+
+def test_a_mistake_without_secrets_at_hand_is_told_as_it_is() -> None:
+    error = ValueError("no room")
+
+    assert sealing.told_without(error, {}) is error
+
+
 def test_a_replay_of_a_failed_one_sends_the_link_and_then_erases_it(
     reset: None, mail_server: MailServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,6 +220,7 @@ def test_a_refused_call_does_not_quote_it(reset: None, caplog: pytest.LogCapture
     [
         ("see https://a/b?c=d!", {"x": "https://a/b?c=d"}, "see ••••••!"),
         ("no 1234 nor 99", {"x": {"pin": 1234}, "y": ["99", None, True]}, "no •••••• nor 99"),
+        (f"{KeyError(WORD)} {json.dumps(WORD)}", {"x": WORD}, "'••••••' \"••••••\""),
         ("abcdef abc", {"x": "abc", "y": "abcdef"}, "•••••• ••••••"),
         ("nothing", {}, "nothing"),
     ],
