@@ -11,7 +11,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from notifications import categories
+from notifications import categories, stranded
 from notifications.consent.tables import Suppression
 from notifications.deciding import DECIDED
 from notifications.delivering import UNKNOWN
@@ -162,8 +162,18 @@ def _failed(reason: str, said: str) -> str:
         "refused": _("refused for good: %(said)s"),
         "gave_up": _("given up: %(said)s"),
         "cannot_be_made": _("could not be made: %(said)s"),
+        **_of_tasks(),
     }
     return (words.get(reason) or "%(said)s") % {"said": said}
+
+
+def _of_tasks() -> dict[str, str]:
+    """Of those whose tasks ended without them."""
+    return {
+        stranded.CANCELLED: _("its task was cancelled"),
+        stranded.EXPIRED: _("its task was too late, and expired"),
+        stranded.DIED: _("its task failed before it had sent it; see the dead letters"),
+    }
 
 
 def _not_yet(seen: DeliveryRow) -> str:
@@ -214,4 +224,6 @@ def _not_delivered(row: Delivery, last: Attempt | None, said: str) -> str:
             return _("Not delivered: given up on %(when)s after %(tries)s. The last answer: %(said)s") % told
         case "cannot_be_made":
             return _("Not sent: it could not be made: %(said)s") % {"said": said}
+        case reason if reason in _of_tasks():
+            return _("Not sent: %(why)s. To have it sent, send it again.") % {"why": _of_tasks()[reason]}
     return _("Not delivered: %(said)s") % {"said": said}

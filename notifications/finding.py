@@ -93,13 +93,14 @@ def _place_of_task(task_id: str) -> tuple[UUID, int] | None:
     """Asked of the ledger, which has an index of them: deliveries would be slower to store with one of their own."""
     for one in dict.fromkeys((task_id, task_id.lower())):
         if message := lookup.in_flight(one):
-            return _place(lookup.arguments(message.body)[0])
+            return place(lookup.arguments(message.body)[0])
         for arguments in TaskResult.objects.filter(task_id=one).values_list("task_args", flat=True):
-            return _place(arguments)
+            return place(arguments)
     return None
 
 
-def _place(arguments: str | None) -> tuple[UUID, int] | None:
+def place(arguments: str | None) -> tuple[UUID, int] | None:
+    """Which delivery a task with these arguments is for."""
     try:
         notification, position = json.loads(arguments or "")
     except (ValueError, TypeError):

@@ -1,11 +1,13 @@
 """The tasks of the notifications domain: doors, with the rooms elsewhere."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from celery import Task, shared_task
+from django.utils import timezone
 
-from notifications import asked, delivering, lanes, services
+from notifications import asked, delivering, lanes, services, stranded
 from notifications.tables import Notification
 from routing.last_step import LastStep
 
@@ -57,6 +59,12 @@ def notify(
     draft, recipients = asked.draft(words), asked.recipients(to)
     asked.require_open(draft, recipients)
     return _outcome(services.notify(recipients, **{**_of_task(self.request), **draft}))
+
+
+@shared_task(name="maintenance.end_deliveries")
+def end_deliveries(*, days: int = 1) -> dict[str, Any]:
+    """Bring deliveries to their end whose tasks ended without them, so many days ago at most. Safe to call again."""
+    return {"deliveries": stranded.end_all(since=timezone.now() - timedelta(days=days))}
 
 
 def _of_task(request: Any) -> dict[str, Any]:

@@ -280,6 +280,7 @@ CELERY_BEAT_SCHEDULER = "routing.schedule.scheduler:Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
     "roll-up": {"task": "maintenance.roll_up", "schedule": crontab(minute="*/5")},
+    "end-deliveries": {"task": "maintenance.end_deliveries", "schedule": crontab(minute="3-59/10")},
     "clean-up": {"task": "maintenance.cleanup", "schedule": crontab(hour=2, minute=0)},
     "weekly-report": {
         "task": "reporting.weekly",

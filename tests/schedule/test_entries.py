@@ -34,6 +34,7 @@ def due(entry: str, *, start: datetime, end: datetime) -> list[str]:
     ("entry", "task", "queue"),
     [
         ("roll-up", "maintenance.roll_up", "maintenance"),
+        ("end-deliveries", "maintenance.end_deliveries", "maintenance"),
         ("clean-up", "maintenance.cleanup", "maintenance"),
         ("weekly-report", "reporting.weekly", "reporting"),
     ],
