@@ -115,7 +115,8 @@ class TemplateAdmin(ModelAdmin):
         if row.newest is None:
             return html.NOTHING
         saved: datetime = row.saved_at
-        return html.named(saved, f"{row.newest}, {timezone.localtime(saved):%-d %b %Y}")
+        retired = _(", retired") if row.retired_at else ""
+        return html.named(saved, f"{row.newest}, {timezone.localtime(saved):%-d %b %Y}{retired}")
 
     @admin.display(description=_("last used"))
     def last_used(self, row: Any) -> SafeString | str:

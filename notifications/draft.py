@@ -19,6 +19,7 @@ from notifications.problems import InvalidNotification, Problem
 from notifications.tables import Notification
 from notifications.templating import versions
 from notifications.templating.rendering import UnusableTemplate
+from notifications.templating.retiring import Retired
 from notifications.templating.tables import TemplateVersion
 from routing import moments
 from routing.domains import DEFAULT_LANE
@@ -100,9 +101,12 @@ class Draft:
         if self.template is None:
             return None
         try:
-            return versions.newest(self.template)
+            version = versions.newest(self.template)
         except LookupError as error:
             raise InvalidNotification([Problem("template", str(error))]) from None
+        if version.template.retired_at:
+            raise Retired(version.template)
+        return version
 
     def _problems(self, version: TemplateVersion | None, *, is_filled_in_later: bool) -> Iterator[Problem]:
         yield from self._address_problems()

@@ -14,7 +14,7 @@ from notifications import channels, content
 from notifications.content import Content
 from notifications.flattening import flat
 from notifications.recipients import Unusable
-from notifications.templating import versions
+from notifications.templating import retiring, versions
 from notifications.templating.rendering import Sources, UnusableTemplate, compiled, rendered
 from notifications.templating.tables import TemplateVersion
 from notifications.templating.variables import used as used_by
@@ -116,6 +116,8 @@ def _of_admin(name: str, subject: str | None, html: str | None) -> Merge:
         version = versions.newest(name)
     except LookupError:
         raise Unusable(_no_template(name)) from None
+    if refusal := retiring.refusal(version.template):
+        raise Unusable(f"The template {refusal}.")
     if subject is not None or html is not None:
         raise Unusable(f"The template {name!r} of the admin brings its own subject and HTML. Leave those options out.")
     called = f"The template {name!r}"

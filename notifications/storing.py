@@ -22,6 +22,7 @@ from notifications.rows import Row
 from notifications.storable import UnusableValues
 from notifications.tables import Delivery, Notification, Rejection
 from notifications.templating import versions
+from notifications.templating.retiring import Retired
 
 BATCH = 500
 
@@ -50,20 +51,29 @@ def have_own_values(first: Sequence[Recipient]) -> bool:
 
 def begin(draft: Draft, first: Sequence[Recipient]) -> tuple[Notification, bool]:
     """The notification of this draft's key, and whether it is new. Raises InvalidNotification. Within a transaction."""
-    row = draft.checked(is_filled_in_later=have_own_values(first))
-    if draft.key is not None and (found := Notification.objects.filter(key=draft.key).first()):
+    try:
+        row = draft.checked(is_filled_in_later=have_own_values(first))
+    except Retired:
+        # What was asked for before that stays asked for, and is gone on with.
+        if found := _of_key(draft.key):
+            return found, False
+        raise
+    if found := _of_key(draft.key):
         return found, False
     try:
         with transaction.atomic():
             row.save(force_insert=True)
     except IntegrityError:
         # Somebody else stored it since we looked.
-        found = Notification.objects.filter(key=draft.key).first()
-        if draft.key is None or found is None:
+        if not (found := _of_key(draft.key)):
             raise
         return found, False
     attachments.store(row, draft.files)
     return row, True
+
+
+def _of_key(key: str | None) -> Notification | None:
+    return None if key is None else Notification.objects.filter(key=key).first()
 
 
 class Writer:

@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from notifications import services
 from notifications.problems import InvalidNotification
 from notifications.tables import Delivery
-from notifications.templating import edit_form, preview, review, versions
+from notifications.templating import edit_form, preview, retiring, review, versions
 from notifications.templating.declared import ALWAYS_GIVEN, Undeclarable, Variable
 from notifications.templating.edit_form import TemplateForm
 from notifications.templating.preview import BadValues, Preview
@@ -25,6 +25,7 @@ from notifications.templating.tables import Template, TemplateVersion
 from notifications.templating.versions import InvalidTemplate, Outdated
 
 EMPTY = Sources(subject="", text="", html="")
+_TURNS = {"retire": retiring.retire, "restore": retiring.restore}
 
 
 class EditPage:
@@ -44,7 +45,20 @@ class EditPage:
     def respond(self) -> HttpResponse:
         if self._request.method != "POST" or not self.may_change:
             return self._page()
+        if self._template and (turn := _TURNS.get(self._request.POST.get("verb", ""))):
+            self._tell_turned(turn(self._template, by=self._user))
+            return self._back()
         return self._answer() or self._page()
+
+    def _tell_turned(self, changed: bool) -> None:
+        template = self._template
+        assert template is not None  # noqa: S101
+        if not changed:
+            messages.info(self._request, _("Somebody else was first; nothing has changed."))
+        elif template.retired_at:
+            messages.success(self._request, _("It is retired: calls of it are refused. What is stored still goes out."))
+        else:
+            messages.success(self._request, _("It is restored: it can be called again."))
 
     def _initial(self) -> dict[str, Any]:
         return {

@@ -18,6 +18,8 @@ class Template(models.Model):
         _("name"), max_length=100, unique=True, help_text=_("What callers call it: password-reset.")
     )
     description = models.TextField(_("description"), blank=True)
+    retired_at = models.DateTimeField(_("retired at"), null=True, blank=True, editable=False)
+    """From then on nobody can call it."""
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:

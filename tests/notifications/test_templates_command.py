@@ -144,6 +144,7 @@ def test_templates_are_listed_and_shown(order: Template) -> None:
         "name": "order",
         "version": 1,
         "saved_at": "",
+        "retired_at": None,
         "description": "Grüße an Besteller",
     }
     shown = run("show", "order")

@@ -1,7 +1,8 @@
-"""``manage.py templates list|show|export|import``: what notifications say, as files to be reviewed and moved."""
+"""``manage.py templates list|show|export|import|retire|restore``: what notifications say, also as files."""
 
 import argparse
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.db.models import Max
 from rich.console import Console
 from rich.table import Table
 
-from notifications.templating import folder, moving, versions
+from notifications.templating import folder, moving, retiring, versions
 from notifications.templating.folder import Unreadable
 from notifications.templating.moving import Move, Step
 from notifications.templating.tables import Template, TemplateVersion
@@ -29,7 +30,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|export|import")
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|export|import|retire|restore")
         listing = verbs.add_parser("list", help="each template, with its newest version")
         show = verbs.add_parser("show", help="what a template says, and what it must be given")
         show.add_argument("name", metavar="NAME", help="such as password-reset")
@@ -38,14 +39,25 @@ class Command(BaseCommand):
             verb.add_argument("--json", action="store_true", dest="as_json", help="print it for programs")
         export = verbs.add_parser("export", help="write the newest versions to a folder, one folder for each template")
         export.add_argument("folder", type=Path, metavar="FOLDER")
-        export.add_argument("names", nargs="*", metavar="NAME", help="only these; all, if left out")
+        export.add_argument("names", nargs="*", metavar="NAME", help="only these; all but retired ones, if left out")
+        for deed, about in (("retire", "refuse calls of it; what is stored goes out"), ("restore", "take calls again")):
+            turn = verbs.add_parser(deed, help=about)
+            turn.add_argument("name", metavar="NAME", help="such as password-reset")
+            turn.add_argument("--by", default="", metavar="USER", help="the user who is named in the admin's history")
         bring = verbs.add_parser("import", help="make new versions of what the files say; all of them, or none")
         bring.add_argument("folder", type=Path, metavar="FOLDER")
         bring.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
         bring.add_argument("--by", default="", metavar="USER", help="the user whose name the versions carry")
 
     def handle(self, *, verb: str, **options: Any) -> None:
-        deed = {"list": self._list, "show": self._show, "export": self._export, "import": self._import}
+        deed = {
+            "list": self._list,
+            "show": self._show,
+            "export": self._export,
+            "import": self._import,
+            "retire": self._retire,
+            "restore": self._restore,
+        }
         try:
             with reachable.database():
                 deed[verb](options)
@@ -59,10 +71,11 @@ class Command(BaseCommand):
         elif not rows:
             self.stdout.write("There are no templates yet. Write one in the admin, or import some.")
         else:
-            table = Table("Template", "Version", "Saved", "Description", box=None, pad_edge=False)
+            table = Table("Template", "Version", "Saved", "Retired", "Description", box=None, pad_edge=False)
             for row in rows:
                 saved = f"{row.saved_at:%Y-%m-%d %H:%M}" if row.saved_at else ""
-                table.add_row(row.name, str(row.number or ""), saved, row.description)
+                retired = f"{row.retired_at:%Y-%m-%d}" if row.retired_at else ""
+                table.add_row(row.name, str(row.number or ""), saved, retired, row.description)
             Console(file=self.stdout).print(table)  # type: ignore[arg-type]
 
     def _show(self, options: dict[str, Any]) -> None:
@@ -71,6 +84,8 @@ class Command(BaseCommand):
             self._print(_document(version))
             return
         self.stdout.write(f"{version}, saved {version.created_at:%Y-%m-%d %H:%M}")
+        if version.template.retired_at:
+            self.stdout.write(f"Retired on {version.template.retired_at:%Y-%m-%d}: calls of it are refused.")
         for variable in versions.declared_by(version):
             flags = [flag for flag in ("required", "secret") if getattr(variable, flag)]
             about = f": {variable.description}" if variable.description else ""
@@ -80,7 +95,8 @@ class Command(BaseCommand):
                 self.stdout.write(f"\n--- {name}\n{source.rstrip()}")
 
     def _export(self, options: dict[str, Any]) -> None:
-        names = options["names"] or list(Template.objects.filter(versions__number=1).values_list("name", flat=True))
+        in_use = Template.objects.filter(versions__number=1, retired_at=None)
+        names = options["names"] or list(in_use.values_list("name", flat=True))
         found = [_version(name, None) for name in names]
         try:
             for version in found:
@@ -107,6 +123,18 @@ class Command(BaseCommand):
             except InvalidTemplate as error:
                 raise CommandError(f"Nothing was imported: {error}") from None
         self._report(moves, TOLD if not options["dry_run"] else WOULD)
+
+    def _retire(self, options: dict[str, Any]) -> None:
+        version = _version(options["name"], None)
+        if not retiring.retire(version.template, by=_user(options["by"])):
+            raise CommandError(f"{options['name']} is retired already.")
+        self.stdout.write(f"{options['name']} is retired: calls of it are refused. What is stored still goes out.")
+
+    def _restore(self, options: dict[str, Any]) -> None:
+        version = _version(options["name"], None)
+        if not retiring.restore(version.template, by=_user(options["by"])):
+            raise CommandError(f"{options['name']} is not retired.")
+        self.stdout.write(f"{options['name']} is restored: version {version.number} is sent when it is called.")
 
     def _report(self, moves: list[Move], words: dict[Step, str]) -> None:
         for move in moves:
@@ -147,8 +175,17 @@ def _user(name: str) -> Any:
 
 
 def _row(row: Any) -> dict[str, Any]:
-    saved = row.saved_at.isoformat() if row.saved_at else None
-    return {"name": row.name, "version": row.number, "saved_at": saved, "description": row.description}
+    return {
+        "name": row.name,
+        "version": row.number,
+        "saved_at": _moment(row.saved_at),
+        "retired_at": _moment(row.retired_at),
+        "description": row.description,
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
 
 
 def _document(version: TemplateVersion) -> dict[str, Any]:
@@ -158,6 +195,7 @@ def _document(version: TemplateVersion) -> dict[str, Any]:
         "description": version.template.description,
         "version": version.number,
         "saved_at": version.created_at.isoformat(),
+        "retired_at": _moment(version.template.retired_at),
         "subject": sources.subject,
         "html": sources.html,
         "text": sources.text,
