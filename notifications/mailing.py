@@ -6,15 +6,20 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import islice
 from types import TracebackType
 
-from notifications import addresses
+from notifications import addresses, categories
 from notifications.addresses import InvalidAddress
+from notifications.categories import Category
 from notifications.given import Recipient
 from notifications.merge import Merge
-from notifications.recipients import Recipients, Row
+from notifications.recipients import Recipients, Row, Unusable
 from notifications.tables import Notification
 from notifications.templating.rendering import UnusableTemplate
+
+FEW = 5
+"""More recipients than that are a mailing, of which it has to be said whether people can unsubscribe from it."""
 
 _CHUNK = 1 << 20
 
@@ -84,6 +89,19 @@ class Mailing:
     def _context(self, row: Row) -> dict[str, str]:
         """What is not used is not stored."""
         return {name: value for name, value in self.recipients.values(row).items() if name in self.merge.used}
+
+
+def require_few(mailing: Mailing) -> None:
+    """Raises Unusable where there are more, with the categories to choose from."""
+    if sum(1 for _ in islice(mailing.rows(), FEW + 1)) <= FEW:
+        return
+    listed = "\n".join(f"  --category {one.name:<12} {_about(one)}" for one in categories.registry().values())
+    raise Unusable(f"{mailing.recipients.path} has more than {FEW} recipients: say why they are written to.\n{listed}")
+
+
+def _about(category: Category) -> str:
+    refusable = "nobody can unsubscribe from it" if category.required else "recipients can unsubscribe from it"
+    return f"{category.title}: {refusable}"
 
 
 class _Seen(AbstractContextManager["_Seen"]):

@@ -27,7 +27,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
     def run(*options: str, **variables: str) -> Process:
         command = [sys.executable, "manage.py", "notify", f"--csv={file}", f"--template={tmp_path / 'hello.txt'}"]
-        command += ["--subject=Hello {{ name }}", "--lane=bulk", *options]
+        command += ["--subject=Hello {{ name }}", "--lane=bulk", "--category=news", *options]
         started.append(Process(command, tmp_path / f"notify.{len(started)}.log", **variables))
         return started[-1]
 

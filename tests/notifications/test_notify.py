@@ -161,6 +161,29 @@ def test_lane_category_and_time_are_those_that_were_given(notify: Callable[..., 
     assert Message.objects.get().due_at == notification.send_at
 
 
+def test_a_mailing_to_more_than_a_few_has_to_say_why_it_is_written(notify: Callable[..., Ending]) -> None:
+    rows = "email,name\n" + "".join(f"n{number}@example.org,N\n" for number in range(6))
+
+    ending = notify(rows)
+
+    assert ending.status == 2
+    assert "has more than 5 recipients: say why they are written to." in ending.said
+    assert "--category account      Your account: nobody can unsubscribe from it" in ending.said
+    assert "--category news         News: recipients can unsubscribe from it" in ending.said
+    assert not Notification.objects.exists()
+    assert dry(notify, rows).status == 2
+    assert notify(rows, "--category=news").status == 0
+    assert Notification.objects.get().category == "news"
+
+
+def test_a_few_are_written_to_without_saying_why(notify: Callable[..., Ending]) -> None:
+    rows = "email,name\n" + "".join(f"n{number}@example.org,N\n" for number in range(5))
+
+    assert notify(rows).status == 0
+
+    assert Notification.objects.get().category == "account"
+
+
 def test_a_time_that_is_none_is_a_sentence(notify: Callable[..., Ending]) -> None:
     ending = notify("email,name\nann@example.org,Ann\n", "--send-at=tomorrow")
 
@@ -210,6 +233,7 @@ def test_bad_rows_are_refused_by_line_while_good_ones_are_sent(notify: Callable[
         'email,name\nann@example.org,Ann\nben@,Ben\n\ncat@example.org,"Cat\athe second"\n\ndan@example.org\n'
         "eve@example.org,Eve,extra\n,Nobody\nfay@example.org,Fay\n",
         "--lane=bulk",
+        "--category=account",
     )
 
     assert ending.status == 1
@@ -262,7 +286,7 @@ def test_a_quoted_line_break_keeps_the_line_numbers_right(notify: Callable[..., 
 def test_a_quotation_mark_that_is_not_closed_costs_its_own_line_alone(notify: Callable[..., Ending]) -> None:
     rows = "".join(f"row{number}@example.org,Row\n" for number in range(3, 500))
 
-    ending = dry(notify, f'email,name\nann@example.org,"Ann\n{rows}ben@,Ben\n')
+    ending = dry(notify, f'email,name\nann@example.org,"Ann\n{rows}ben@,Ben\n', "--category=news")
 
     assert "Line 2: its quotation marks are wrong" in ending.said
     assert "Line 500: 'ben@'" in ending.said
@@ -445,7 +469,7 @@ def test_refused_rows_never_overwrite_what_is_read(notify: Callable[..., Ending]
 
 
 def test_many_refused_rows_do_not_flood_the_terminal(notify: Callable[..., Ending]) -> None:
-    ending = dry(notify, "email,name\nann@example.org,Ann\n" + "nobody@,x\n" * 50)
+    ending = dry(notify, "email,name\nann@example.org,Ann\n" + "nobody@,x\n" * 50, "--category=news")
 
     assert "… and 30 more; --rejects FILE would list them all." in ending.said
 

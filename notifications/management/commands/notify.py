@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from notifications import again, categories, merge, recipients, services
 from notifications.content import Content
 from notifications.lanes import lanes as known_lanes
-from notifications.mailing import Judged, Mailing
+from notifications.mailing import FEW, Judged, Mailing, require_few
 from notifications.many import Batch
 from notifications.problems import InvalidNotification
 from notifications.recipients import Row, Unusable
@@ -91,7 +91,9 @@ class Command(BaseCommand):
         parser.add_argument("--column", default="email", help="which column has the address (default: email)")
         parser.add_argument("--lane", default=DEFAULT_LANE, choices=lanes, help="the queue (default: %(default)s)")
         parser.add_argument(
-            "--category", default=categories.default(), choices=names, help="why they are written to (%(default)s)"
+            "--category",
+            choices=names,
+            help=f"why they are written to; may be left out for up to {FEW} recipients ({categories.default()})",
         )
         parser.add_argument("--send-at", metavar="TIME", help='not before, such as "2030-01-31 09:00"')
         parser.add_argument("--rejects", type=Path, metavar="FILE", help="write refused rows to a CSV file")
@@ -144,6 +146,8 @@ class Command(BaseCommand):
         mailing.merge.require(rows.names)
         if next(mailing.rows(), None) is None:
             raise Unusable(f"{rows.path} has no row from line {mailing.from_line} on.")
+        if options["category"] is None:
+            require_few(mailing)
         return mailing
 
     def _check(self, stack: ExitStack, mailing: Mailing, report: Report, kept: Rejects | None) -> str:
@@ -176,7 +180,7 @@ class Command(BaseCommand):
                     self._watched(stack, mailing),
                     key=found.key,
                     lane=options["lane"],
-                    category=options["category"],
+                    category=options["category"] or categories.default(),
                     send_at=send_at,
                     created_by=f"manage.py notify --csv {mailing.recipients.path.name}"[:200],
                     allow_duplicates=mailing.allow_duplicates,
