@@ -27,9 +27,6 @@ logger = logging.getLogger(__name__)
 
 State, Outcome = Delivery.State, Attempt.Outcome
 
-_CLOSING = 421
-"""SMTP's answer of a server that has no time for anybody."""
-
 UNKNOWN = "outcome_unknown"
 """The reason of a delivery that stays in SENDING until somebody decides."""
 MOST_REPEATS = 3
@@ -227,7 +224,7 @@ class Try:
 
     def _tell_the_gates(self, answer: Answer) -> None:
         if self._was_asked and self._mistake is None:
-            is_away = answer.outcome in (Outcome.UNREACHABLE, Outcome.UNKNOWN) or answer.code == _CLOSING
+            is_away = answer.outcome in (Outcome.UNREACHABLE, Outcome.UNKNOWN) or answer.is_for_all
             pacing.record(self._delivery, host=self._host, error=answer.text if is_away else "")
 
 

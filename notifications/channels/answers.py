@@ -27,7 +27,7 @@ def read(code: int, text: bytes | str, *, to: str = "", about_recipient: bool = 
         return Answer(Attempt.Outcome.ACCEPTED, said, code)
     shown = f"refused {to}: {said}" if to else said
     if code < 500:
-        return Answer(Attempt.Outcome.TEMPORARY, shown, code, retry_after=wait(said))
+        return Answer(Attempt.Outcome.TEMPORARY, shown, code, retry_after=wait(said), is_for_all=code == CLOSING)
     blames = about_recipient and blame.blames_address(code, said)
     return Answer(Attempt.Outcome.PERMANENT, shown, code, blames_address=blames)
 

@@ -30,7 +30,8 @@ _KEEP_OUR_ID = {"X-PM-KeepID": "true"}
 
 # Not about this message: the key, the account, its payment, the address of the API.
 _ABOUT_SETTINGS = frozenset({401, 402, 403, 404, 405})
-_BUSY, _REQUEST_TIMEOUT, _GATEWAY_TIMEOUT = 429, 408, 504
+_BUSY, _UNAVAILABLE = 429, 503
+_REQUEST_TIMEOUT, _GATEWAY_TIMEOUT = 408, 504
 
 
 def hand_over(
@@ -85,7 +86,10 @@ def _answer(error: AnymailAPIError, name: str, variable: str) -> Answer:
     if code < 400:
         raise Unreachable(f"{said}. The API is elsewhere: correct {variable}.") from error
     if code in (_BUSY, _REQUEST_TIMEOUT) or code >= 500:
-        return Answer(Attempt.Outcome.TEMPORARY, said, code, retry_after=_retry_after(error.response))
+        wait = _retry_after(error.response)
+        # The account is to be left alone for so long, whoever the next message is for.
+        is_for_all = wait is not None and code in (_BUSY, _UNAVAILABLE)
+        return Answer(Attempt.Outcome.TEMPORARY, said, code, retry_after=wait, is_for_all=is_for_all)
     return Answer(Attempt.Outcome.PERMANENT, said, code)
 
 

@@ -58,6 +58,8 @@ class Answer:
     """Where the other side said when to come back."""
     blames_address: bool = False
     """Refused for good because of the recipient: nothing will ever reach it."""
+    is_for_all: bool = False
+    """Refused for now whoever it is for, such as by a host that is closing: it counts as down."""
 
 
 class Unreachable(TransientError):

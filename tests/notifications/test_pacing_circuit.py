@@ -12,6 +12,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from notifications import pacing, services
+from notifications.channels.email import EmailChannel
 from notifications.delivering import Refused, deliver
 from notifications.pacing import circuit, deciding, gate_rows, limits
 from notifications.pacing.gate_rows import Seen
@@ -21,8 +22,9 @@ from routing.errors import NotYet, TransientError
 from routing.ledger.tables import Message, Outbox
 from tests.free_ports import free_port
 from tests.notifications.mail_server import MailServer, mail_server
+from tests.notifications.provider import Provider, provider
 
-__all__ = ["mail_server"]
+__all__ = ["mail_server", "provider"]
 
 pytestmark = pytest.mark.django_db
 HOST, OTHER = "one.example.org:25", "two.example.org:25"
@@ -267,6 +269,37 @@ def test_a_server_without_time_for_anybody_counts_as_down(mail_server: MailServe
     let_it_be_tried()
     assert run(letter())["state"] == "sent"
     assert gate(name).opened_at is None
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_provider_that_asks_to_be_left_alone_for_a_while_counts_as_down(provider: Provider, status: int) -> None:
+    provider.status, provider.headers = status, {"Retry-After": "120"}
+    name = limits.host_gate("email", EmailChannel().host(lane="bulk"))
+    for number in range(circuit.FAILURES):
+        with pytest.raises(TransientError, match=str(status)):
+            run(letter(f"reader{number}@example.org", lane="bulk"))
+
+    assert gate(name).opened_at is not None
+    let_it_be_tried()
+    with pytest.raises(TransientError, match=str(status)):
+        run(letter("probe@example.org", lane="bulk"))
+    assert (gate(name).opened_at is not None, gate(name).probes) == (True, 1)
+    provider.status, provider.headers = 200, {}
+    let_it_be_tried()
+    assert run(letter(lane="bulk"))["state"] == "sent"
+    assert gate(name).opened_at is None
+
+
+@pytest.mark.parametrize(("status", "headers"), [(500, {"Retry-After": "120"}), (503, {})])
+def test_a_provider_that_refuses_one_message_for_now_does_not(
+    provider: Provider, status: int, headers: dict[str, str]
+) -> None:
+    provider.status, provider.headers = status, headers
+    for number in range(circuit.FAILURES):
+        with pytest.raises(TransientError, match=str(status)):
+            run(letter(f"reader{number}@example.org", lane="bulk"))
+
+    assert not Gate.objects.exclude(opened_at=None).exists()
 
 
 def test_refused_addresses_say_nothing_of_the_host(mail_server: MailServer) -> None:
