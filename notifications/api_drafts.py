@@ -1,15 +1,17 @@
 """What a program sends to have people written to, in the shape that the API's description shows."""
 
+import base64
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+from django.conf import settings
 from ninja import Field, Schema
 from pydantic import BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from notifications import categories, lanes
+from notifications import attachments, categories, lanes
 from notifications.channels import email
 from notifications.given import Recipient
 from routing.domains import DEFAULT_LANE
@@ -74,6 +76,15 @@ Moment = Annotated[
 ]
 
 
+def _decoded(value: Any) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (TypeError, ValueError):
+        raise PydanticCustomError(
+            "base64", "is no Base64; write the bytes of the file so (RFC 4648, section 4), without line breaks."
+        ) from None
+
+
 Mailbox = Annotated[str, Field(max_length=MAX_ADDRESS), WithJsonSchema(_ADDRESS)]
 
 
@@ -93,6 +104,27 @@ class NewRecipient(Schema):
         if not isinstance(given, dict):
             raise PydanticCustomError("recipient", "is no recipient; give an address, or an object with “to”.")
         return data
+
+
+class NewAttachment(Schema):
+    """A file that goes with each of the e-mails."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(
+        min_length=1, max_length=attachments.MAX_NAME, description="As readers see it.", examples=["invoice.pdf"]
+    )
+    content: Annotated[
+        bytes,
+        BeforeValidator(_decoded),
+        WithJsonSchema({"type": "string", "format": "byte", "description": "Its bytes, in Base64."}),
+    ]
+    content_type: str | None = Field(
+        None, description="Guessed from the name if left out.", examples=["application/pdf"]
+    )
+
+    def file(self) -> tuple[str, bytes, str]:
+        return self.name, self.content, self.content_type or ""
 
 
 class NewNotification(Schema):
@@ -132,6 +164,12 @@ class NewNotification(Schema):
     send_at: Moment = Field(None, description="Not before this point in time.", examples=["2027-01-01T09:00:00Z"])
     from_email: Mailbox | None = Field(None, description="The sender; the installation's own if left out.")
     reply_to: list[Mailbox] = Field(default=[], max_length=MAX_REPLY_TO, description="Where answers go.")
+    attachments: list[NewAttachment] = Field(
+        default=[],
+        max_length=attachments.MOST,
+        description=f"Files that go with it, together at most {settings.TASKYARD_MAX_ATTACHMENTS:,} bytes, and in "
+        "Base64 no more than the whole call may have.",
+    )
 
     def recipients(self) -> list[Recipient]:
         return [Recipient(one.to, one.context) for one in self.to]
@@ -139,6 +177,7 @@ class NewNotification(Schema):
     def draft(self) -> dict[str, Any]:
         """The rest of it, as ``notifications.services.notify`` takes it."""
         given = {name: getattr(self, name) for name in type(self).model_fields if name != "to"}
+        given["attachments"] = [file.file() for file in self.attachments]
         return {name: value for name, value in given.items() if name != "category" or value is not None}
 
     def useless_values(self) -> Iterable[str]:

@@ -6,11 +6,14 @@ TASKYARD_FUZZ_EXAMPLES sets how many calls of each kind each operation gets; the
 import itertools
 import os
 import string
+from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
+from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import APIOperation
@@ -84,6 +87,12 @@ def operations() -> dict[str, APIOperation[Any, Any, Any, Any]]:
 
 
 @pytest.fixture(autouse=True)
+def storage(tmp_path: Path) -> Iterator[None]:
+    with override_settings(MEDIA_ROOT=tmp_path):
+        yield
+
+
+@pytest.fixture(autouse=True)
 def known(transactional_db: None) -> None:
     """The token that all calls are made with, and a template."""
     ApiToken.objects.create(name="fuzz", digest=tokens.digest(TOKEN), scopes=" ".join(scopes.registry()))
@@ -106,6 +115,8 @@ def usable(case: Any) -> None:
         body.pop("from_email", None)
     body["reply_to"] = list(filter(is_address, body.get("reply_to", [])))
     body["to"] = different(body["to"]) or ["ann@example.org"]
+    if "attachments" in body:
+        body["attachments"] = [{"name": "a.txt", "content": file["content"]} for file in body["attachments"]]
 
 
 def use_known_template(body: dict[str, Any]) -> None:
@@ -185,6 +196,6 @@ def test_what_is_created_can_be_asked_for_and_cancelled() -> None:
         def before_call(self, case: Any) -> None:
             usable(case)
 
-    Machine.run(settings=settings(SETTINGS, stateful_step_count=6))
+    Machine.run(settings=settings(SETTINGS, stateful_step_count=10))
 
     assert Notification.objects.filter(cancelled_at__isnull=False).exists()

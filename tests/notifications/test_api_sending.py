@@ -1,7 +1,9 @@
 """Programs that have people written to, and cancel it: each call is taken whole and once, or not at all."""
 
+import base64
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -9,9 +11,9 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
-from notifications import delivering, services
+from notifications import attachments, delivering, services
 from notifications.api_drafts import MAX_RECIPIENTS
-from notifications.tables import Delivery, Notification
+from notifications.tables import Attachment, Delivery, Notification
 from notifications.templating.tables import Template, TemplateVersion
 from routing.ledger.tables import Message
 from tests.api_client import Api, assert_problem, fields, new_token
@@ -113,6 +115,73 @@ def test_a_wrong_field_is_named_with_its_cure_and_nothing_is_stored(
     assert cure in fields(answer)[field]
     assert not Notification.objects.exists()
     assert not Message.objects.exists()
+
+
+def base64_of(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+@pytest.fixture
+def storage(settings: Settings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    attachments.of.cache_clear()
+
+
+def test_files_arrive_byte_for_byte(api: Api, storage: None, mail_server: MailServer) -> None:
+    files = [
+        {"name": "Größe.pdf", "content": base64_of(b"%PDF-1.7\r\n\x00\xff")},
+        {"name": "data", "content": base64_of(b""), "content_type": "application/x-own"},
+    ]
+
+    assert api.post("notifications", {**LETTER, "attachments": files}).status_code == 202
+
+    run(Delivery.objects.get())
+    parts = [part for part in mail_server.deliveries[0].message.walk() if part.get_filename()]
+    assert [(part.get_filename(), part.get_content_type(), part.get_payload(decode=True)) for part in parts] == [
+        ("Größe.pdf", "application/pdf", b"%PDF-1.7\r\n\x00\xff"),
+        ("data", "application/x-own", b""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "field", "cure"),
+    [
+        ("a.pdf", "attachments", "list"),
+        ([{"name": "a.pdf"}], "attachments.0.content", "required"),
+        ([{"name": "a.pdf", "content": "§"}], "attachments.0.content", "is no Base64"),
+        ([{"name": "a.pdf", "content": "YQ"}], "attachments.0.content", "is no Base64"),
+        ([{"name": "a.pdf", "content": 7}], "attachments.0.content", "is no Base64"),
+        ([{"name": "", "content": "YQ=="}], "attachments.0.name", "at least 1"),
+        ([{"name": "..", "content": "YQ=="}], "attachments.0", "is no name of a file"),
+        ([{"name": "a", "content": "YQ==", "content_type": "text"}], "attachments.0", "is no content type"),
+        ([{"name": "a", "content": "YQ==", "url": "x"}], "attachments.0.url", "not permitted"),
+        ([{"name": "a", "content": "YWFhYWE="}], "attachments", "have 5 bytes; 4 bytes may go with an e-mail"),
+        ([{"name": "a", "content": ""}] * 51, "attachments", "at most 50"),
+    ],
+)
+def test_a_file_that_cannot_be_sent_is_named_with_the_cure_and_nothing_is_stored(
+    api: Api, storage: None, settings: Settings, tmp_path: Path, files: Any, field: str, cure: str
+) -> None:
+    settings.TASKYARD_MAX_ATTACHMENTS = 4
+
+    answer = api.post("notifications", {**LETTER, "attachments": files})
+
+    assert_problem(answer, 422, field)
+    assert cure in fields(answer)[field]
+    assert not Notification.objects.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_file_with_the_same_key_is_another_body(api: Api, storage: None) -> None:
+    def post(content: bytes) -> Any:
+        files = [{"name": "a.txt", "content": base64_of(content)}]
+        return api.post("notifications", {**LETTER, "attachments": files}, idempotency_key="7")
+
+    first = post(b"1")
+
+    assert post(b"1").json() == first.json()
+    assert_problem(post(b"2"), 422, "Idempotency-Key")
+    assert Attachment.objects.count() == 1
 
 
 def test_values_that_a_template_needs_are_asked_for(api: Api, welcome: Template) -> None:
