@@ -43,6 +43,10 @@ class Day(Period):
     def words(self) -> str:
         return f"{self.date:%A}, {self.date.day} {self.date:%B %Y}"
 
+    @property
+    def days(self) -> tuple["Day", ...]:
+        return (self,)
+
     def previous(self) -> "Day":
         return Day(self.date - timedelta(days=1))
 

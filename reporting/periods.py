@@ -1,6 +1,7 @@
 """What a report is about: a stretch of time with a name that is written the same everywhere, such as ``2026-W46``."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from datetime import datetime
 
 
@@ -24,6 +25,11 @@ class Period(ABC):
     @abstractmethod
     def words(self) -> str:
         """For people: “Week 46 of 2026: 9 to 15 November 2026”."""
+
+    @property
+    @abstractmethod
+    def days(self) -> "Sequence[Period]":
+        """Those it consists of; of a day, itself."""
 
     @abstractmethod
     def previous(self) -> "Period": ...

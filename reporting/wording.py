@@ -74,6 +74,12 @@ def share(rate: float | None) -> str:
     return f"{rate * 100:.1f}".removesuffix(".0") + "%"
 
 
+def shortened(text: str, longest: int) -> str:
+    """On one line, and no longer than that."""
+    text = " ".join(text.split())
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def time(length: timedelta | None) -> str:
     """Two or three digits and a unit, so that a column of them stays narrow: ``85 ms``, ``4.2 s``, ``14 min``."""
     if length is None:
@@ -85,6 +91,10 @@ def time(length: timedelta | None) -> str:
         if seconds < size * most:
             return _two_digits(seconds / size, unit)
     return _two_digits(seconds / 86400, "d")
+
+
+def micro(microseconds: int | None) -> str:
+    return time(None if microseconds is None else timedelta(microseconds=microseconds))
 
 
 def domain(name: str) -> str:

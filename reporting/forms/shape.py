@@ -20,6 +20,9 @@ class Footer:
     """Why somebody gets it, in a sentence."""
 
 
+NO_FOOTER = Footer()
+
+
 class Form(ABC):
     name: ClassVar[str]
     content_type: ClassVar[str]
@@ -27,4 +30,4 @@ class Form(ABC):
     """Of its file, with the dot."""
 
     @abstractmethod
-    def render(self, document: Document, *, footer: Footer = Footer()) -> bytes: ...
+    def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes: ...

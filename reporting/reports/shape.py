@@ -6,7 +6,7 @@ One file in reporting/reports with one such class is a report; docs/reports.md s
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from reporting.documents.document import Document, Part
 from reporting.periods import NoSuchPeriod, Period
@@ -23,7 +23,8 @@ def _untold(_done: float, _what: str) -> None:
 class Report(ABC):
     name: ClassVar[str]
     """In addresses, commands and tables: small letters and hyphens."""
-    title: ClassVar[str]
+    title: ClassVar[Any]
+    """Text; also one that is translated when it is read."""
     sections: ClassVar[Sequence[type[Section]]]
 
     @abstractmethod
@@ -62,9 +63,9 @@ class Report(ABC):
         scope = self.scope(period, now=now, domains=domains)
         parts: list[Part] = []
         for number, kind in enumerate(self.sections):
-            progress(number / len(self.sections), kind.title)
+            progress(number / len(self.sections), str(kind.title))
             section = kind()
             if blocks := tuple(section.blocks(scope)):
-                parts.append(Part(name=section.name, title=section.title, blocks=blocks))
+                parts.append(Part(name=section.name, title=str(section.title), blocks=blocks))
         progress(1.0, "")
         return self.conclude(scope, tuple(parts))
