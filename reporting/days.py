@@ -25,7 +25,7 @@ class Day(Period):
     def parse(cls, text: str) -> "Day":
         """Raises NoSuchDay."""
         try:
-            day = cls(date.fromisoformat(text.strip()))
+            day = cls(datetime.strptime(text.strip(), "%Y-%m-%d").date())  # noqa: DTZ007  (a day, not a moment)
             _ = day.ends_at, day.previous().starts_at
         except (ValueError, OverflowError):
             raise NoSuchDay(f"{text!r} is no day. Write year, month and day, such as 2026-11-16.") from None

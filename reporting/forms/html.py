@@ -29,7 +29,6 @@ class Shown:
     parts: list[str]
     link: str
     tone: str
-    is_text: bool
 
 
 class HtmlForm(Form):
@@ -67,7 +66,9 @@ def _block(block: Block) -> dict[str, Any]:
 
 
 def _cell(cell: Cell) -> Shown:
-    return Shown(_parts(words.say(cell)), words.whole(words.link_of(cell)), cell.tone, isinstance(cell, Text))
+    said = words.say(cell)
+    parts = _parts(said) if isinstance(cell, Text) else [said]
+    return Shown(parts, words.whole(words.link_of(cell)), cell.tone)
 
 
 def _bars(bars: Bars) -> Iterator[tuple[str, str, int, str]]:
@@ -79,7 +80,7 @@ def _bars(bars: Bars) -> Iterator[tuple[str, str, int, str]]:
 
 
 def _parts(text: str) -> list[str]:
-    return text.replace(".", ".\n").replace("_", "_\n").split("\n") if "." in text or "_" in text else [text]
+    return text.replace(".", ".\n").replace("_", "_\n").split("\n")
 
 
 def _pruned_note(document: Document) -> str:

@@ -17,18 +17,13 @@ def say(cell: Cell) -> str:
         case Count():
             return wording.number(cell.value) + (f" {PRUNED}" if cell.is_pruned else "")
         case Share():
-            return share(cell.value)
+            return wording.share(cell.value)
         case Duration():
             return wording.micro(cell.microseconds)
         case Moment():
             return wording.moment(cell.at) if cell.at else wording.NOTHING
         case Change():
             return f"{(cell.now / cell.before - 1) * 100:+.0f}%" if cell.before else wording.NOTHING
-
-
-def share(value: float | None) -> str:
-    """Below nothing where more is spent than there was."""
-    return wording.share(value) if value is None or value >= 0 else f"-{wording.share(-value)}"
 
 
 def link_of(cell: Cell) -> str:

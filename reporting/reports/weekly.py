@@ -24,6 +24,8 @@ from reporting.sections.targets import Miss
 from reporting.sections.unfinished import Unfinished
 from reporting.weeks import Week
 
+FEW = 2
+"""Days that are named; more of them are all of it."""
 LATE = timedelta(days=1)
 """A report made later than this after its week says so."""
 
@@ -76,22 +78,25 @@ def _clauses(scope: Scope, balance: Balance, missed: list[Miss]) -> Iterator[str
     opening = "" if scope.is_over else _("So far this week: ")
     yield f"{opening}{_accounted_for(scope, balance, capital=not opening)}"
     yield from _failed(scope)
-    yield from map(_missed, missed)
+    yield from _missed(missed)
 
 
 def _accounted_for(scope: Scope, balance: Balance, *, capital: bool) -> str:
     if balance.total_lost:
-        words = ngettext("%(lost)s of %(total)s task is lost", "%(lost)s of %(total)s tasks are lost", balance.total)
-        return words % {"lost": wording.number(balance.total_lost), "total": wording.number(balance.total)}
+        words = ngettext("%(lost)s of %(total)s is lost", "%(lost)s of %(total)s are lost", balance.total_lost)
+        return words % {
+            "lost": wording.number(balance.total_lost),
+            "total": wording.counted(balance.total, _("task")),
+        }
     if not (total := scope.this.whole.count + (waiting := unfinished.count(scope))):
         said = _("a quiet week, in which no task ran and nothing could go wrong")
     elif waiting:
         words = ngettext(
-            "%(waiting)s of %(total)s task is still unfinished, and none is lost",
-            "%(waiting)s of %(total)s tasks are still unfinished, and none is lost",
+            "%(waiting)s of %(total)s is still unfinished, and none is lost",
+            "%(waiting)s of %(total)s are still unfinished, and none is lost",
             waiting,
         )
-        said = words % {"waiting": wording.number(waiting), "total": wording.number(total)}
+        said = words % {"waiting": wording.number(waiting), "total": wording.counted(total, _("task"))}
     else:
         words = ngettext("the one task is accounted for", "all %(total)s tasks accounted for", total)
         said = words % {"total": wording.number(total)}
@@ -103,23 +108,31 @@ def _failed(scope: Scope) -> Iterator[str]:
     if len(failing) == 1:
         yield _("%(failed)s failed, in %(domain)s") % {
             "failed": wording.number(-failing[0][0]),
-            "domain": called(failing[0][1]),
+            "domain": _place(failing[0][1]),
         }
     elif failing:
-        each = [f"{wording.number(-failed)} in {called(name)}" for failed, name in failing[:3]]
+        each = [f"{wording.number(-failed)} in {_place(name)}" for failed, name in failing[:3]]
         more = [_("the rest elsewhere")] if failing[3:] else []
         total = wording.number(-sum(failed for failed, _name in failing))
         yield _("%(failed)s failed: %(each)s") % {"failed": total, "each": wording.listed([*each, *more])}
 
 
-def _missed(miss: Miss) -> str:
-    days = [f"{day.starts_at:%A}" for day in miss.days]
-    if not days or len(days) > 3:
-        return _("%(domain)s missed its target") % {"domain": called(miss.domain)}
-    return _("%(domain)s missed its target on %(days)s") % {
-        "domain": called(miss.domain),
-        "days": wording.listed(days),
-    }
+def _place(domain: str) -> str:
+    return called(domain) if domain else _("tasks of no domain")
+
+
+def _missed(missed: list[Miss]) -> Iterator[str]:
+    """Those that missed on few days by the day, the others together."""
+    often = [called(miss.domain) for miss in missed if not 0 < len(miss.days) <= FEW]
+    if often:
+        words = ngettext("%(domains)s missed its target", "%(domains)s missed their targets", len(often))
+        yield words % {"domains": wording.listed(often)}
+    for miss in missed:
+        if 0 < len(miss.days) <= FEW:
+            yield _("%(domain)s missed its target on %(days)s") % {
+                "domain": called(miss.domain),
+                "days": wording.listed([f"{day.starts_at:%A}" for day in miss.days]),
+            }
 
 
 def _notes(scope: Scope) -> Iterator[str]:

@@ -39,6 +39,8 @@ class Books(Section):
 
     def blocks(self, scope: Scope) -> Iterable[Block]:
         found = balance(scope)
+        if not found.total:
+            return
         yield Sentence(
             text=_("%(lost)s lost of %(total)s: %(finished)s finished, and %(in_flight)s in flight now.")
             % {

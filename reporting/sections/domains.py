@@ -81,7 +81,7 @@ def _rows(scope: Scope, name: str, noun: str) -> Iterator[Row]:
     yield _row(_("Succeeded"), success, Share(value=aims.success), Share(value=before.success, tone=Tone.QUIET))
     if (left := targets.budget_left(now, aims)) is not None:
         was = Share(value=targets.budget_left(before, aims), tone=Tone.QUIET)
-        yield _row(_("Failures still allowed"), Share(value=left, tone=_tone(bad=left < 0)), NONE, was)
+        yield _row(_("Failures still allowed"), Share(value=left, tone=_tone(bad=not left)), NONE, was)
     yield _times(_("95% waited up to"), now.p95_wait, aims.wait, before.p95_wait, bad=targets.misses_wait(now, aims))
     yield _times(_("95% ran up to"), now.p95_run, aims.run, before.p95_run, bad=targets.misses_run(now, aims))
 

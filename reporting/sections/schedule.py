@@ -56,12 +56,12 @@ def entries(scope: Scope) -> list[dict[str, Any]]:
         .order_by()
     )
     wanted: list[dict[str, Any]] = [
-        dict(row) for row in rows if scope.domains is None or _domain(row["entry"]) in scope.domains
+        dict(row) for row in rows if scope.domains is None or domain_of(row["entry"]) in scope.domains
     ]
     return sorted(wanted, key=lambda row: (-row["missed_count"], -row["late"], row["entry"]))
 
 
-def _domain(entry: str) -> str:
+def domain_of(entry: str) -> str:
     task = slots.entries().filter(pk=entry).values_list("task", flat=True).first()
     found = registry().of_task(task) if task else None
     return found.name if found else ""
@@ -86,14 +86,17 @@ def _kept(rows: list[dict[str, Any]], *, others: bool) -> str:
     times = sum(row["due"] for row in rows)
     if others:
         words = ngettext(
-            "%(count)s other entry was due %(times)s times, and was always fired in time.",
-            "%(count)s other entries were due %(times)s times, and were always fired in time.",
+            "%(count)s other entry was due %(times)s, and was always fired in time.",
+            "%(count)s other entries were due %(times)s, and were always fired in time.",
             len(rows),
         )
     else:
         words = ngettext(
-            "The one entry that was due, %(times)s times, was always fired in time.",
-            "%(count)s entries were due %(times)s times, and were always fired in time.",
+            "The one entry that was due was so %(times)s, and was always fired in time.",
+            "%(count)s entries were due %(times)s, and were always fired in time.",
             len(rows),
         )
-    return words % {"count": wording.number(len(rows)), "times": wording.number(times)}
+    return words % {
+        "count": wording.number(len(rows)),
+        "times": _("once") if times == 1 else _("%(times)s times") % {"times": wording.number(times)},
+    }

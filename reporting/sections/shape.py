@@ -16,9 +16,14 @@ from reporting.rollups import gathering, reading
 from reporting.rollups.reading import Reading
 from reporting.sections import links
 from reporting.sections.links import Stretch
+from routing.console import survey
+from routing.console.survey import Survey
 
 CATCH_UP = timedelta(minutes=3)
 """What a report gives the roll-ups to count what they have not counted yet."""
+
+PATIENCE = 10.0
+"""Seconds for broker and database to answer: nobody waits for a mail."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +54,11 @@ class Scope:
     @cached_property
     def stretch_before(self) -> Stretch:
         return _whole_hours(self.period.previous())
+
+    @cached_property
+    def survey(self) -> Survey:
+        """How the pipeline is at this moment."""
+        return survey.take(seconds=PATIENCE)
 
     @property
     def is_over(self) -> bool:

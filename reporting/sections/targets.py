@@ -54,10 +54,10 @@ def missed(scope: Scope) -> Iterator[Miss]:
 
 
 def budget_left(sum_: Sum, targets: Targets) -> float | None:
-    """Share of the failures that the target allows which did not happen: 1 with none, below 0 beyond it."""
+    """Of the failures that the target allows, the share that did not happen: 1 with none, 0 where all did, or more."""
     if targets.success is None or not sum_.judged:
         return None
     allowed = (1 - targets.success) * sum_.judged
     if not allowed:
         return 0.0 if sum_.failed else 1.0
-    return 1 - sum_.failed / allowed
+    return max(1 - sum_.failed / allowed, 0.0)

@@ -13,7 +13,7 @@ from reporting.weeks import Week
 from tests.reporting import fortnight
 from tests.reporting.fortnight import Made
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 WEEK = Week(2026, 46)
 AFTER = WEEK.ends_at + timedelta(hours=9)
