@@ -137,14 +137,20 @@ def _of_content(name: str, content: bytes, kind: str) -> Checked:
 
 
 def _of_storage(given: Stored) -> Checked:
-    try:
-        size = default_storage.size(given.path)
-    except (OSError, SuspiciousOperation, ValueError) as error:
-        raise Unusable(f"{given.path!r} is not in the storage, or cannot be read: {error}") from None
-    name = _named(given.name or given.path)
     if len(given.path) > Attachment._meta.get_field("file").max_length:  # type: ignore[operator]
         raise Unusable(f"{given.path!r} is too long a path")
+    size = _size(given.path)
+    name = _named(given.name or given.path)
     return Checked(name, _typed(given.content_type, name), size, f"{given.path} {size}", path=given.path)
+
+
+def _size(path: str) -> int:
+    """Opened, too: a folder has a size."""
+    try:
+        with default_storage.open(path):
+            return default_storage.size(path)
+    except (OSError, SuspiciousOperation, ValueError) as error:
+        raise Unusable(f"{path!r} is not in the storage, or cannot be read: {error}") from None
 
 
 def _content(file: "Path | DjangoFile[Any]") -> bytes:

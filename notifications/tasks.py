@@ -1,11 +1,12 @@
 """The tasks of the notifications domain: doors, with the rooms elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Task, shared_task
 
-from notifications import delivering, lanes, services
+from notifications import asked, delivering, lanes, services
+from notifications.tables import Notification
 from routing.last_step import LastStep
 
 
@@ -32,17 +33,41 @@ def send_email(
     reply_to: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write to each of ``to``, from wherever a task can be enqueued."""
-    notification = services.notify(
-        to=to,
-        subject=subject,
-        text=text,
-        html=html or "",
-        from_email=from_email,
-        reply_to=reply_to,
-        # Whoever has put this ahead of others wants what it sends there, too.
-        lane=lanes.of_queue((self.request.delivery_info or {}).get("routing_key")),
-        # Eager tasks have an id, too.
-        key=f"task:{self.request.id}",
-        created_by=f"task {self.request.id}",
+    return _outcome(
+        services.notify(
+            to=to,
+            subject=subject,
+            text=text,
+            html=html or "",
+            from_email=from_email,
+            reply_to=reply_to,
+            **_of_task(self.request),
+        )
     )
+
+
+@shared_task(name="notifications.notify", bind=True, atomic=True)  # type: ignore[call-overload]
+def notify(
+    self: "Task[..., dict[str, Any]]",
+    *,
+    to: Sequence[str | Mapping[str, Any]] = (),
+    **words: Any,
+) -> dict[str, Any]:
+    """``notifications.notify`` for other domains and programs, by name; notifications.asked has its words."""
+    draft, recipients = asked.draft(words), asked.recipients(to)
+    asked.require_open(draft, recipients)
+    return _outcome(services.notify(recipients, **{**_of_task(self.request), **draft}))
+
+
+def _of_task(request: Any) -> dict[str, Any]:
+    return {
+        # Whoever has put this ahead of others wants what it sends there, too.
+        "lane": lanes.of_queue((request.delivery_info or {}).get("routing_key")),
+        # Eager tasks have an id, too.
+        "key": f"task:{request.id}",
+        "created_by": f"task {request.id}",
+    }
+
+
+def _outcome(notification: Notification) -> dict[str, Any]:
     return {"notification": str(notification.pk), "deliveries": notification.recipients}

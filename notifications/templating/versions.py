@@ -29,9 +29,15 @@ class Outdated(Exception):
         self.newer = newer
 
 
+def named(name: str) -> TemplateVersion | None:
+    """The newest of that template."""
+    versions = TemplateVersion.objects.select_related("template").filter(template__name=name)
+    return versions.order_by("-number").first()
+
+
 def newest(name: str) -> TemplateVersion:
     """Raises LookupError."""
-    found = TemplateVersion.objects.select_related("template").filter(template__name=name).order_by("-number").first()
+    found = named(name)
     if found is None:
         raise LookupError(f"{name!r} is no template; the admin lists them, under Templates.")
     return found
