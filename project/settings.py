@@ -281,6 +281,8 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
     "roll-up": {"task": "maintenance.roll_up", "schedule": crontab(minute="*/5")},
     "clean-up": {"task": "maintenance.cleanup", "schedule": crontab(hour=2, minute=0)},
+    # Whoever's hour has come gets what they are subscribed to, wherever their clock is.
+    "reports": {"task": "reporting.dispatch", "schedule": crontab(minute="*/5")},
     "weekly-report": {
         "task": "reporting.weekly",
         "schedule": crontab(hour=9, minute=0, day_of_week="monday"),

@@ -9,10 +9,11 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from reporting.documents.document import Document
-from reporting.models import Recipient, ReportRun
+from reporting.models import ReportRun
 from reporting.weeks import Week
 from routing.ledger.tables import Message
 from tests.dead_broker import absent_broker
+from tests.reporting.subscribers import subscribe
 from tests.reporting.test_weekly import Mails, mails
 from tests.stored_results import store
 
@@ -30,7 +31,7 @@ def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
 
 
 def test_it_sends_last_weeks_report_to_the_recipients(mails: Mails, capsys: pytest.CaptureFixture[str]) -> None:
-    Recipient.objects.create(email="ann@example.com")
+    subscribe("ann@example.com")
     store(done_at=LAST_WEEK.starts_at)
 
     lines = report(capsys)
@@ -44,7 +45,7 @@ def test_it_sends_last_weeks_report_to_the_recipients(mails: Mails, capsys: pyte
 
 
 def test_it_says_who_had_it_already(mails: Mails, capsys: pytest.CaptureFixture[str]) -> None:
-    Recipient.objects.create(email="ann@example.com")
+    subscribe("ann@example.com")
     report(capsys)
 
     assert report(capsys)[-1] == "1 recipient had it already; --to ADDRESS sends it again."
@@ -55,7 +56,7 @@ def test_it_says_what_to_do_without_recipients(mails: Mails, capsys: pytest.Capt
 
 
 def test_named_addresses_alone_get_it(mails: Mails, capsys: pytest.CaptureFixture[str]) -> None:
-    Recipient.objects.create(email="ann@example.com")
+    subscribe("ann@example.com")
 
     report(capsys, "--to", "bob@example.com", "--to", "cyd@example.com")
 
@@ -71,7 +72,7 @@ def test_the_running_week_is_made_so_far(mails: Mails, capsys: pytest.CaptureFix
 def test_files_are_written_and_nothing_is_sent(
     mails: Mails, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    Recipient.objects.create(email="ann@example.com")
+    subscribe("ann@example.com")
 
     report(capsys, "--out", str(tmp_path / "new" / "folder"))
 
@@ -121,4 +122,4 @@ def test_what_is_wrong_names_the_cure(mails: Mails, arguments: list[str], cure: 
 def test_a_broker_that_is_away_keeps_no_report_from_being_handed_over(absent_broker: Any) -> None:
     call_command("report", "weekly", "--to", "ann@example.com")
 
-    assert Message.objects.get().task == "notifications.send_email"
+    assert Message.objects.get().task == "notifications.notify"
