@@ -10,6 +10,7 @@ from django.db.models import Count, F, Max, Q, QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.urls import path
 from django.urls.resolvers import URLPattern
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -17,11 +18,11 @@ from django.utils.translation import gettext_lazy
 from reporting import deeds, forms, tasks
 from reporting.deeds import Deed
 from reporting.forms import NoSuchForm
-from reporting.run_page import FRAME_POLICY, LATE_AFTER, run_page, state_word
+from reporting.run_page import FRAME_POLICY, LATE_AFTER, run_page, state_word, with_states
 from reporting.runs import storage
 from reporting.runs.tables import ReportDelivery, ReportEdition, ReportRun
 from routing.console import html
-from routing.console.read_only import ReadOnlyAdmin
+from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
 
 
 def _rebuild(_request: HttpRequest, run: ReportRun) -> bool:
@@ -175,6 +176,14 @@ class ReportRunAdmin(ReadOnlyAdmin):
         return html.ago(row.corrected_at)
 
 
+class DeliveryList(ReadOnlyList):
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        for row, mail in with_states(self.result_list):
+            row.mail = mail  # type: ignore[attr-defined]
+
+
 class BecameFilter(admin.SimpleListFilter):
     title = gettext_lazy("what became of it")
     parameter_name = "became"
@@ -197,7 +206,7 @@ class ReportDeliveryAdmin(ReadOnlyAdmin):
     icon = "mark_email_read"
     menu_title = gettext_lazy("Sent to")
     menu_order = 3
-    list_display = ("address", "what", "due", "sent", "own_key")
+    list_display = ("address", "what", "due", "sent", "mail_state", "own_key")
     list_filter = (BecameFilter, "run__report")
     search_fields = ("address", "run__period")
     search_help_text = gettext_lazy("An address, or a period such as 2026-W46")
@@ -205,6 +214,9 @@ class ReportDeliveryAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
     sortable_by = ()
     actions = ("resend_selected",)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ReadOnlyList]:
+        return DeliveryList
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         user: Any = request.user
@@ -226,7 +238,15 @@ class ReportDeliveryAdmin(ReadOnlyAdmin):
     def due(self, row: ReportDelivery) -> SafeString | str:
         return html.clock(row.due_at) if row.due_at else html.NOTHING
 
-    @admin.display(description=gettext_lazy("sent"))
+    @admin.display(description=gettext_lazy("mail"))
+    def mail_state(self, row: Any) -> SafeString | str:
+        if row.mail is None:
+            return html.NOTHING
+        return format_html(
+            '<a href="{}" title="{}">{}</a>', row.mail.url, row.mail.why, html.state_label(row.mail.word)
+        )
+
+    @admin.display(description=gettext_lazy("handed over"))
     def sent(self, row: ReportDelivery) -> SafeString | str:
         return html.clock(row.enqueued_at) if row.enqueued_at else row.withheld or html.NOTHING
 

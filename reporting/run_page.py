@@ -14,8 +14,9 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from reporting import forms, links
+from reporting import forms, links, mail_states
 from reporting.documents.document import Document
+from reporting.mail_states import MailState
 from reporting.runs.tables import ReportDelivery, ReportEdition, ReportRun
 from routing.console import html, page_parts
 from routing.console.page_parts import Value
@@ -58,7 +59,7 @@ class RunPage:
     step: str
     figures: list[tuple[str, int, str]]
     editions: list[Shown]
-    deliveries: list[ReportDelivery]
+    deliveries: list[tuple[ReportDelivery, MailState | None]]
     deliveries_url: str
     left_out: int
     facts: list[tuple[str, str]]
@@ -78,13 +79,19 @@ def run_page(run: ReportRun) -> RunPage:
         step=run.step,
         figures=list(_figures(run)),
         editions=editions,
-        deliveries=list(rows[:SHOWN]),
+        deliveries=with_states(list(rows[:SHOWN])),
         deliveries_url=_list_url(run),
         left_out=max(total - SHOWN, 0),
         facts=list(_facts(run)),
         history=list(_history(run)),
         old=_value(run.figures) if run.figures else None,
     )
+
+
+def with_states(rows: list[ReportDelivery]) -> list[tuple[ReportDelivery, MailState | None]]:
+    """What became of the mail of each, as far as that is known."""
+    states = mail_states.of([row.key for row in rows])
+    return [(row, states.get(row.key)) for row in rows]
 
 
 def state_word(run: ReportRun) -> StateWord:

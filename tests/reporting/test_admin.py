@@ -10,11 +10,14 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+import notifications.tasks  # noqa: F401  (registers them)
+from notifications.consent import choices
 from reporting import reports
 from reporting.models import ReportDelivery, ReportEdition, ReportRun, Subscription
 from reporting.runs import ordering
 from reporting.weeks import Week
 from routing.ledger.tables import Message
+from tests import inline
 from tests.reporting.subscribers import subscribe
 
 pytestmark = pytest.mark.django_db
@@ -198,6 +201,18 @@ def test_who_was_sent_it_late_is_found(admin_client: Client, run: ReportRun) -> 
 
     assert "ann@example.com" in admin_client.get(f"{DELIVERIES}?became=late").content.decode()
     assert "ann@example.com" not in admin_client.get(f"{DELIVERIES}?became=quiet").content.decode()
+
+
+def test_what_became_of_each_mail_is_shown(admin_client: Client, run: ReportRun) -> None:
+    """The recipient has said no to all reports, by the one click of a mail reader."""
+    choices.choose("ann@example.com", {"reports": False}, source="one-click")
+    with inline.worker():
+        inline.drain()
+
+    for page in (f"{RUNS}{run.pk}/change/", DELIVERIES):
+        shown = admin_client.get(page).content.decode()
+        assert "suppressed</span>" in shown
+        assert "/admin/notifications/delivery/" in shown
 
 
 @pytest.mark.parametrize("page", ["add/", "{pk}/delete/"])
