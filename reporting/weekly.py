@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from reporting import reports
-from reporting.figures import Figures, compute
 from reporting.runs import ordering
 from reporting.runs.ordering import Outcome
 from reporting.weeks import Week
 from routing.errors import TransientError
 
-__all__ = ["BrokerAway", "Outcome", "read", "send", "send_to"]
+__all__ = ["BrokerAway", "Outcome", "send", "send_to"]
 
 
 class BrokerAway(TransientError):
@@ -23,7 +22,3 @@ def send(week: Week, *, now: datetime) -> Outcome:
 
 def send_to(addresses: Sequence[str], week: Week, *, now: datetime) -> Outcome:
     return ordering.send_to(reports.named("weekly"), week, addresses, now=now)
-
-
-def read(week: Week, *, now: datetime) -> Figures:
-    return compute(week, now=now)

@@ -1,9 +1,9 @@
-"""The forms a report comes in: each file here that holds a ``Form`` with a name is one, found by being there."""
+"""The forms a report comes in: each file here that holds a ``Form`` is one, found by being there."""
 
-import importlib
-import pkgutil
+import sys
 from functools import cache
 
+from reporting.finding import classes_in
 from reporting.forms.shape import Form
 
 
@@ -13,10 +13,8 @@ class NoSuchForm(ValueError):
 
 @cache
 def forms() -> dict[str, Form]:
-    """By name."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
-    found = [kind() for kind in Form.__subclasses__()]
+    """By name, in the order of the names."""
+    found: list[Form] = [kind() for kind in classes_in(sys.modules[__name__], Form)]
     return {form.name: form for form in sorted(found, key=lambda form: form.name)}
 
 

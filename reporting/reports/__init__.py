@@ -1,9 +1,9 @@
-"""The reports there are: each file here that holds a ``Report`` with a name is one, found by being there."""
+"""The reports there are: each file here that holds a ``Report`` is one, found by being there."""
 
-import importlib
-import pkgutil
+import sys
 from functools import cache
 
+from reporting.finding import classes_in
 from reporting.reports.shape import Report
 
 
@@ -13,10 +13,8 @@ class NoSuchReport(ValueError):
 
 @cache
 def reports() -> dict[str, Report]:
-    """By name."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
-    found = [kind() for kind in Report.__subclasses__()]
+    """By name, in the order of the names."""
+    found: list[Report] = [kind() for kind in classes_in(sys.modules[__name__], Report)]
     return {report.name: report for report in sorted(found, key=lambda report: report.name)}
 
 
