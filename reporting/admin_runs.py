@@ -18,9 +18,9 @@ from django.utils.translation import gettext_lazy
 from reporting import deeds, forms, tasks
 from reporting.deeds import Deed
 from reporting.forms import NoSuchForm
-from reporting.run_page import FRAME_POLICY, LATE_AFTER, run_page, state_word, with_states
+from reporting.run_page import FRAME_POLICY, run_page, state_word, title, with_states
 from reporting.runs import storage
-from reporting.runs.tables import ReportDelivery, ReportEdition, ReportRun
+from reporting.runs.tables import LATE_AFTER, ReportDelivery, ReportEdition, ReportRun
 from routing.console import html
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
 
@@ -124,8 +124,8 @@ class ReportRunAdmin(ReadOnlyAdmin):
         if row is not None and self.has_view_permission(request, row):
             extra_context = {
                 "page": run_page(row),
-                "title": str(row),
-                "original": str(row),
+                "title": title(row),
+                "original": title(row),
                 "deeds": self.deeds if self.has_decide_permission(request) else (PREVIEW,),
                 **(extra_context or {}),
             }
@@ -179,8 +179,9 @@ class ReportRunAdmin(ReadOnlyAdmin):
 class DeliveryList(ReadOnlyList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.result_list = list(self.result_list)
-        for row, mail in with_states(self.result_list):
+        page: Any = self
+        page.result_list = list(page.result_list)
+        for row, mail in with_states(page.result_list):
             row.mail = mail  # type: ignore[attr-defined]
 
 
@@ -206,7 +207,7 @@ class ReportDeliveryAdmin(ReadOnlyAdmin):
     icon = "mark_email_read"
     menu_title = gettext_lazy("Sent to")
     menu_order = 3
-    list_display = ("address", "what", "due", "sent", "mail_state", "own_key")
+    list_display = ("address", "what", "sent", "mail_state", "due")
     list_filter = (BecameFilter, "run__report")
     search_fields = ("address", "run__period")
     search_help_text = gettext_lazy("An address, or a period such as 2026-W46")
@@ -249,10 +250,6 @@ class ReportDeliveryAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("handed over"))
     def sent(self, row: ReportDelivery) -> SafeString | str:
         return html.clock(row.enqueued_at) if row.enqueued_at else row.withheld or html.NOTHING
-
-    @admin.display(description=gettext_lazy("key"))
-    def own_key(self, row: ReportDelivery) -> str:
-        return row.key or html.NOTHING
 
 
 def _data(edition: ReportEdition) -> HttpResponse:

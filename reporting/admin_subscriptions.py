@@ -4,6 +4,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -57,6 +58,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
         chosen = list(filter(None, (self.instance.domains or "").split(",")))
         self.initial["domains"] = chosen
         fields: Any = self.fields
+        fields["report"].initial, fields["time_zone"].initial = "weekly", settings.TIME_ZONE
         fields["report"].choices = [(name, str(report.title)) for name, report in reports.reports().items()]
         # One that is gone stays chosen until somebody takes it out.
         names = [domain.name for domain in registry()]
@@ -136,7 +138,7 @@ class SubscriptionAdmin(ModelAdmin):
     menu_title = gettext_lazy("Subscriptions")
     menu_order = 1
     form = SubscriptionForm
-    list_display = ("email", "name", "which", "about", "when", "state")
+    list_display = ("email", "state", "which", "when", "about", "name")
     list_filter = ("report", StateFilter)
     search_fields = ("email", "name")
     search_help_text = gettext_lazy("An address or a name, or part of one")

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
@@ -12,12 +11,12 @@ from django.db.models import F
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
-from reporting import forms, links, mail_states
+from reporting import forms, links, mail_states, reports
+from reporting.documents.cells import Tone
 from reporting.documents.document import Document
 from reporting.mail_states import MailState
-from reporting.runs.tables import ReportDelivery, ReportEdition, ReportRun
+from reporting.runs.tables import LATE_AFTER, ReportDelivery, ReportEdition, ReportRun
 from routing.console import html, page_parts
 from routing.console.page_parts import Value
 from routing.console.result_rows import StateWord
@@ -25,7 +24,6 @@ from routing.console.verdict import Verdict
 
 SHOWN = 50
 """Deliveries on the page; the list has all of them."""
-LATE_AFTER = timedelta(minutes=15)
 FRAME_POLICY = "img-src 'self' data:; media-src 'none'; object-src 'none'; frame-src 'self'; form-action 'self'"
 State = ReportRun.State
 _TONES = {
@@ -44,6 +42,7 @@ class Shown:
     row: ReportEdition
     name: str
     verdict: str
+    tone: str
     frame: str
     web_url: str
     files: list[tuple[str, str]]
@@ -52,6 +51,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class RunPage:
+    title: str
     state: StateWord
     verdict: Verdict
     is_building: bool
@@ -72,6 +72,7 @@ def run_page(run: ReportRun) -> RunPage:
     total = rows.count()
     editions = [_shown(edition) for edition in run.editions.all()]
     return RunPage(
+        title=title(run),
         state=state_word(run),
         verdict=_verdict(run, editions),
         is_building=run.progress < 100,
@@ -86,6 +87,11 @@ def run_page(run: ReportRun) -> RunPage:
         history=list(_history(run)),
         old=_value(run.figures) if run.figures else None,
     )
+
+
+def title(run: ReportRun) -> str:
+    report = reports.reports().get(run.report)
+    return f"{report.title if report else run.report}, {run.period}"
 
 
 def with_states(rows: list[ReportDelivery]) -> list[tuple[ReportDelivery, MailState | None]]:
@@ -107,8 +113,14 @@ def _verdict(run: ReportRun, editions: list[Shown]) -> Verdict:
         )
     if run.corrected_at:
         details.append(_("It was corrected; who had it before may have other figures."))
-    bad = run.state == State.FAILED or bool(run.problem)
-    return Verdict("bad" if bad else "look" if run.corrected_at else "good", sentence, details)
+    return Verdict(_tone(run, editions), sentence, details)
+
+
+def _tone(run: ReportRun, editions: list[Shown]) -> str:
+    if run.problem:
+        return "bad"
+    said = [shown.tone for shown in editions]
+    return "look" if not said or Tone.BAD in said or run.corrected_at else "good"
 
 
 def _sentence(run: ReportRun) -> Any:
@@ -134,6 +146,7 @@ def _shown(edition: ReportEdition) -> Shown:
         row=edition,
         name=str(edition),
         verdict=document.verdict,
+        tone=document.tone,
         frame=forms.named("html").render(document).decode() if not edition.domains else "",
         web_url=links.page_url(edition.pk),
         files=[*files, (".json", _file_url(edition, "data"))],
@@ -148,11 +161,10 @@ def _value(stored: Any) -> Value:
 def _facts(run: ReportRun) -> Iterator[tuple[str, str]]:
     yield _("Report"), run.report
     yield _("Period"), run.period
-    yield _("Built"), html.plain_clock(run.built_at)
+    yield _("Begun") if run.state == State.BUILDING else _("Built"), html.plain_clock(run.built_at)
     if run.corrected_at:
         yield _("Corrected"), html.plain_clock(run.corrected_at)
-    count = run.editions.count()
-    yield _("Editions"), ngettext("%(count)d", "%(count)d", count) % {"count": count}
+    yield _("Editions"), str(run.editions.count())
 
 
 def _history(run: ReportRun) -> Any:

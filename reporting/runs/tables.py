@@ -1,11 +1,14 @@
 """A run for each report and period, an edition for each choice of domains, a delivery for each who was sent it."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+LATE_AFTER = timedelta(minutes=15)
 
 
 class ReportRun(models.Model):
@@ -91,3 +94,7 @@ class ReportDelivery(models.Model):
 
     def __str__(self) -> str:
         return self.address
+
+    @property
+    def is_late(self) -> bool:
+        return bool(self.due_at and self.enqueued_at and self.enqueued_at > self.due_at + LATE_AFTER)

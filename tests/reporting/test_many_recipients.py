@@ -24,9 +24,12 @@ MOST = 30_000
 DISPATCH = """
 import sys, django; django.setup()
 from datetime import datetime
+from celery import current_app
 from django.db import connection
 from benchmarks.cleaning import memory
 from reporting.runs import dispatching
+# As a worker has them.
+current_app.loader.import_default_modules()
 asked = 0
 def count(execute, sql, params, many, context):
     global asked
