@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from reporting import reports
+from reporting.subscribing.slots import is_of_a_week
 from reporting.subscribing.tables import Subscription, Weekday
 
 
@@ -33,8 +34,8 @@ def title(one: Subscription) -> str:
 
 def when(one: Subscription) -> str:
     """Such as “Monday, 09:00, Europe/Berlin”."""
-    report, now = reports.reports().get(one.report), timezone.now()
-    daily = report is not None and not report.period_of(now).is_over(now)
+    report = reports.reports().get(one.report)
+    daily = report is not None and not is_of_a_week(report.period_of(timezone.now()))
     day = _("every day") if daily else str(Weekday(one.weekday).label)
     return f"{day}, {one.hour:02}:00, {one.time_zone}"
 
