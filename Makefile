@@ -29,7 +29,7 @@ DEPLOYED := SITE_URL=https://taskyard.example.com SECRET_KEY=$$(head -c 48 /dev/
 
 .DEFAULT_GOAL := help
 .PHONY: help up demo test chaos chaos-deploys chaos-selftest prove-schedule bench bench-quick bench-relay \
-	bench-retention bench-notifications soak ci format format-check lint types contracts checks lock flower clean python
+	bench-retention bench-report bench-notifications soak ci format format-check lint types contracts checks lock flower clean python
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ bench-relay: $(DEV)  ## Measure enqueueing and the relay, with services of its o
 bench-retention: $(DEV)  ## Remove a million old results beside a busy pipeline, and with stock Celery; ten minutes
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
 	@exec $(PY) -m benchmarks.retention $(BENCH_ARGS)
+
+bench-report: $(DEV)  ## The weekly report over ten million results, from their roll-ups, in under a second
+	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
+	@exec $(PY) -m benchmarks.report $(BENCH_ARGS)
 
 bench-notifications: $(DEV)  ## E-mail beside send_mail and a stock Celery task per mail: COUNT=10000 ROUNDS=3
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql

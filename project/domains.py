@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from routing.domains import Domain, Lane, RetryPolicy
+from routing.domains import Domain, Lane, RetryPolicy, Targets
 
 DOMAINS = (
     Domain(
@@ -14,6 +14,8 @@ DOMAINS = (
         soft_time_limit=timedelta(seconds=45),
         # A server that hangs is waited for twice EMAIL_TIMEOUT: up to a message's last line, and for the answer to it.
         time_limit=timedelta(seconds=75),
+        noun="messages",
+        targets=Targets(success=0.99, wait=timedelta(minutes=1)),
     ),
     Domain(
         name="reporting",
@@ -21,6 +23,8 @@ DOMAINS = (
         soft_time_limit=timedelta(minutes=14),
         time_limit=timedelta(minutes=15),
         retry=RetryPolicy(first_delay=timedelta(minutes=1)),
+        noun="reports",
+        targets=Targets(success=0.99, wait=timedelta(minutes=15)),
     ),
     Domain(
         name="maintenance",
@@ -29,5 +33,7 @@ DOMAINS = (
         prefetch=1,
         soft_time_limit=timedelta(minutes=14),
         time_limit=timedelta(minutes=15),
+        noun="housekeeping tasks",
+        targets=Targets(success=0.95),
     ),
 )

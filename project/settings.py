@@ -179,6 +179,8 @@ TASKYARD_DOMAINS = "project.domains.DOMAINS"
 TASKYARD_CATEGORIES = "project.categories.CATEGORIES"
 # Part of the address that providers report bounces and complaints to.
 TASKYARD_FEEDBACK_SECRETS = env.secrets("TASKYARD_FEEDBACK_SECRET")
+# Where the pages of reports ask what became of their mails.
+TASKYARD_REPORT_MAILS = "project.report_mails.told"
 TASKYARD_SCOPES = "project.scopes.SCOPES"
 BROKER_PORT = env.port("BROKER_PORT", 5690)
 BROKER_URL_IS_GIVEN = bool(env.text("BROKER_URL", ""))
@@ -282,6 +284,8 @@ CELERY_BEAT_SCHEDULE = {
     "roll-up": {"task": "maintenance.roll_up", "schedule": crontab(minute="*/5")},
     "end-deliveries": {"task": "maintenance.end_deliveries", "schedule": crontab(minute="3-59/10")},
     "clean-up": {"task": "maintenance.cleanup", "schedule": crontab(hour=2, minute=0)},
+    # Whoever's hour has come gets what they are subscribed to, wherever their clock is.
+    "reports": {"task": "reporting.dispatch", "schedule": crontab(minute="*/5")},
     "weekly-report": {
         "task": "reporting.weekly",
         "schedule": crontab(hour=9, minute=0, day_of_week="monday"),

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 
 from notifications.consent.links import PREFIX
 from project import api
+from reporting.links import PREFIX as REPORTS
 from routing.console import health, metrics
 
 # Here and not when Django is set up: most processes have no use for the pages.
@@ -19,6 +20,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path(PREFIX, include("notifications.urls")),
+    path(REPORTS, include("reporting.urls")),
     path("health/live", health.live),
     path("health/ready", health.ready),
     path("metrics", metrics.metrics),

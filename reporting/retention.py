@@ -1,4 +1,4 @@
-"""Weekly reports that nobody looks up any more go, with the list of whom they were sent to."""
+"""Reports that nobody looks up any more go, with their files and the list of whom they were sent to."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 from django.conf import settings
 from django.db.models import QuerySet, Value
 
-from reporting.models import ReportDelivery, ReportRun, RollUp
+from reporting.models import ReportDelivery, ReportEdition, ReportRun, RollUp
 from reporting.rollups import gathering
+from reporting.runs import storage
 from routing.ledger.retention.kinds import Rows, counted_before_it_goes, expiring
 
 CATCH_UP = timedelta(minutes=3)
@@ -21,16 +22,21 @@ def _rolled_up() -> datetime | None:
 
 @expiring
 class ReportRuns(Rows):
-    kind = "weekly reports"
+    kind = "reports"
     labels = ("domain", "state")
 
     def rows(self) -> QuerySet[Any]:
-        # By their key: there is one a week.
+        # By their key: there are few.
         old = ReportRun.objects.filter(built_at__lt=self.now - settings.TASKYARD_REPORTS_KEPT)
         return old.annotate(domain=Value("reporting"))
 
     def delete(self, keys: list[Any]) -> None:
+        editions = ReportEdition.objects.using(self.using).filter(run__in=keys)
+        for edition in editions.only("files"):
+            # First, so that a death in between leaves rows that tell of them.
+            storage.discard(edition)
         ReportDelivery.objects.using(self.using).filter(run__in=keys)._raw_delete(self.using)
+        editions._raw_delete(self.using)
         super().delete(keys)
 
 

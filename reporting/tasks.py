@@ -6,9 +6,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from reporting import weekly as report
 from reporting.rollups import gathering
-from reporting.weeks import Week
 from routing.ledger import lookup
 
 BUDGET = timedelta(minutes=10)
@@ -17,12 +15,57 @@ BUDGET = timedelta(minutes=10)
 
 @shared_task(name="reporting.weekly", bind=True)
 def weekly(self: Any, week: str | None = None) -> dict[str, object]:
-    """Send the report of ``week``, such as ``2026-W46``; without one, of the week before it was enqueued.
+    """Send the report of ``week``, such as ``2026-W46``, to each who has not had it.
 
+    Without one: build that of the week before it was enqueued, and send it to those whose hour has come.
     Safe to call again: each recipient is sent a week's report once.
     """
-    wanted = Week.parse(week) if week else Week.of(_enqueued_at(self.request.id)).previous()
-    return report.send(wanted, now=timezone.now()).as_json()
+    from reporting import reports
+    from reporting.runs import ordering
+
+    report = reports.named("weekly")
+    if week:
+        return ordering.send_now(report, report.parse_period(week), now=timezone.now()).as_json()
+    wanted = report.period_of(_enqueued_at(self.request.id))
+    return ordering.send_due(report, wanted, now=timezone.now()).as_json()
+
+
+@shared_task(name="reporting.dispatch")
+def dispatch() -> list[dict[str, object]]:
+    """Build what somebody waits for, and send to those whose hour has come. Safe to call again."""
+    from reporting.runs import dispatching
+
+    return [done.as_json() for done in dispatching.dispatch(now=timezone.now())]
+
+
+@shared_task(name="reporting.rebuild")
+def rebuild(report: str, period: str) -> dict[str, object]:
+    """Compute a report anew, which then says so. Safe to call again."""
+    from reporting import reports
+    from reporting.runs import building
+
+    of = reports.named(report)
+    run = building.rebuild(of, of.parse_period(period), now=timezone.now())
+    return {"run": run.pk, "state": run.state}
+
+
+@shared_task(name="reporting.resend")
+def resend(run: int, number: int, addresses: list[str] | None = None) -> dict[str, object]:
+    """Send it for the ``number``-th time to those who had it, or these of them. Safe to call again."""
+    from reporting.models import ReportRun
+    from reporting.runs import sending
+
+    return {"sent": sending.send_again(ReportRun.objects.get(pk=run), number=number, addresses=addresses or ())}
+
+
+@shared_task(name="reporting.preview")
+def preview(report: str, period: str, to: str, domains: str = "") -> dict[str, object]:
+    """Mail it to one address, as the others would get it now. Safe to call again, and sends again then."""
+    from reporting import reports
+    from reporting.runs import ordering
+
+    of = reports.named(report)
+    return ordering.send_to(of, of.parse_period(period), [to], now=timezone.now(), domains=domains).as_json()
 
 
 @shared_task(name="maintenance.roll_up")

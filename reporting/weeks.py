@@ -2,21 +2,24 @@
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from functools import total_ordering
 
 from django.utils import timezone
 
+from reporting.days import Day, midnight
+from reporting.periods import NoSuchPeriod, Period
+
 _LABEL = re.compile(r"(\d{4})-?W(\d{2})\Z", re.IGNORECASE)
 
 
-class NoSuchWeek(ValueError):
+class NoSuchWeek(NoSuchPeriod):
     """Text that names no week; the message tells the cure."""
 
 
 @total_ordering
 @dataclass(frozen=True)
-class Week:
+class Week(Period):
     """A week by its ISO year and number, written ``2026-W46``. The ISO year is not always the year of its days."""
 
     year: int
@@ -61,12 +64,20 @@ class Week:
 
     @property
     def starts_at(self) -> datetime:
-        return _midnight(self.monday)
+        return midnight(self.monday)
 
     @property
     def ends_at(self) -> datetime:
         """The first moment that is not in it any more."""
         return self.next().starts_at
+
+    @property
+    def days(self) -> tuple[Day, ...]:
+        return tuple(Day(self.monday + timedelta(days=number)) for number in range(7))
+
+    @property
+    def words(self) -> str:
+        return f"Week {self.number} of {self.year}: {self._days_in_words()}"
 
     def next(self) -> "Week":
         return self.of_day(self.monday + timedelta(days=7))
@@ -80,7 +91,11 @@ class Week:
     def __str__(self) -> str:
         return f"{self.year:04}-W{self.number:02}"
 
-
-def _midnight(day: date) -> datetime:
-    # Where a clock change skips midnight, this is the first moment of the day; where it repeats it, the earlier one.
-    return datetime.combine(day, time.min, timezone.get_default_timezone())
+    def _days_in_words(self) -> str:
+        """Such as “9 to 15 November 2026”."""
+        first, last = self.monday, self.sunday
+        if first.year != last.year:
+            return f"{first.day} {first:%B %Y} to {last.day} {last:%B %Y}"
+        if first.month != last.month:
+            return f"{first.day} {first:%B} to {last.day} {last:%B %Y}"
+        return f"{first.day} to {last.day} {last:%B %Y}"

@@ -85,6 +85,26 @@ class Retention:
         return self.failure if self.dead_letter is None else self.dead_letter
 
 
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What a domain promises those who wait for its tasks; each may be left out. Reports say where it was missed."""
+
+    success: float | None = None
+    """Share of its tasks, from 0 to 1, that shall succeed. What was cancelled or came too late is not judged."""
+    wait: timedelta | None = None
+    """95 of 100 tasks begin no later than this after they could."""
+    run: timedelta | None = None
+    """95 of 100 tasks run no longer than this."""
+
+    def problems(self) -> Iterator[str]:
+        if self.success is not None and not 0 < self.success <= 1:
+            yield f"Targets(success={self.success!r}) must be a share above 0 and up to 1, such as 0.995."
+        for name in ("wait", "run"):
+            length = getattr(self, name)
+            if length is not None and not (isinstance(length, timedelta) and length > timedelta()):
+                yield f"Targets({name}={length!r}) must be a length of time, such as timedelta(seconds=30)."
+
+
 @dataclass(frozen=True)
 class Lane:
     """A queue of its own within a domain, so that urgent work does not wait behind bulk work.
@@ -119,6 +139,13 @@ class Domain:
     """A task whose body started this often without reaching an outcome is poison: it kills its workers."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     retention: Retention = field(default_factory=Retention)
+    owner: str = ""
+    """The team or person who answers for it, as reports name them."""
+    contact: str = ""
+    """Where to reach them: an e-mail address, or one that begins with https://."""
+    noun: str = "tasks"
+    """What its tasks are to those who read reports, and to nobody else: such as ``e-mails``."""
+    targets: Targets = field(default_factory=Targets)
 
     def __post_init__(self) -> None:
         if not self.title:
@@ -142,6 +169,22 @@ class Domain:
         for lane in RESERVED_LANES.intersection(lanes):
             yield f"no lane can be called {lane!r}: {self.name}.{lane} keeps the domain's dead letters."
         yield from self._wrong_figures()
+        yield from self._wrong_words()
+
+    def _wrong_words(self) -> Iterator[str]:
+        """Of what it tells the readers of reports."""
+        for name in ("owner", "contact", "noun"):
+            if not isinstance(getattr(self, name), str):
+                yield f"{name}={getattr(self, name)!r} must be text."
+                return
+        if self.contact and not re.match(r"https?://\S+\Z|[^@\s]+@[^@\s]+\Z", self.contact):
+            yield f"contact={self.contact!r} must be an e-mail address, or one that begins with https://."
+        if not self.noun.strip():
+            yield "noun is what its tasks are called, such as 'e-mails'; leave it out for 'tasks'."
+        if isinstance(self.targets, Targets):
+            yield from self.targets.problems()
+        else:
+            yield f"targets={self.targets!r} must be Targets(success=0.995, wait=timedelta(seconds=30))."
 
     def _wrong_figures(self) -> Iterator[str]:
         for pool in self.lanes:

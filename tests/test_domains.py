@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from routing.domains import Domain, Lane, Registry, Retention, RetryPolicy
+from routing.domains import Domain, Lane, Registry, Retention, RetryPolicy, Targets
 
 
 def test_the_default_lanes_queue_has_the_domains_bare_name() -> None:
@@ -40,6 +40,13 @@ def test_the_soft_limit_leaves_time_to_tidy_up() -> None:
             {"name": "billing", "time_limit": timedelta(minutes=1), "soft_time_limit": timedelta(minutes=1)},
             "below time_limit",
         ),
+        ({"name": "billing", "contact": "the payments team"}, "begins with https://"),
+        ({"name": "billing", "owner": None}, "must be text"),
+        ({"name": "billing", "noun": " "}, "such as 'e-mails'"),
+        ({"name": "billing", "targets": 0.99}, "Targets(success=0.995"),
+        ({"name": "billing", "targets": Targets(success=99)}, "such as 0.995"),
+        ({"name": "billing", "targets": Targets(wait=timedelta())}, "such as timedelta(seconds=30)"),
+        ({"name": "billing", "targets": Targets(run=30)}, "such as timedelta(seconds=30)"),  # type: ignore[arg-type]
     ],
 )
 def test_a_wrong_declaration_names_the_cure(declaration: dict[str, object], cure: str) -> None:
@@ -47,6 +54,11 @@ def test_a_wrong_declaration_names_the_cure(declaration: dict[str, object], cure
         Domain(**declaration)  # type: ignore[arg-type]
 
     assert cure in str(error.value)
+
+
+@pytest.mark.parametrize("contact", ["", "ann@example.com", "https://example.com/payments"])
+def test_a_contact_can_be_reached(contact: str) -> None:
+    assert Domain(name="billing", contact=contact).contact == contact
 
 
 @pytest.mark.parametrize(

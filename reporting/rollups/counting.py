@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from celery import states
+from django.utils.dateparse import parse_datetime
 from django_celery_results.models import TaskResult
 
 from reporting.rollups import histogram
@@ -37,7 +38,8 @@ class Sum:
     waits: Histogram = field(default_factory=Counter)
     runs: Histogram = field(default_factory=Counter)
 
-    def add(self, row: TaskResult, attempt: int) -> None:
+    def add(self, row: TaskResult, meta: dict[str, Any]) -> None:
+        attempt = _attempt(meta)
         self.count += 1
         self.retries += attempt - 1
         if row.date_started is None or row.status not in _RAN:
@@ -48,7 +50,7 @@ class Sum:
         self.runs[histogram.bucket(ran)] += 1
         if attempt == 1:
             # A retry waits by intent: only the first run tells how long the queue was.
-            waited = _microseconds(row.date_created, row.date_started)
+            waited = _microseconds(_due_at(meta) or row.date_created, row.date_started)
             self.waited += waited
             self.waits[histogram.bucket(waited)] += 1
 
@@ -62,7 +64,7 @@ def count(rows: Iterable[TaskResult]) -> tuple[dict[Key, Sum], list[int]]:
             unfinished.append(row.pk)
             continue
         meta = read_meta(row)
-        sums.setdefault(_key(row, meta), Sum()).add(row, _attempt(meta))
+        sums.setdefault(_key(row, meta), Sum()).add(row, meta)
     return sums, unfinished
 
 
@@ -80,6 +82,16 @@ def _key(row: TaskResult, meta: dict[str, Any]) -> Key:
 def _attempt(meta: dict[str, Any]) -> int:
     attempt = meta.get("attempt")
     return attempt if isinstance(attempt, int) and attempt > 0 else 1
+
+
+def _due_at(meta: dict[str, Any]) -> datetime | None:
+    """When a task that was delayed on purpose was due; what other programs wrote there breaks nothing."""
+    moment = meta.get("due_at")
+    try:
+        found = parse_datetime(moment) if isinstance(moment, str) else None
+    except ValueError:
+        return None
+    return found if found and found.tzinfo else None
 
 
 def _microseconds(begin: datetime, end: datetime) -> int:

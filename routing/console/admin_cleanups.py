@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from routing.console import html
+from routing.console.period_filters import within
 from routing.console.read_only import ReadOnlyAdmin
 from routing.console.result_rows import Span
 from routing.ledger.cleanup_tables import Cleanup, Removal
@@ -25,6 +26,7 @@ class CleanupAdmin(ReadOnlyAdmin):
     icon = "cleaning_services"
     list_display = ("started", "state", "took", "removed")
     ordering = ("-pk",)
+    list_filter = (within("started_at", gettext_lazy("started")),)
     fields = ("started", "state", "took", "removed")
     readonly_fields = fields
 

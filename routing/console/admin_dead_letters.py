@@ -17,6 +17,7 @@ from routing.console.admin_messages import MessageDomainFilter
 from routing.console.dead_letter_page import can_run, dead_letter_page, state_of
 from routing.console.decisions import DISCARD, REPLAY, Decision, make, may_decide
 from routing.console.page_parts import result_url
+from routing.console.period_filters import within
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
 from routing.ledger.selection import LONGEST_NUMBER
 from routing.ledger.tables import DeadLetter
@@ -35,7 +36,13 @@ class DeadLetterList(ReadOnlyList):
 class DeadLetterAdmin(ReadOnlyAdmin):
     icon = "drafts"
     list_display = ("name", "queue", "why", "last_error", "dead", "state_label", "result")
-    list_filter = (MessageDomainFilter, "state", "reason")
+    list_filter = (
+        MessageDomainFilter,
+        "state",
+        "reason",
+        within("dead_at", _("set aside")),
+        within("decided_at", _("decided"), parameter="decided"),
+    )
     search_fields = ("task_id",)
     search_help_text = _("Task id, number or fingerprint")
     ordering = ("-dead_at",)

@@ -17,6 +17,7 @@ from django_celery_results.models import GroupResult, TaskResult
 from routing.console import html
 from routing.console.decisions import REPLAY, make, may_decide
 from routing.console.page_parts import message_url
+from routing.console.period_filters import CountedInFilter, within
 from routing.console.read_only import ReadOnlyAdmin
 from routing.console.result_filters import DayFilter, DomainFilter, StateFilter, TaskFilter
 from routing.console.result_page import result_page
@@ -37,7 +38,14 @@ admin.site.unregister(GroupResult)
 @admin.register(TaskResult)
 class ResultAdmin(ReadOnlyAdmin):
     list_display = ("task", "domain", "queue", "state", "enqueued", "waited", "ran", "worker_name")
-    list_filter = (DomainFilter, StateFilter, TaskFilter, DayFilter)
+    list_filter = (
+        DomainFilter,
+        StateFilter,
+        TaskFilter,
+        DayFilter,
+        within("date_done", _("finished")),
+        CountedInFilter,
+    )
     search_fields = ("task_id",)
     search_help_text = _("Task id, or text from the arguments")
     ordering = ("-date_created",)

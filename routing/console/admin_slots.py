@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from routing.console import html
+from routing.console.period_filters import within
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
 from routing.console.schedule_rows import entry_url, slot_rows, task_of
 from routing.ledger import database, slots
@@ -34,6 +35,7 @@ class KindFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [
+            ("due", _("due by the schedule")),
             ("fired", _("fired")),
             ("late", _("fired late")),
             ("missed", _("missed")),
@@ -42,9 +44,10 @@ class KindFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return {
+            "due": queryset.filter(asked_by=""),
             "fired": queryset.filter(missed="", asked_by=""),
             "late": queryset.filter(missed="", asked_by="", decided_at__gt=F("due_at") + operating.LATE_AFTER),
-            "missed": queryset.exclude(missed=""),
+            "missed": queryset.filter(asked_by="").exclude(missed=""),
             "by_hand": queryset.exclude(asked_by=""),
         }.get(self.value() or "", queryset)
 
@@ -61,7 +64,7 @@ class SlotList(ReadOnlyList):
 class SlotAdmin(ReadOnlyAdmin):
     icon = "event_available"
     list_display = ("due", "entry", "state_label", "why", "task")
-    list_filter = (EntryFilter, KindFilter)
+    list_filter = (EntryFilter, KindFilter, within("due_at", _("due")))
     ordering = ("-due_at",)
     show_facets = admin.ShowFacets.NEVER
 

@@ -18,7 +18,7 @@ from routing.ledger.enqueue import (
     enqueue,
 )
 
-SETTLE = "taskyard_settle_1"
+SETTLE = "taskyard_settle_2"
 SETTLE_KINDS = ("text", "integer", "bigint", "integer", "boolean", *["text"] * 12)
 """Types of its parameters."""
 RESULT_COLUMNS = (
@@ -77,7 +77,7 @@ class Outcome:
 def settle(fence: Fence, outcome: Outcome, continuation: Sequence[Envelope] = ()) -> bool:
     """Record the outcome. False if the row is no longer ours, or if its id has an outcome: nothing follows then.
 
-    One statement on PostgreSQL (postgresql/functions_1.sql). Inside an open transaction it is part of that one.
+    One statement on PostgreSQL (postgresql/functions_2.sql). Inside an open transaction it is part of that one.
     """
     done = _on_postgresql if database.on_postgresql() else _on_sqlite
     won = done(fence, outcome, continuation)
@@ -159,7 +159,7 @@ def _on_sqlite(fence: Fence, outcome: Outcome, continuation: Sequence[Envelope])
 def _record_on_sqlite(gone: database.Row, outcome: Outcome) -> bool:
     """False if its id had an outcome already."""
     now = database.now_sql()
-    known = json.dumps({name: gone[name] for name in _META_COLUMNS})
+    known = json.dumps({name: gone[name] for name in _META_COLUMNS} | _due(gone))
     outcome = replace(outcome, meta=f"{known[:-1]}, {outcome.meta[1:]}")
     stored = database.execute(
         f"INSERT INTO django_celery_results_taskresult ({RESULT_COLUMNS}) "
@@ -183,6 +183,12 @@ def _record_on_sqlite(gone: database.Row, outcome: Outcome) -> bool:
             [*(gone[name] for name in copied), *_letter_values(outcome)],
         )
     return bool(stored)
+
+
+def _due(gone: database.Row) -> dict[str, str]:
+    """When it was due, where that was later than when it was enqueued: it has not waited until then."""
+    created_at, due_at = database.moment(gone["created_at"]), database.moment(gone["due_at"])
+    return {"due_at": due_at.isoformat()} if due_at and created_at and due_at > created_at else {}
 
 
 def store_aside(task_id: str, outcome: Outcome, *, task: str | None) -> bool:

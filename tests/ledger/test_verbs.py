@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -164,6 +164,18 @@ def test_an_outcome_comes_from_the_deleted_row(task_id: str, owner: int) -> None
     assert row.date_done >= row.date_started
     assert not Message.objects.exists()
     assert [sums("accepted"), sums("finished")] == [1, 1]
+
+
+@pytest.mark.parametrize("delay", [timedelta(), timedelta(minutes=30)])
+def test_an_outcome_tells_when_its_task_was_due_if_it_was_delayed(task_id: str, owner: int, delay: timedelta) -> None:
+    created_at = Message.objects.get(pk=task_id).created_at - timedelta(hours=1)
+    Message.objects.filter(pk=task_id).update(created_at=created_at, due_at=created_at + delay)
+    claim(task_id, epoch=1, owner=owner, pid=7)
+
+    assert settle(fence(task_id, owner), DONE)
+
+    told = json.loads(TaskResult.objects.get(task_id=task_id).meta).get("due_at")
+    assert (datetime.fromisoformat(told) if told else None) == (created_at + delay if delay else None)
 
 
 def test_a_second_outcome_is_discarded_with_all_that_follows(task_id: str, owner: int) -> None:

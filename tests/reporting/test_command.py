@@ -1,5 +1,6 @@
 """``manage.py report weekly``, as a newcomer meets it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from reporting.models import Recipient, ReportRun
+from reporting.documents.document import Document
+from reporting.models import ReportRun
 from reporting.weeks import Week
 from routing.ledger.tables import Message
 from tests.dead_broker import absent_broker
+from tests.reporting.subscribers import subscribe
 from tests.reporting.test_weekly import Mails, mails
 from tests.stored_results import store
 
@@ -28,21 +31,21 @@ def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
 
 
 def test_it_sends_last_weeks_report_to_the_recipients(mails: Mails, capsys: pytest.CaptureFixture[str]) -> None:
-    Recipient.objects.create(email="ann@example.com")
+    subscribe("ann@example.com")
     store(done_at=LAST_WEEK.starts_at)
 
     lines = report(capsys)
 
-    assert lines[0].startswith(f"Week {LAST_WEEK}, ")
+    assert lines[0] == LAST_WEEK.words
     assert lines[1:] == [
-        "The one task of the week finished, and it did not fail.",
+        "The one task is accounted for.",
         "1 mail handed to the notifications domain, which sends it.",
     ]
     assert mails.addresses == ["ann@example.com"]
 
 
 def test_it_says_who_had_it_already(mails: Mails, capsys: pytest.CaptureFixture[str]) -> None:
-    Recipient.objects.create(email="ann@example.com")
+    subscribe("ann@example.com")
     report(capsys)
 
     assert report(capsys)[-1] == "1 recipient had it already; --to ADDRESS sends it again."
@@ -53,7 +56,7 @@ def test_it_says_what_to_do_without_recipients(mails: Mails, capsys: pytest.Capt
 
 
 def test_named_addresses_alone_get_it(mails: Mails, capsys: pytest.CaptureFixture[str]) -> None:
-    Recipient.objects.create(email="ann@example.com")
+    subscribe("ann@example.com")
 
     report(capsys, "--to", "bob@example.com", "--to", "cyd@example.com")
 
@@ -69,13 +72,30 @@ def test_the_running_week_is_made_so_far(mails: Mails, capsys: pytest.CaptureFix
 def test_files_are_written_and_nothing_is_sent(
     mails: Mails, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    Recipient.objects.create(email="ann@example.com")
+    subscribe("ann@example.com")
 
     report(capsys, "--out", str(tmp_path / "new" / "folder"))
 
-    assert sorted(file.name for file in (tmp_path / "new" / "folder").iterdir()) == ["weekly.html", "weekly.txt"]
+    written = sorted(file.name for file in (tmp_path / "new" / "folder").iterdir())
+    assert written == ["weekly.csv", "weekly.html", "weekly.txt"]
     assert not mails.sent
     assert not ReportRun.objects.exists()
+
+
+def test_a_script_reads_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    store(done_at=LAST_WEEK.starts_at)
+
+    (line,) = report(capsys, "--json", "--domain", "notifications")
+
+    read = Document.from_json(json.loads(line))
+    assert (read.period, read.domains) == (str(LAST_WEEK), ("notifications",))
+    assert read.verdict == "The one task is accounted for."
+
+
+def test_another_report_is_written_too(tmp_path: Path) -> None:
+    call_command("report", "broken-now", "--out", str(tmp_path))
+
+    assert (tmp_path / "broken-now.txt").read_text().startswith("WHAT IS BROKEN NOW")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +107,9 @@ def test_files_are_written_and_nothing_is_sent(
         (["--to", "jane"], "--to jane@example.com"),
         (["--to", "jane@example.com", "--out", "."], "choose one"),
         (["--out", "/dev/null/folder"], "folder that you may write to"),
+        (["--period", "yesterday"], "such as 2026-W46"),
+        (["--domain", "billing", "--json"], "maintenance, notifications, reporting"),
+        (["--domain", "reporting"], "--out DIR"),
     ],
 )
 def test_what_is_wrong_names_the_cure(mails: Mails, arguments: list[str], cure: str) -> None:
@@ -99,4 +122,4 @@ def test_what_is_wrong_names_the_cure(mails: Mails, arguments: list[str], cure: 
 def test_a_broker_that_is_away_keeps_no_report_from_being_handed_over(absent_broker: Any) -> None:
     call_command("report", "weekly", "--to", "ann@example.com")
 
-    assert Message.objects.get().task == "notifications.send_email"
+    assert Message.objects.get().task == "notifications.notify"

@@ -10,8 +10,8 @@ import pytest
 from celery import current_app, states
 from django_celery_results.models import TaskResult
 
-from reporting.models import Recipient
 from reporting.weeks import Week
+from tests.reporting.subscribers import subscribe
 from tests.stored_results import store
 from tests.waiting import until
 
@@ -23,6 +23,7 @@ ANN, BOB = "ann@example.com", "bob@example.com"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the workers put the mails that they would send."""
+    monkeypatch.setenv("TASKYARD_VAR", str(tmp_path / "var"))
     monkeypatch.setenv("EMAIL_URL", f"filemail:///{tmp_path / 'mail'}")
     return tmp_path / "mail"
 
@@ -37,9 +38,10 @@ def finished(task: str) -> int:
 
 
 def test_a_report_delivered_twice_reaches_each_recipient_once(folder: Path, start_worker: Any) -> None:
-    Recipient.objects.bulk_create([Recipient(email=ANN), Recipient(email=BOB)])
+    subscribe(ANN)
+    subscribe(BOB)
     store("notifications.send_email", done_at=Week(2026, 45).starts_at, status=states.FAILURE)
-    for queue in ("reporting", "notifications"):
+    for queue in ("reporting", "notifications", "notifications.bulk"):
         start_worker(queue)
 
     for _ in range(2):
@@ -49,5 +51,5 @@ def test_a_report_delivered_twice_reaches_each_recipient_once(folder: Path, star
     until(lambda: finished("notifications.deliver") == 2, what="both mails")
     assert sorted(sent(folder)) == [ANN, BOB]
     message = sent(folder)[ANN]
-    assert message["Subject"] == "Taskyard week 45: 1 task finished, 1 failed"
+    assert "One-Click" in message["List-Unsubscribe-Post"]
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]

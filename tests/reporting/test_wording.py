@@ -5,52 +5,7 @@ from datetime import timedelta
 import pytest
 
 from reporting import wording
-from reporting.figures import Figures, Line, Tally, Unfinished
 from reporting.weeks import Week
-
-WEEK = Week(2026, 46)
-
-
-def week_of(*tallies: tuple[str, int, int], revoked: int = 0, waiting: int = 0, is_over: bool = True) -> Figures:
-    """Figures with (domain, finished, failed) each."""
-    lines = tuple(
-        Line(name=name, domain=name, now=Tally(finished=finished, failed=failed, revoked=revoked if i == 0 else 0))
-        for i, (name, finished, failed) in enumerate(tallies)
-    )
-    unfinished = (Unfinished(name="a.b", domain="a", count=waiting, since=WEEK.starts_at),) if waiting else ()
-    built_at = WEEK.ends_at if is_over else WEEK.starts_at
-    return Figures(week=WEEK, built_at=built_at, domains=lines, tasks=lines, unfinished=unfinished)
-
-
-@pytest.mark.parametrize(
-    ("figures", "verdict"),
-    [
-        (week_of(), "A quiet week: no task ran, so nothing could go wrong."),
-        (week_of(waiting=2), "No task finished this week, and 2 are still unfinished."),
-        (week_of(is_over=False), "So far this week no task has finished."),
-        (week_of(("a", 1204, 0)), "All 1,204 tasks of the week finished, and none failed."),
-        (week_of(("a", 1, 0)), "The one task of the week finished, and it did not fail."),
-        (week_of(("a", 2, 0)), "Both tasks of the week finished, and none failed."),
-        (week_of(("a", 1, 1)), "The one task of the week finished; it failed, in a."),
-        (
-            week_of(("notifications", 1200, 3), ("reporting", 4, 0)),
-            "All 1,204 tasks of the week finished; 3 failed, all in notifications.",
-        ),
-        (week_of(("notifications", 9, 1)), "All 9 tasks of the week finished; 1 failed, in notifications."),
-        (
-            week_of(("a", 10, 1), ("b", 10, 3), ("", 10, 2)),
-            "All 30 tasks of the week finished; 6 failed: 3 in b, 2 in tasks of no domain and 1 in a.",
-        ),
-        (week_of(("a", 3, 3)), "All 3 tasks of the week finished; every one of them failed, all in a."),
-        (week_of(("a", 5, 0), revoked=1), "All 5 tasks of the week finished, and none failed; 1 was revoked."),
-        (week_of(("a", 5, 1), waiting=1), "5 tasks finished this week, and 1 is still unfinished; 1 failed, in a."),
-        (week_of(("a", 5, 0), waiting=7), "5 tasks finished this week, and 7 are still unfinished; none failed."),
-        (week_of(("a", 5, 0), is_over=False), "So far this week 5 tasks have finished, and none failed."),
-        (week_of(("a", 1, 0), is_over=False), "So far this week 1 task has finished, and it did not fail."),
-    ],
-)
-def test_the_verdict_is_one_plain_sentence(figures: Figures, verdict: str) -> None:
-    assert wording.verdict(figures) == verdict
 
 
 @pytest.mark.parametrize(
@@ -83,12 +38,17 @@ def test_a_share_never_rounds_to_none_or_all(rate: float, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("week", "days"),
+    ("week", "words"),
     [
-        (Week(2026, 46), "9 to 15 November 2026"),
-        (Week(2026, 49), "30 November to 6 December 2026"),
-        (Week(2026, 53), "28 December 2026 to 3 January 2027"),
+        (Week(2026, 46), "Week 46 of 2026: 9 to 15 November 2026"),
+        (Week(2026, 49), "Week 49 of 2026: 30 November to 6 December 2026"),
+        (Week(2026, 53), "Week 53 of 2026: 28 December 2026 to 3 January 2027"),
     ],
 )
-def test_days_name_each_month_and_year_once(week: Week, days: str) -> None:
-    assert wording.days(week) == days
+def test_a_weeks_days_name_each_month_and_year_once(week: Week, words: str) -> None:
+    assert week.words == words
+
+
+@pytest.mark.parametrize(("text", "short"), [("a b", "a b"), ("a\n  b", "a b"), ("abcdefgh", "abcd…")])
+def test_a_long_text_is_shortened_to_one_line(text: str, short: str) -> None:
+    assert wording.shortened(text, 5) == short

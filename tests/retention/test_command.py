@@ -90,7 +90,7 @@ def slots() -> None:
 
 def reports() -> None:
     for week, age in (("2020-W01", 1_200 * DAY), ("2026-W01", 30 * DAY)):
-        report = ReportRun.objects.create(period=week, figures={}, built_at=NOW - age, state="sent")
+        report = ReportRun.objects.create(period=week, built_at=NOW - age, state="sent")
         ReportDelivery.objects.create(run=report, address="ann@example.com")
 
 
@@ -103,7 +103,7 @@ def test_a_dry_run_tells_exactly_what_a_run_then_removes() -> None:
     assert foretold == pruned.removed
     kinds = {what.kind for what, count in foretold.items() if count}
     assert kinds == {
-        *("results", "payloads", "dead letters", "slots", "weekly reports", "sessions", "cache entries"),
+        *("results", "payloads", "dead letters", "slots", "reports", "sessions", "cache entries"),
         *("unique keys", "terminations", "groups", "lost chords"),
     }
     assert foretold[What("dead letters", "reporting", "open")] == 2

@@ -1,6 +1,7 @@
-"""``manage.py report weekly`` makes a weekly report now, and sends it or writes it to a folder."""
+"""``manage.py report NAME`` makes a report now, and sends it or writes it to a folder."""
 
 import argparse
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,53 +11,78 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 from django.utils import timezone
 
-from reporting import mail, weekly, wording
-from reporting.figures import Figures
-from reporting.weeks import NoSuchWeek, Week
+from reporting import reports, weekly, wording
+from reporting.documents.document import Document
+from reporting.forms import forms
+from reporting.periods import NoSuchPeriod, Period
+from reporting.reports.shape import Report
+from reporting.weeks import Week
+from routing.domains import registry
 
 
 class Command(BaseCommand):
-    help = "Make a report now, and send it to the recipients kept in the admin, or only to those named with --to."
+    help = (
+        "Make a report now. The weekly one is sent to the recipients kept in the admin, or only to those named with "
+        "--to; --out writes any report to a folder instead."
+    )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("report", choices=["weekly"], help="which report")
-        parser.add_argument("--week", metavar="YYYY-Www", help="such as 2026-W46; by default the last whole week")
+        parser.add_argument("report", choices=list(reports.reports()), help="which report")
+        when = parser.add_mutually_exclusive_group()
+        when.add_argument("--week", metavar="YYYY-Www", help="such as 2026-W46; by default the last whole week")
+        when.add_argument("--period", help="of any report: a week such as 2026-W46, or a day such as 2026-11-16")
+        parser.add_argument(
+            "--domain", action="append", default=[], metavar="NAME",
+            help="about this domain alone, with --out or --json; may be repeated",
+        )  # fmt: skip
         parser.add_argument(
             "--to", action="append", default=[], metavar="ADDRESS",
             help="send it to this address alone, also if it has had it; may be repeated",
         )  # fmt: skip
         parser.add_argument(
-            "--out", metavar="DIR", type=Path, help="send nothing; write weekly.html and weekly.txt to DIR"
+            "--out", metavar="DIR", type=Path, help="send nothing; write it to DIR, in every form that there is"
         )
+        parser.add_argument("--json", action="store_true", help="send nothing; print its figures as one JSON object")
 
-    def handle(self, *, week: str | None, to: list[str], out: Path | None, **_: Any) -> None:
-        if out and to:
-            raise CommandError("--out writes files and sends nothing, --to sends. Please choose one of them.")
-        now = timezone.now()
+    def handle(
+        self, *, report: str, week: str | None, period: str | None, domain: list[str], to: list[str],
+        out: Path | None, json: bool, **_: Any,
+    ) -> None:  # fmt: skip
+        if sum(map(bool, (out, to, json))) > 1:
+            raise CommandError("--out and --json send nothing, --to sends. Please choose one of them.")
+        chosen, now = reports.named(report), timezone.now()
         addresses = [_address(text) for text in to]
-        try:
-            wanted = Week.parse(week) if week else Week.of(now).previous()
-            figures = weekly.read(wanted, now=now)
-        except NoSuchWeek as error:
-            raise CommandError(str(error)) from None
-        self.stdout.write(f"Week {wanted}, {wording.days(wanted)}{'' if figures.is_over else ', so far'}")
-        self.stdout.write(self.style.MIGRATE_HEADING(wording.verdict(figures)))
+        wanted = _period(chosen, week or period, now)
+        if not (out or json):
+            _can_be_sent(chosen, domain)
+        document = _build(chosen, wanted, now=now, domains=_domains(domain))
+        if json:
+            self._print(document)
+            return
+        self.stdout.write(f"{document.period_words}{'' if wanted.is_over(now) else ', so far'}")
+        self.stdout.write(self.style.MIGRATE_HEADING(document.verdict))
         self.stdout.flush()
         if out:
-            self._write(figures, out)
+            self._write(document, out)
         else:
+            assert isinstance(wanted, Week)  # noqa: S101  (the weekly report's own)
             self._send(wanted, addresses, now)
 
-    def _write(self, figures: Figures, folder: Path) -> None:
+    def _print(self, document: Document) -> None:
+        self.stdout.write(json.dumps(document.as_json()))
+
+    def _write(self, document: Document, folder: Path) -> None:
+        written = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "weekly.html").write_text(mail.html(figures), encoding="utf-8")
-            (folder / "weekly.txt").write_text(mail.text(figures), encoding="utf-8")
+            for form in forms().values():
+                written.append(folder / f"{document.report}{form.suffix}")
+                written[-1].write_bytes(form.render(document))
         except OSError as error:
             raise CommandError(
                 f"Cannot write to {folder}: {error.strerror}. Name a folder that you may write to."
             ) from None
-        self.stdout.write(f"Written, and not sent: {folder / 'weekly.html'} and {folder / 'weekly.txt'}")
+        self.stdout.write(f"Written, and not sent: {wording.listed([str(path) for path in written])}")
 
     def _send(self, week: Week, addresses: list[str], now: datetime) -> None:
         try:
@@ -66,6 +92,36 @@ class Command(BaseCommand):
                 f"{error}\nStart the pipeline (make up) and run this command again. {_again(addresses)}"
             ) from None
         self.stdout.write(_told(outcome))
+
+
+def _period(report: Report, text: str | None, now: datetime) -> Period:
+    try:
+        return report.parse_period(text) if text else report.period_of(now)
+    except NoSuchPeriod as error:
+        raise CommandError(str(error)) from None
+
+
+def _build(report: Report, period: Period, *, now: datetime, domains: frozenset[str] | None) -> Document:
+    try:
+        return report.build(period, now=now, domains=domains)
+    except NoSuchPeriod as error:
+        raise CommandError(str(error)) from None
+
+
+def _can_be_sent(report: Report, domains: list[str]) -> None:
+    if report.name != "weekly" or domains:
+        raise CommandError(
+            "This command sends the whole weekly report alone. Write this one to a folder with --out DIR; "
+            "subscriptions in the admin send any."
+        )
+
+
+def _domains(names: list[str]) -> frozenset[str] | None:
+    known = {domain.name for domain in registry()}
+    for name in names:
+        if name not in known:
+            raise CommandError(f"There is no domain {name!r}. There are: {', '.join(sorted(known))}.")
+    return frozenset(names) or None
 
 
 def _again(addresses: list[str]) -> str:

@@ -1,0 +1,26 @@
+"""The forms a report comes in: each file here that holds a ``Form`` is one, found by being there."""
+
+import sys
+from functools import cache
+
+from reporting.finding import classes_in
+from reporting.forms.shape import Form
+
+
+class NoSuchForm(ValueError):
+    """The message lists those there are."""
+
+
+@cache
+def forms() -> dict[str, Form]:
+    """By name, in the order of the names."""
+    found: list[Form] = [kind() for kind in classes_in(sys.modules[__name__], Form)]
+    return {form.name: form for form in sorted(found, key=lambda form: form.name)}
+
+
+def named(name: str) -> Form:
+    """Raises NoSuchForm."""
+    try:
+        return forms()[name]
+    except KeyError:
+        raise NoSuchForm(f"There is no form {name!r}. There are: {', '.join(forms())}.") from None

@@ -1,0 +1,33 @@
+"""What a form is: it turns any document into bytes, and knows blocks and cells, but no section and no report."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from reporting.documents.document import Document
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footer:
+    """What stands below a report, for whom it was made; each empty where there is none. All are whole addresses."""
+
+    web_url: str = ""
+    """The report as a web page."""
+    unsubscribe_url: str = ""
+    manage_url: str = ""
+    """Where its reader chooses what to get."""
+    reason: str = ""
+    """Why somebody gets it, in a sentence."""
+
+
+NO_FOOTER = Footer()
+
+
+class Form(ABC):
+    name: ClassVar[str]
+    content_type: ClassVar[str]
+    suffix: ClassVar[str]
+    """Of its file, with the dot."""
+
+    @abstractmethod
+    def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes: ...

@@ -1,0 +1,78 @@
+"""A report as an e-mail: rendered once for all who get the same edition, with the links of each put in."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from celery import current_app
+from django.utils.translation import gettext as _
+
+from reporting import forms, links
+from reporting.documents.document import Document
+from reporting.forms.shape import Footer
+from reporting.runs.tables import ReportEdition
+
+TASK = "notifications.notify"
+CATEGORY = "reports"
+LANE = "bulk"
+"""Reports wait behind nobody's password reset."""
+LONGEST_KEY = 160
+"""That of a notification is 200 long; a task's id may come behind it."""
+_MANAGE = "https://reports.invalid/manage"
+"""Stands for the link of each."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    subject: str
+    text: str
+    html: str
+
+    def kwargs(self, address: str, *, key: str, manage_url: str = "", lane: str = LANE) -> dict[str, Any]:
+        """Of the task that mails it. The same key again sends nothing again."""
+        return {
+            "to": [address],
+            "subject": self.subject,
+            "text": self.text.replace(_MANAGE, manage_url),
+            "html": self.html.replace(_MANAGE, manage_url),
+            "category": CATEGORY,
+            "key": key,
+            "lane": lane,
+        }
+
+
+def of_edition(edition: ReportEdition) -> Letter:
+    """For those who are subscribed."""
+    document = Document.from_json(edition.document)
+    reason = _("You are subscribed to this report.")
+    return _letter(document, Footer(web_url=links.page_url(edition.pk), manage_url=_MANAGE, reason=reason))
+
+
+def of_document(document: Document, *, reason: str = "") -> Letter:
+    """For somebody who has asked for it once."""
+    return _letter(document, Footer(reason=reason))
+
+
+def send(mails: Mapping[str, Mapping[str, Any]]) -> None:
+    """Enqueue the task of each, by its id, in the caller's transaction.
+
+    The domain that mails them is reached by the task's name alone.
+    """
+    if mails:
+        current_app.enqueue_many(TASK, list(mails.values()), task_ids=list(mails))  # type: ignore[attr-defined]
+
+
+def key(report: str, period: str, address: str) -> str:
+    """``weekly:2026-W46:ann@example.org``; of an address that is too long for a key, what stands for it."""
+    whole = f"{report}:{period}:{address.lower()}"
+    if len(whole) <= LONGEST_KEY:
+        return whole
+    return f"{report}:{period}:{hashlib.sha256(address.lower().encode()).hexdigest()}"
+
+
+def _letter(document: Document, footer: Footer) -> Letter:
+    def rendered(form: str) -> str:
+        return forms.named(form).render(document, footer=footer).decode()
+
+    return Letter(document.subject, rendered("text"), rendered("html"))

@@ -1,0 +1,82 @@
+"""A report because somebody asks for it now: to all who are subscribed, to some addresses, or built anew."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from reporting.documents.document import Document
+from reporting.periods import Period
+from reporting.reports.shape import Report
+from reporting.runs import building, dispatching, letters, sending
+from reporting.runs.tables import ReportEdition
+from reporting.subscribing import choosing
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of it; ``sent_before`` counts the recipients who had theirs already."""
+
+    report: str
+    period: str
+    verdict: str
+    recipients: int
+    sent: int
+    sent_before: int = 0
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def send_now(report: Report, period: Period, *, now: datetime) -> Outcome:
+    """To each who is subscribed and has not had it, whatever their hour. Safe to call again.
+
+    A period that is not over has figures so far only: those go to everybody, as often as asked, and are not kept.
+    Raises NoSuchPeriod for one that has not begun.
+    """
+    subscribed = choosing.active().filter(report=report.name)
+    if not period.is_over(now) and not dispatching.is_live(report, now):
+        return send_to(report, period, list(subscribed.values_list("email", flat=True)), now=now)
+    wanted = {"", *subscribed.order_by().values_list("domains", flat=True).distinct()}
+    run = building.ensure(report, period, now=now, domains=wanted)
+    sent = sending.send_to_all(run)
+    dispatching.conclude(report, run, period, now=now)
+    recipients = subscribed.count()
+    verdict = read(report, period, now=now).verdict
+    logger.info("%s: %d of %d recipients sent. %s", run, sent, recipients, verdict)
+    return Outcome(report.name, str(period), verdict, recipients, sent, recipients - sent)
+
+
+def send_due(report: Report, period: Period, *, now: datetime) -> Outcome:
+    """Build it, whether or not anybody is subscribed, and send it to those whose hour has come. Safe to call again."""
+    run = building.ensure(report, period, now=now)
+    sent = sum(done.sent for done in dispatching.serve(report, period, now=now))
+    dispatching.conclude(report, run, period, now=now)
+    mailed = run.deliveries.exclude(enqueued_at=None).count()
+    verdict = read(report, period, now=now).verdict
+    return Outcome(report.name, str(period), verdict, mailed, sent, mailed - sent)
+
+
+def send_to(report: Report, period: Period, addresses: Sequence[str], *, now: datetime, domains: str = "") -> Outcome:
+    """To these addresses, also to those that have had it. Raises NoSuchPeriod for one that has not begun."""
+    document = read(report, period, now=now, domains=domains)
+    letter = letters.of_document(document)
+    # What somebody asks for is no mailing: it goes ahead of those, and each time is one of its own.
+    mails = {}
+    for address in addresses:
+        task_id = str(uuid4())
+        key = f"{letters.key(report.name, str(period), address)}:{task_id}"
+        mails[task_id] = letter.kwargs(address, key=key, lane="default")
+    letters.send(mails)
+    return Outcome(report.name, str(period), document.verdict, len(addresses), len(addresses))
+
+
+def read(report: Report, period: Period, *, now: datetime, domains: str = "") -> Document:
+    """What was kept when it was built; else built afresh, and not kept. Raises NoSuchPeriod."""
+    kept = ReportEdition.objects.filter(run__report=report.name, run__period=str(period), domains=domains).first()
+    if kept and not dispatching.is_live(report, now):
+        return Document.from_json(kept.document)
+    return report.build(period, now=now, domains=building.chosen(domains))

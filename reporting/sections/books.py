@@ -1,0 +1,77 @@
+"""The books: of all tasks that were accepted, each has finished or is in flight, or is counted as lost."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from reporting import wording
+from reporting.documents.blocks import Block, Column, Row, Sentence, Table
+from reporting.documents.cells import Count, Text, Tone
+from reporting.rollups.reading import Sum
+from reporting.sections import links
+from reporting.sections.domains import called
+from reporting.sections.shape import Scope, Section
+from routing.ledger import figures
+
+
+@dataclass(frozen=True)
+class Balance:
+    """``lost``: accepted, and neither finished nor in flight now; by domain only where any are."""
+
+    finished: int
+    in_flight: int
+    lost: dict[str, int]
+
+    @property
+    def total_lost(self) -> int:
+        return sum(self.lost.values())
+
+    @property
+    def total(self) -> int:
+        return self.finished + self.in_flight + self.total_lost
+
+
+class Books(Section):
+    name = "books"
+    title = gettext_lazy("The books")
+
+    def blocks(self, scope: Scope) -> Iterable[Block]:
+        found = balance(scope)
+        if not found.total:
+            return
+        yield Sentence(
+            text=_("%(lost)s lost of %(total)s: %(finished)s finished, and %(in_flight)s in flight now.")
+            % {
+                "lost": wording.number(found.total_lost),
+                "total": wording.number(found.total),
+                "finished": wording.number(found.finished),
+                "in_flight": wording.number(found.in_flight),
+            },
+            tone=Tone.BAD if found.lost else Tone.GOOD,
+        )
+        if found.lost:
+            titles = (_("Domain"), _("Finished"), _("In flight now"), _("Lost"))
+            yield Table(
+                columns=tuple(Column(title=title) for title in titles),
+                rows=tuple(_row(scope, name, lost) for name, lost in sorted(found.lost.items())),
+            )
+
+
+def balance(scope: Scope) -> Balance:
+    read = figures.read()
+    names = [name for name in {*read.books, *read.in_flight} if scope.is_about(name)]
+    lost = {name: read.difference(name) for name in names if read.difference(name) > 0}
+    return Balance(scope.this.whole.count, sum(read.in_flight.get(name, 0) for name in names), lost)
+
+
+def _row(scope: Scope, name: str, lost: int) -> Row:
+    return Row(
+        cells=(
+            Text(text=called(name)),
+            scope.counted(scope.this.domains.get(name, Sum()).count, domain=name),
+            Count(value=figures.read().in_flight.get(name, 0), link=links.in_flight(domain=name)),
+            Count(value=lost, tone=Tone.BAD),
+        )
+    )

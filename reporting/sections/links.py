@@ -1,0 +1,60 @@
+"""Addresses of the admin pages that show the rows which a figure counts, and whether those are still all kept."""
+
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+from celery import states
+from django.urls import reverse
+
+from routing.console.period_filters import NO_DOMAIN, between
+from routing.domains import Retention, registry
+
+Stretch = tuple[datetime, datetime]
+
+
+def results(within: Stretch, *, domain: str | None = None, task: str | None = None, outcome: str = "") -> str:
+    """Tasks that finished then. ``domain`` as the books have it, empty for none; None for any."""
+    counted = None if domain is None else domain or NO_DOMAIN
+    return _list("django_celery_results_taskresult", within=between(*within), counted=counted, task=task, state=outcome)
+
+
+def dead_letters(*, within: Stretch | None = None, decided: Stretch | None = None, **chosen: str) -> str:
+    return _list(
+        "routing_deadletter",
+        within=between(*within) if within else None,
+        decided=between(*decided) if decided else None,
+        **chosen,
+    )
+
+
+def slots(within: Stretch, *, entry: str, became: str = "") -> str:
+    return _list("routing_scheduleslot", within=between(*within), entry=entry, became=became)
+
+
+def cleanups(within: Stretch) -> str:
+    return _list("routing_cleanup", within=between(*within))
+
+
+def log(within: Stretch, **chosen: str) -> str:
+    return _list("admin_logentry", within=between(*within), **chosen)
+
+
+def in_flight(**chosen: str) -> str:
+    return _list("routing_message", **chosen)
+
+
+def kept_for(domain: str, *, outcome: str = "") -> timedelta:
+    """How long a domain's results are kept: those with this outcome, or the shortest of all."""
+    found = next((one.retention for one in registry() if one.name == domain), Retention())
+    if outcome in (states.FAILURE, states.REVOKED):
+        return found.failure
+    return found.success if outcome else min(found.success, found.failure)
+
+
+def dead_letters_kept_for(domain: str) -> timedelta:
+    return next((one.retention for one in registry() if one.name == domain), Retention()).of_dead_letters
+
+
+def _list(name: str, **chosen: str | None) -> str:
+    given = {key: value for key, value in chosen.items() if value}
+    return f"{reverse(f'admin:{name}_changelist')}?{urlencode(given)}"

@@ -1,0 +1,91 @@
+"""Lists narrowed to a stretch of time, and to what counts for a domain: so that a report's figure can show its rows.
+
+Nobody is offered these; they are shown where an address asks for them, so that they can be taken away again.
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
+from django.utils.translation import gettext_lazy as _
+
+from routing.console.result_filters import rows_of
+from routing.domains import registry
+
+NO_DOMAIN = "-"
+TO = "/"
+
+
+def between(begin: datetime, end: datetime) -> str:
+    """The value of such a filter: from the one moment on, up to just before the other."""
+    return f"{begin.isoformat()}{TO}{end.isoformat()}"
+
+
+class Within(admin.SimpleListFilter):
+    parameter_name = "within"
+    field: ClassVar[str]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        asked = request.GET.get(self.parameter_name)
+        return [(asked, self._words(asked))] if asked else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        asked = self.value()
+        if not asked:
+            return queryset
+        begin, end = _moments(asked)
+        return queryset.filter(**{f"{self.field}__gte": begin, f"{self.field}__lt": end})
+
+    def _words(self, asked: str) -> str:
+        begin, end = (timezone.localtime(moment) for moment in _moments(asked))
+        return _("%(begin)s to %(end)s") % {"begin": _said(begin), "end": _said(end)}
+
+
+def within(field: str, title: Any, *, parameter: str = Within.parameter_name) -> type[Within]:
+    """A filter of rows by this moment of theirs."""
+    return type("WithinFilter", (Within,), {"field": field, "title": title, "parameter_name": parameter})
+
+
+class CountedInFilter(admin.SimpleListFilter):
+    """Results by the domain in whose books they are, also those that have left it since. Others, by their task."""
+
+    title = _("counted in")
+    parameter_name = "counted"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        asked = request.GET.get(self.parameter_name)
+        return [(asked, _("no domain") if asked == NO_DOMAIN else asked)] if asked else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        asked = self.value()
+        if not asked:
+            return queryset
+        # As the settlement writes it; a quote within another value is written \".
+        named = Q(meta__contains='"domain": "')
+        claimed = Q(pk__in=[])
+        for domain in registry():
+            if asked in (domain.name, NO_DOMAIN):
+                claimed |= rows_of(domain)
+        if asked == NO_DOMAIN:
+            return queryset.filter(Q(meta__contains='"domain": ""') | (~named & (~claimed | Q(task_name=None))))
+        return queryset.filter(Q(meta__contains=f'"domain": "{asked}"') | (~named & claimed))
+
+
+def _moments(asked: str) -> tuple[datetime, datetime]:
+    try:
+        begin, end = (parse_datetime(text) for text in asked.split(TO))
+    except ValueError as error:
+        raise IncorrectLookupParameters from error
+    if begin is None or end is None or timezone.is_naive(begin) or timezone.is_naive(end):
+        raise IncorrectLookupParameters
+    return begin, end
+
+
+def _said(moment: datetime) -> str:
+    return f"{date_format(moment, 'j M Y')} {moment:%H:%M}"
