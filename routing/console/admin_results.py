@@ -14,14 +14,12 @@ from django_celery_results.models import GroupResult, TaskResult
 
 from routing.console import html
 from routing.console.decisions import REPLAY, make, may_decide
-from routing.console.page_parts import message_url
 from routing.console.read_only import ReadOnlyAdmin
 from routing.console.result_filters import DayFilter, DomainFilter, StateFilter, TaskFilter
 from routing.console.result_list import ResultList
 from routing.console.result_page import result_page
 from routing.console.result_rows import ResultRow
 from routing.console.searching.words import HINT
-from routing.ledger import lookup
 from routing.ledger.tables import DeadLetter
 
 # Both packages' apps come before this one, so that their own pages are there to be taken away.
@@ -64,10 +62,7 @@ class ResultAdmin(ReadOnlyAdmin):
         return queryset, False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        term = request.GET.get("q", "").strip()
-        in_flight = lookup.in_flight(term) if term else None
-        elsewhere = message_url(in_flight.pk) if in_flight else ""
-        context = {"title": _("Results"), "elsewhere": elsewhere, **(extra_context or {})}
+        context = {"title": _("Results"), **(extra_context or {})}
         page: TemplateResponse = super().changelist_view(request, context)
         return page
 

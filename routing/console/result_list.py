@@ -15,6 +15,7 @@ from django_celery_results.models import TaskResult
 from unfold.views import ChangeList
 
 from routing.console import html
+from routing.console.found_in_flight import Found, find
 from routing.console.searching import counts, finished, pages
 from routing.console.searching.counts import Count
 from routing.console.searching.limit import TookTooLong, time_limit
@@ -122,6 +123,11 @@ class ResultList(ChangeList):
     @property
     def terms(self) -> tuple[Term, ...]:
         return self.search.terms if not self.search.mistakes else ()
+
+    @cached_property
+    def in_flight(self) -> Found | None:
+        """On the first page of a search."""
+        return find(self.terms, self.query) if self.terms and not self.page.newer else None
 
     @property
     def limits(self) -> Limits:

@@ -8,6 +8,7 @@ from routing.console.schedule_rows import task_of
 register = template.Library()
 
 register.filter("short_length", time_words.short)
+register.filter("ago", html.ago)
 register.filter("clock", html.clock)
 register.filter("span", html.length)
 register.filter("state_label", html.state_label)

@@ -236,8 +236,45 @@ def test_search_for_a_task_in_flight_leads_to_it(viewer: Client) -> None:
 
     page = viewer.get(LIST, {"q": row.pk}).content.decode()
 
-    assert "This task has not finished." in page
+    assert "Not finished yet" in page
     assert f"/admin/routing/message/{quote(row.pk)}/change/" in page
+
+
+def test_what_is_in_flight_is_found_too_with_what_it_waits_for(viewer: Client) -> None:
+    specimens.a_busy_hour()
+
+    page = viewer.get(LIST, {"q": "domain:notifications waited:>20s"}).content.decode()
+
+    assert "It is not due yet. A relay publishes it at" in page
+    assert "It could not be published yet: RabbitMQ refused it: the queue is full." in page
+    assert "It runs on" not in page
+    assert "It runs on reporting@app-1, process 983." in viewer.get(LIST, {"q": "worker:app-1"}).content.decode()
+
+
+def test_of_many_in_flight_a_few_are_shown_and_the_others_linked(viewer: Client) -> None:
+    for _ in range(7):
+        specimens.in_flight()
+
+    page = viewer.get(LIST, {"q": "task:notifications.*"}).content.decode()
+
+    assert page.count("It lies in RabbitMQ") == 5
+    assert 'href="/admin/routing/message/?q=task%3Anotifications.%2A"' in page
+
+
+def test_when_looking_among_those_in_flight_takes_too_long_it_leads_there(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forever(*_args: Any, **_options: Any) -> Any:
+        database.rows("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n")
+
+    monkeypatch.setattr("routing.console.found_in_flight.SECONDS", 0.2)
+    monkeypatch.setattr("routing.console.found_in_flight.list", forever, raising=False)
+    wanted = result()
+
+    response = viewer.get(LIST, {"q": "state:success"})
+
+    assert list(response.context["cl"].result_list) == [wanted]
+    assert "too many tasks in flight to look through here" in response.content.decode()
 
 
 @pytest.mark.parametrize("text", ["zoë@example.org", 'say "hi"', "50%_off", "zoë"])

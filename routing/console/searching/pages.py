@@ -22,6 +22,8 @@ Results = QuerySet[TaskResult]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PLACE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
 FIRST_WINDOW, LARGEST_WINDOW = 1_000, 16_000
+WINDOW_TAKES = 0.15
+"""Seconds."""
 
 
 @dataclass(frozen=True, order=True)
@@ -87,6 +89,7 @@ def _found(reading: Reading, count: int, *, deadline: float) -> tuple[list[Place
     found: list[Place] = []
     size = max(FIRST_WINDOW, count)
     while True:
+        began = time.monotonic()
         window = _window(reading, size)
         found.extend(place for place, fits in window if fits)
         if len(found) >= count or len(window) < size:
@@ -94,7 +97,9 @@ def _found(reading: Reading, count: int, *, deadline: float) -> tuple[list[Place
         reading = Reading(reading.rows, reading.question, window[-1][0], reading.towards_older)
         if time.monotonic() > deadline:
             return found, reading.place
-        size = min(size * 2, LARGEST_WINDOW)
+        # So long that asking costs little, and so short that the time is not overdrawn by much.
+        quick = time.monotonic() - began < WINDOW_TAKES
+        size = min(size * 2, LARGEST_WINDOW) if quick else max(size // 2, FIRST_WINDOW, count)
 
 
 def _window(reading: Reading, size: int) -> list[tuple[Place, bool]]:
