@@ -89,4 +89,4 @@ def _patterns(tasks: Iterable[str]) -> list[str]:
     return sorted([*groups, *tasks])
 
 
-HINT = _("state:failure task:reporting.* since:2d “some text”")
+HINT = _('state:failure task:reporting.* since:2d "some text"')
