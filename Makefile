@@ -29,7 +29,8 @@ DEPLOYED := SITE_URL=https://taskyard.example.com SECRET_KEY=$$(head -c 48 /dev/
 
 .DEFAULT_GOAL := help
 .PHONY: help up demo test chaos chaos-deploys chaos-selftest prove-schedule bench bench-quick bench-relay \
-	bench-retention bench-report bench-notifications soak ci format format-check lint types contracts checks lock flower clean python
+	bench-retention bench-report bench-notifications bench-console soak ci format format-check lint types contracts checks lock \
+	flower clean python
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +88,10 @@ bench-report: $(DEV)  ## The weekly report over ten million results, from their 
 bench-notifications: $(DEV)  ## E-mail beside send_mail and a stock Celery task per mail: COUNT=10000 ROUNDS=3
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
 	@exec $(PY) -m benchmarks.notifications --count $(or $(COUNT),10000) --rounds $(or $(ROUNDS),3)
+
+bench-console: $(DEV)  ## The admin's pages of results at ROWS=10000000, beside django-celery-results' own; half an hour
+	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
+	@exec $(PY) -m benchmarks.console --rows $(or $(ROWS),10000000)
 
 soak: $(DEV)  ## An hour of load, ten minutes beside an open transaction: does anything grow? SECONDS=3600 RATE=25
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql

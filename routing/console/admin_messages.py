@@ -1,5 +1,6 @@
 """Tasks in flight in the admin: where each of them is, and what it waits for."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -7,6 +8,7 @@ from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
@@ -17,7 +19,12 @@ from routing.console.message_page import message_page
 from routing.console.message_rows import MessageRow, workers_of
 from routing.console.page_parts import result_url
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
+from routing.console.result_list import STOPPED_AFTER
 from routing.console.result_rows import STATES
+from routing.console.searching import in_flight
+from routing.console.searching.limit import TookTooLong, time_limit
+from routing.console.searching.parser import parse
+from routing.console.searching.words import HINT, WORDS, Word, completions, vocabulary
 from routing.domains import registry
 from routing.ledger import lookup
 from routing.ledger.enqueue import OUTCOMES
@@ -62,7 +69,36 @@ class MessageStateFilter(admin.SimpleListFilter):
 
 
 class MessageList(ReadOnlyList):
+    queryset: "QuerySet[Message]"
+    stopped = False
+
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
+    ) -> "QuerySet[Message]":
+        rows: QuerySet[Message] = super().get_queryset(request, exclude_parameters)
+        self.vocabulary, now = vocabulary(), timezone.now()
+        search = parse(self.query, known=self.vocabulary, now=now)
+        self.mistakes = search.mistakes
+        return rows.filter(in_flight.whole(search.terms, now=now)) if not search.mistakes else rows.none()
+
     def get_results(self, request: HttpRequest) -> None:
+        try:
+            with time_limit(STOPPED_AFTER):
+                self._read(request)
+        except TookTooLong:
+            self.stopped = True
+            self.queryset = self.root_queryset.none()
+            self._read(request)
+
+    @property
+    def words(self) -> Iterable[Word]:
+        return WORDS.values()
+
+    @property
+    def completions(self) -> list[str]:
+        return completions(self.vocabulary)
+
+    def _read(self, request: HttpRequest) -> None:
         super().get_results(request)
         workers = workers_of(self.result_list)
         for row in self.result_list:
@@ -76,11 +112,14 @@ class MessageAdmin(ReadOnlyAdmin):
     list_display = ("name", "queue", "state_label", "attempt", "enqueued", "due", "running", "last_error")
     list_filter = (MessageDomainFilter, QueueFilter, MessageStateFilter)
     search_fields = ("id",)
-    search_help_text = _("Task id")
+    search_help_text = HINT
     ordering = ("-created_at",)
     show_facets = admin.ShowFacets.NEVER
     list_before_template = "console/message_list_head.html"
     change_form_template = "console/result.html"
+
+    class Media:
+        js = ("console/search.js",)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[MessageList]:
         return MessageList
@@ -96,9 +135,8 @@ class MessageAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Message], search_term: str
     ) -> tuple[QuerySet[Message], bool]:
-        """By the exact task id; nothing else has an index, or is worth one."""
-        term = search_term.strip().replace("\0", "")
-        return (queryset.filter(pk__in=[term, term.lower()]) if term else queryset), False
+        # MessageList reads it.
+        return queryset, False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         term = request.GET.get("q", "").strip()

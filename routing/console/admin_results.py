@@ -1,12 +1,10 @@
 """Results in the admin: to be found, read and never changed."""
 
-import json
-import re
 from typing import Any
 
 from celery import states
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -16,19 +14,14 @@ from django_celery_results.models import GroupResult, TaskResult
 
 from routing.console import html
 from routing.console.decisions import REPLAY, make, may_decide
-from routing.console.page_parts import message_url
-from routing.console.period_filters import CountedInFilter, within
+from routing.console.period_filters import CountedInFilter, FinishedInFilter
 from routing.console.read_only import ReadOnlyAdmin
 from routing.console.result_filters import DayFilter, DomainFilter, StateFilter, TaskFilter
+from routing.console.result_list import ResultList
 from routing.console.result_page import result_page
 from routing.console.result_rows import ResultRow
-from routing.ledger import lookup
+from routing.console.searching.words import HINT
 from routing.ledger.tables import DeadLetter
-
-SEARCHED = 20_000
-"""Arguments are searched in so many of the newest rows (of those that the filters leave): no index helps there."""
-
-_TASK_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 # Both packages' apps come before this one, so that their own pages are there to be taken away.
 admin.site.unregister(TaskResult)
@@ -43,17 +36,23 @@ class ResultAdmin(ReadOnlyAdmin):
         StateFilter,
         TaskFilter,
         DayFilter,
-        within("date_done", _("finished")),
+        FinishedInFilter,
         CountedInFilter,
     )
+    # What it finds is the business of ResultList; the theme shows the box where there are some.
     search_fields = ("task_id",)
-    search_help_text = _("Task id, or text from the arguments")
-    ordering = ("-date_created",)
+    search_help_text = HINT
+    # By time alone: the pages lead from place to place in it.
+    ordering = ("-date_created", "-pk")
+    sortable_by = ()
     # Each choice of each filter would be counted by itself.
     show_facets = admin.ShowFacets.NEVER
     list_before_template = "console/result_list_head.html"
     change_form_template = "console/result.html"
     actions = ("replay_selected",)
+
+    class Media:
+        js = ("console/search.js",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TaskResult]:
         rows: QuerySet[TaskResult] = super().get_queryset(request)
@@ -62,26 +61,16 @@ class ResultAdmin(ReadOnlyAdmin):
             return rows.defer("result", "traceback", "task_args", "task_kwargs")
         return rows
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ResultList]:
+        return ResultList
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[TaskResult], search_term: str
     ) -> tuple[QuerySet[TaskResult], bool]:
-        """By task id, which has an index, or else by text in the arguments of the newest rows."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if _TASK_ID.fullmatch(term):
-            return queryset.filter(task_id=term.lower()), False
-        # The arguments are stored as JSON, which writes some characters in its own way.
-        text = json.dumps(term)[1:-1]
-        newest = queryset.order_by("-date_created").values("pk")[:SEARCHED]
-        found = Q(task_id=term) | Q(task_args__contains=text) | Q(task_kwargs__contains=text)
-        return queryset.filter(found, pk__in=newest), False
+        return queryset, False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        term = request.GET.get("q", "").strip()
-        in_flight = lookup.in_flight(term) if term else None
-        elsewhere = message_url(in_flight.pk) if in_flight else ""
-        context = {"title": _("Results"), "elsewhere": elsewhere, "searched": f"{SEARCHED:,}", **(extra_context or {})}
+        context = {"title": _("Results"), **(extra_context or {})}
         page: TemplateResponse = super().changelist_view(request, context)
         return page
 
@@ -116,7 +105,7 @@ class ResultAdmin(ReadOnlyAdmin):
         """Those that can be replayed."""
         return DeadLetter.objects.filter(task_id__in=task_ids, state__in=REPLAY.states)
 
-    @admin.display(description=_("task"), ordering="task_name")
+    @admin.display(description=_("task"))
     def task(self, row: TaskResult) -> str:
         return str(row.task_name or row.task_id)
 
@@ -129,11 +118,11 @@ class ResultAdmin(ReadOnlyAdmin):
     def queue(self, row: TaskResult) -> str:
         return ResultRow(row).queue
 
-    @admin.display(description=_("state"), ordering="status")
+    @admin.display(description=_("state"))
     def state(self, row: TaskResult) -> SafeString:
         return html.state_label(ResultRow(row).state)
 
-    @admin.display(description=_("enqueued"), ordering="date_created")
+    @admin.display(description=_("enqueued"))
     def enqueued(self, row: TaskResult) -> SafeString | str:
         return html.ago(row.date_created)
 
@@ -145,7 +134,7 @@ class ResultAdmin(ReadOnlyAdmin):
     def ran(self, row: TaskResult) -> SafeString | str:
         return html.length(ResultRow(row).ran)
 
-    @admin.display(description=_("worker"), ordering="worker", empty_value=html.NOTHING)
+    @admin.display(description=_("worker"), empty_value=html.NOTHING)
     def worker_name(self, row: TaskResult) -> SafeString | str | None:
         return html.worker(row.worker, queue=ResultRow(row).queue)
 

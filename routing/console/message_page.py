@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from routing.console import html, page_parts
-from routing.console.lives import pause_sentence
+from routing.console.flow import flow
 from routing.console.message_rows import MessageRow, error_of, worker_of
 from routing.console.page_parts import Failure, Step, TaskPage, Value
-from routing.domains import registry
-from routing.ledger import database, pauses
-from routing.ledger.enqueue import REPLACED
+from routing.console.whereabouts import surroundings, whereabouts
 from routing.ledger.renewal import REPLAY_HEADER
-from routing.ledger.tables import Message, Outbox
+from routing.ledger.tables import Message
 
 
 def message_page(message: Message) -> TaskPage:
@@ -21,13 +19,15 @@ def message_page(message: Message) -> TaskPage:
     seen = MessageRow(message, worker=worker_of(message))
     return TaskPage(
         state=seen.state,
-        headline=whereabouts(seen),
+        headline=whereabouts(seen, surroundings([message])),
         steps=list(_steps(seen)),
         pending=seen.ran or seen.waited,
         failure=Failure(**error_of(message)) if message.error else None,
         values=list(_values(message)),
         facts=[(name, value) for name, value in _facts(seen) if value],
         relatives=page_parts.relatives(_related_ids(message), but=message.pk),
+        flow=flow(message.pk, root_id=message.root_id),
+        runs=page_parts.runs(message.task, but=message.pk),
         nothing=_("It was called without arguments."),
     )
 
@@ -38,54 +38,13 @@ def _related_ids(message: Message) -> Iterator[tuple[str, str]]:
     yield from page_parts.ancestors(message.root_id, message.parent_id)
 
 
-def whereabouts(seen: MessageRow) -> str:
-    """Where the task is, and what it waits for; with a cure where nothing would move it."""
-    message = seen.row
-    if seen.running:
-        return _with_its_worker(seen)
-    if message.state == REPLACED:
-        return _("It was replaced by other tasks. The last of them comes under its id.")
-    if message.queue not in registry().pools:
-        return _(
-            "No domain declares its queue %(queue)s. Declare it in project/domains.py again, or cancel the task."
-        ) % {"queue": message.queue}
-    if paused := pauses.in_force().filter(queue=message.queue).first():
-        return pause_sentence(paused)
-    waiting = Outbox.objects.using(database.using()).filter(message_id=message.pk, epoch=message.epoch).first()
-    return _for_the_relay(seen, waiting) if waiting else _in_the_broker(message)
-
-
-def _with_its_worker(seen: MessageRow) -> str:
-    if seen.worker is None or seen.worker.dead_at:
-        return _("Its worker died. A relay gives the task to another one within a minute: manage.py relay")
-    return _("It runs on %(worker)s, process %(pid)s.") % {"worker": seen.worker_name, "pid": seen.row.pid}
-
-
-def _for_the_relay(seen: MessageRow, waiting: Outbox) -> str:
-    if waiting.failures:
-        reason = (waiting.reason or "").strip().rstrip(".") or _("no reason was noted")
-        return _("It could not be published yet: %(reason)s. A relay tries again at %(at)s.") % {
-            "reason": reason,
-            "at": html.plain_clock(waiting.due_at),
-        }
-    if waiting.due_at > seen.at:
-        return _("It is not due yet. A relay publishes it at %(at)s.") % {"at": html.plain_clock(waiting.due_at)}
-    return _("It waits for a relay to publish it. Start one, if none runs: manage.py relay")
-
-
-def _in_the_broker(message: Message) -> str:
-    return _("It lies in RabbitMQ, for a worker of %(queue)s to take it: manage.py pool %(queue)s") % {
-        "queue": message.queue
-    }
-
-
 def _steps(seen: MessageRow) -> Iterator[Step]:
     message = seen.row
     yield Step(_("Enqueued"), message.created_at)
     if seen.due_later:
         yield Step(_("Due"), message.due_at)
     if seen.running and message.started_at:
-        yield Step(_("Started"), message.started_at, seen.waited)
+        yield Step(page_parts.started(message.attempt), message.started_at, seen.waited)
 
 
 def _values(message: Message) -> Iterator[Value]:

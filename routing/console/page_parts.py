@@ -2,22 +2,30 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django.contrib.admin.utils import quote
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django_celery_results.models import TaskResult
 
-from routing.console.result_rows import Span, StateWord, state_word
+from routing.console import traceback_frames
+from routing.console.result_rows import ResultRow, Span, StateWord, state_word
+from routing.console.traceback_frames import Piece
 from routing.ledger.lookup import messages
+
+if TYPE_CHECKING:
+    from routing.console.flow import Flow
 
 SHOWN = 200_000
 """Characters of one value that a page shows; what is left out is said."""
 FOLDED = 1_500
 """A value longer than this starts folded."""
+RUNS = 5
+_RUN_COLUMNS = ("status", "date_created", "date_started", "date_done")
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,8 @@ class Value:
     text: str
     length: int
     folded: bool
+    pieces: tuple[Piece, ...] = ()
+    """Of a traceback: the same text, by frames."""
 
     @property
     def left_out(self) -> int:
@@ -61,6 +71,22 @@ class Relative:
 
 
 @dataclass(frozen=True)
+class Run:
+    url: str
+    state: StateWord
+    enqueued: datetime
+    ran: Span | None
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The last ones of the same task; ``url`` lists all that have finished."""
+
+    url: str = ""
+    last: tuple[Run, ...] = ()
+
+
+@dataclass(frozen=True)
 class TaskPage:
     state: StateWord
     headline: str
@@ -73,8 +99,14 @@ class TaskPage:
     relatives: list[Relative]
     nothing: str
     """What to say where there are no values."""
+    flow: "Flow | None" = None
+    runs: "Runs | None" = None
     removed: str = ""
     """That there were some, and why they are gone."""
+
+
+def started(attempt: Any) -> str:
+    return _("Started, attempt %(attempt)s") % {"attempt": attempt} if attempt not in (None, 1) else _("Started")
 
 
 def value(name: str, stored: str | None, *, empty: Any, folds: bool | None = None) -> Iterator[Value]:
@@ -116,15 +148,31 @@ def relatives(roles: Iterable[tuple[str, str]], *, but: str) -> list[Relative]:
     in_flight = {row.pk: row for row in messages().filter(pk__in=ids).only("task", "state")}
     results = TaskResult.objects.filter(task_id__in=ids).only("task_id", "task_name", "status")
     finished = {row.task_id: row for row in results}
-    return [_relative(role, task_id, finished.get(task_id) or in_flight.get(task_id)) for role, task_id in wanted]
+    return [relative(role, task_id, finished.get(task_id) or in_flight.get(task_id)) for role, task_id in wanted]
 
 
-def _relative(role: str, task_id: str, row: Any) -> Relative:
+def relative(role: str, task_id: str, row: Any) -> Relative:
     if row is None:
         return Relative(role, task_id)
     if isinstance(row, TaskResult):
         return Relative(role, task_id, row.task_name or task_id, state_word(row.status), result_url(row.pk))
     return Relative(role, task_id, row.task, state_word(row.state), message_url(task_id))
+
+
+def traceback(name: str, words: str) -> Value:
+    """Open however long it is: it is what people come for."""
+    shown = text(name, words, folds=False)
+    return replace(shown, pieces=tuple(traceback_frames.pieces(shown.text)))
+
+
+def runs(task: str | None, *, but: str) -> Runs:
+    """By the index that begins with the task's name."""
+    if not task:
+        return Runs()
+    rows = TaskResult.objects.filter(task_name=task).exclude(task_id=but).order_by("-date_created", "-pk")
+    last = [ResultRow(row) for row in rows.only(*_RUN_COLUMNS)[:RUNS]]
+    url = f"{reverse('admin:django_celery_results_taskresult_changelist')}?{urlencode({'task': task})}"
+    return Runs(url, tuple(Run(result_url(each.row.pk), each.state, each.row.date_created, each.ran) for each in last))
 
 
 def ancestors(root: Any, parent: Any) -> Iterator[tuple[str, str]]:

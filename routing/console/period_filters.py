@@ -3,22 +3,22 @@
 Nobody is offered these; they are shown where an address asks for them, so that they can be taken away again.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
-from routing.console.result_filters import rows_of
-from routing.domains import registry
+from routing.console.result_filters import ResultFilter
+from routing.console.searching.terms import NO_DOMAIN, CountedIn, FinishedIn, Narrowing, Term
 
-NO_DOMAIN = "-"
 TO = "/"
 
 
@@ -52,7 +52,15 @@ def within(field: str, title: Any, *, parameter: str = Within.parameter_name) ->
     return type("WithinFilter", (Within,), {"field": field, "title": title, "parameter_name": parameter})
 
 
-class CountedInFilter(admin.SimpleListFilter):
+class FinishedInFilter(ResultFilter, Within):
+    title, field = _("finished"), "date_done"
+
+    def terms(self) -> Iterator[Term | Narrowing]:
+        if asked := self.value():
+            yield FinishedIn(f"{self.title} {self._words(asked)}", *_moments(asked))
+
+
+class CountedInFilter(ResultFilter):
     """Results by the domain in whose books they are, also those that have left it since. Others, by their task."""
 
     title = _("counted in")
@@ -62,19 +70,9 @@ class CountedInFilter(admin.SimpleListFilter):
         asked = request.GET.get(self.parameter_name)
         return [(asked, _("no domain") if asked == NO_DOMAIN else asked)] if asked else []
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        asked = self.value()
-        if not asked:
-            return queryset
-        # As the settlement writes it; a quote within another value is written \".
-        named = Q(meta__contains='"domain": "')
-        claimed = Q(pk__in=[])
-        for domain in registry():
-            if asked in (domain.name, NO_DOMAIN):
-                claimed |= rows_of(domain)
-        if asked == NO_DOMAIN:
-            return queryset.filter(Q(meta__contains='"domain": ""') | (~named & (~claimed | Q(task_name=None))))
-        return queryset.filter(Q(meta__contains=f'"domain": "{asked}"') | (~named & claimed))
+    def terms(self) -> Iterator[Term | Narrowing]:
+        if asked := self.value():
+            yield CountedIn(f"{self.title} {asked}", asked)
 
 
 def _moments(asked: str) -> tuple[datetime, datetime]:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django_celery_results.models import TaskResult
 
 from routing.console import page_parts
+from routing.console.flow import flow
 from routing.console.page_parts import Failure, Step, TaskPage, Value, parsed
 from routing.console.result_rows import ResultRow, Span
 from routing.ledger.replay import REPLAY_OF, REPLAYED_AS
@@ -18,7 +19,7 @@ from routing.ledger.results import payload_removed_at
 
 
 def result_page(row: TaskResult) -> TaskPage:
-    """Asks the database twice, for the rows of its relatives, if it has any."""
+    """Asks the database for its flow, its relatives and the last runs of the same task."""
     result = ResultRow(row)
     return TaskPage(
         state=result.state,
@@ -29,6 +30,8 @@ def result_page(row: TaskResult) -> TaskPage:
         values=list(_values(row)),
         facts=[(name, value) for name, value in _facts(result) if value],
         relatives=page_parts.relatives(_related_ids(result.meta), but=row.task_id),
+        flow=flow(row.task_id, root_id=result.meta.get("root_id")),
+        runs=page_parts.runs(row.task_name, but=row.task_id),
         nothing=_("It was called without arguments, and has no result or an empty one."),
         removed=_removed(result),
     )
@@ -65,7 +68,7 @@ def _cancelled(meta: dict[str, Any]) -> str:
 def _steps(result: ResultRow) -> Iterator[Step]:
     yield Step(_("Enqueued"), result.row.date_created)
     if result.row.date_started:
-        yield Step(_("Started"), result.row.date_started, result.waited)
+        yield Step(page_parts.started(result.meta.get("attempt")), result.row.date_started, result.waited)
     if result.done_at:
         # What never started ended after waiting all its life.
         whole = Span(max(result.done_at - result.row.date_created, timedelta()))
@@ -90,8 +93,7 @@ def _values(row: TaskResult) -> Iterator[Value]:
     if not _failure(row):
         yield from page_parts.value(_("Result"), row.result, empty=None)
     if row.traceback:
-        # Open however long it is: it is what people come for.
-        yield page_parts.text(_("Traceback"), row.traceback, folds=False)
+        yield page_parts.traceback(_("Traceback"), row.traceback)
 
 
 def _removed(result: ResultRow) -> str:
@@ -121,15 +123,3 @@ def _facts(result: ResultRow) -> Iterator[tuple[str, str]]:
 def _related_ids(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield from page_parts.replays(meta.get(REPLAY_OF), meta.get(REPLAYED_AS))
     yield from page_parts.ancestors(meta.get("root_id"), meta.get("parent_id"))
-    for child in dict.fromkeys(_ids(meta.get("children"))):
-        yield _("Enqueued"), child
-
-
-def _ids(children: Any) -> Iterator[str]:
-    """Task ids in Celery's tuples: ``[[id, parent], null]`` for a task, ``[[id, parent], [task, …]]`` for a group."""
-    for child in children if isinstance(children, list | tuple) else ():
-        match child:
-            case [[str(task_id), *_parent], None | []]:
-                yield task_id
-            case [_group, [*tasks]]:
-                yield from _ids(tasks)

@@ -7,9 +7,10 @@ from typing import Any
 from django.utils.dateparse import parse_datetime
 from django_celery_results.models import TaskResult
 
+from routing.ledger import database
 from routing.ledger.enqueue import OUTCOMES as RECORDED
 
-__all__ = ["RECORDED", "REMOVED_AT", "payload_removed_at", "read_meta"]
+__all__ = ["RECORDED", "REMOVED_AT", "payload_removed_at", "read_meta", "task_names", "unusual_states"]
 
 REMOVED_AT = "payload_removed_at"
 """In the ``meta`` of a result whose payload went before its outcome (routing/ledger/retention)."""
@@ -31,3 +32,29 @@ def payload_removed_at(row: TaskResult) -> datetime | None:
         return parse_datetime(moment) if isinstance(moment, str) else None
     except ValueError:
         return None
+
+
+def task_names() -> list[str]:
+    """What the tasks of all results are called."""
+    return _values("task_name", "TRUE")
+
+
+def unusual_states() -> list[str]:
+    """The states of all results but successes."""
+    return _values("status", "status <> 'SUCCESS'")
+
+
+def _values(column: str, which: str) -> list[str]:
+    # DISTINCT would read every row; this jumps from one value to the next in the index.
+    rows = database.rows(
+        f"""
+        WITH RECURSIVE found(value) AS (
+            SELECT MIN({column}) FROM django_celery_results_taskresult WHERE {which}
+            UNION ALL
+            SELECT (SELECT MIN({column}) FROM django_celery_results_taskresult WHERE {which} AND {column} > found.value)
+            FROM found WHERE found.value IS NOT NULL
+        )
+        SELECT value FROM found WHERE value IS NOT NULL
+        """
+    )
+    return [row["value"] for row in rows]

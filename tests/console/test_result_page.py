@@ -10,13 +10,27 @@ from django.contrib.admin.utils import quote
 from django.test import Client
 from django.utils.html import escape
 from django_celery_results.models import TaskResult
+from hypothesis import given
+from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
 from routing.console import page_parts
+from routing.console.traceback_frames import pieces
 from tests.console import specimens
 from tests.console.specimens import result
 
 pytestmark = pytest.mark.django_db
+
+LINES = [
+    *(
+        "Traceback (most recent call last):\n",
+        '  File "/srv/app/tasks.py", line 3, in run\n',
+        "    work()\n",
+        "    ^^^^\n",
+    ),
+    *('  File "/x/site-packages/celery/app/trace.py", line 453, in trace_task\n', "ValueError: no\n", "\n", "no end"),
+    *("  + Exception Group Traceback (most recent call last):\n", '  |   File "/srv/app/tasks.py", line 3, in run\n'),
+]
 
 EVIL = '</pre><script>alert("x")</script><img src=x onerror=alert(1)>'
 
@@ -127,13 +141,82 @@ def test_a_relative_whose_row_is_gone_is_named_by_its_id(viewer: Client) -> None
     assert gone in words(page(viewer, result(meta={"parent_id": gone})))
 
 
+def test_a_flow_is_a_tree_with_states_from_whichever_of_its_tasks(viewer: Client) -> None:
+    waiting = specimens.in_flight("reporting.last")
+    chord, parts = str(uuid.uuid4()), [str(uuid.uuid4()) for _ in range(2)]
+    root = str(uuid.uuid4())
+    group = [[[str(uuid.uuid4()), None], [[[part, None], None] for part in parts]]]
+    first = result("reporting.first", task_id=root, meta={"children": [[[chord, None], None]]})
+    result("reporting.spread", task_id=chord, meta={"root_id": root, "children": group})
+    result("reporting.part", task_id=parts[0], meta={"root_id": root}, status=states.FAILURE)
+    member = result(
+        "reporting.part", task_id=parts[1], meta={"root_id": root, "children": [[[waiting.pk, None], None]]}
+    )
+
+    for row in (first, member):
+        html = page(viewer, row)
+        tree = html.partition('<ul class="console-flow">')[2].partition("</ul>")[0]
+        depths = [int(depth) for depth in re.findall(r"--depth: (\d+)", tree)]
+        names = re.sub(r"<[^>]*>", " ", tree).split()
+        assert depths == [0, 1, 2, 2, 3]
+        assert names == [
+            *("reporting.first", "success", "reporting.spread", "success", "reporting.part", "failure"),
+            *("reporting.part", "success", "reporting.last", "waiting"),
+        ]
+        assert tree.count("aria-current") == 1
+
+
+def test_a_flow_of_many_says_that_there_are_more(viewer: Client) -> None:
+    row = result(meta={"children": [[[str(uuid.uuid4()), None], None] for _ in range(150)]})
+
+    assert "It has more tasks than are shown here." in page(viewer, row)
+
+
+def test_tasks_that_name_each_other_make_no_circle(viewer: Client) -> None:
+    one, other = str(uuid.uuid4()), str(uuid.uuid4())
+    row = result(task_id=one, meta={"children": [[[other, None], None]]})
+    result(task_id=other, meta={"children": [[[one, None], None]]})
+
+    assert page(viewer, row).count("--depth") == 2
+
+
+def test_the_last_runs_of_the_same_task_are_a_step_away(viewer: Client) -> None:
+    older = result(status=states.FAILURE, enqueued=timedelta(hours=2))
+    result("reporting.weekly")
+
+    html = page(viewer, result())
+
+    assert "Last runs of this task 2 hours ago failure 310 ms All its results" in words(html)
+    assert f"/taskresult/{older.pk}/change/" in html
+    assert "?task=notifications.send_email" in html
+
+
+def test_the_projects_own_frames_stand_out_in_a_traceback(viewer: Client) -> None:
+    html = page(viewer, specimens.a_busy_day()["refused"])
+
+    own = re.findall(r"<mark>(.*?)</mark>", html, re.DOTALL)
+    assert [re.search(r"/srv/\S+\.py", frame)[0] for frame in own] == [  # type: ignore[index]
+        "/srv/taskyard/notifications/tasks.py",
+        "/srv/taskyard/notifications/services.py",
+    ]
+    assert "site-packages" in html
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=12))
+def test_the_pieces_of_a_traceback_are_the_traceback(lines: list[str]) -> None:
+    text = "".join(lines)
+
+    assert "".join(piece.text for piece in pieces(text)) == text
+
+
 def test_the_page_asks_the_database_little(
     viewer: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     report = specimens.a_busy_day()["report"]
 
-    # Session, user, two for permissions, the row for this page and for Django's own view of it, the relatives twice.
-    with django_assert_max_num_queries(9):
+    # Session, user, two for permissions, the row for this page and for Django's own view of it, the flow at two depths
+    # (and in flight, for each of them), the last runs.
+    with django_assert_max_num_queries(11):
         page(viewer, report)
 
 

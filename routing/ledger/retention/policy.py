@@ -8,7 +8,7 @@ from datetime import timedelta
 from celery import states
 
 from routing.domains import Retention, registry
-from routing.ledger import database
+from routing.ledger import results
 
 NO_DOMAIN = ""
 """What no declared domain claims is kept by the default retention."""
@@ -65,29 +65,13 @@ def longest() -> timedelta:
 
 def claimed() -> dict[str, str]:
     """Task name → the domain that claims it, of the results there are."""
-    found = {name: domain_of(name) for name in _task_names()}
+    found = {name: domain_of(name) for name in results.task_names()}
     return {name: domain for name, domain in found.items() if domain}
 
 
 def domain_of(task: str) -> str | None:
     domain = registry().of_task(task)
     return domain.name if domain else None
-
-
-def _task_names() -> Iterable[str]:
-    # DISTINCT would read every row; this jumps from one name to the next in the index.
-    rows = database.rows(
-        """
-        WITH RECURSIVE names(name) AS (
-            SELECT MIN(task_name) FROM django_celery_results_taskresult
-            UNION ALL
-            SELECT (SELECT MIN(task_name) FROM django_celery_results_taskresult WHERE task_name > names.name)
-            FROM names WHERE names.name IS NOT NULL
-        )
-        SELECT name FROM names WHERE name IS NOT NULL
-        """
-    )
-    return [row["name"] for row in rows]
 
 
 def _by_age(rules: Iterable[Rule]) -> dict[timedelta, list[Rule]]:

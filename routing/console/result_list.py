@@ -1,0 +1,181 @@
+"""The list of results: what the filters and the search ask for, one page of it, and how much there is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django_celery_results.models import TaskResult
+from unfold.views import ChangeList
+
+from routing.console import html
+from routing.console.found_in_flight import Found, find
+from routing.console.searching import counts, finished, pages
+from routing.console.searching.counts import Count
+from routing.console.searching.limit import TookTooLong, time_limit
+from routing.console.searching.pages import Page, Place, Reading
+from routing.console.searching.parser import parse
+from routing.console.searching.terms import Mistake, Search, Term
+from routing.console.searching.words import WORDS, Word, completions, vocabulary
+from routing.ledger.results import task_names
+
+SECONDS = 2.0
+"""For a page of a search with terms that no index serves."""
+STOPPED_AFTER = 5.0
+"""Any statement."""
+COUNTED_FOR = 1.0
+BEFORE, AFTER = "before", "after"
+"""In the address: the place behind which the page begins, towards older and towards newer rows."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the page says about its time."""
+
+    unserved: str
+    stopped: bool
+    cut: SafeString | str
+
+
+class PlacePaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
+    """It has no numbers."""
+
+    template_name = "console/places.html"
+
+
+class ResultList(ChangeList):
+    search: Search
+    page: Page
+    count: Count | None
+    stopped = False
+
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
+    ) -> "QuerySet[TaskResult]":
+        """All that is asked for, on whatever page; nothing where the search cannot be read."""
+        # Another filter or search begins at its newest row.
+        for name in (BEFORE, AFTER):
+            self.params.pop(name, None)
+            self.filter_params.pop(name, None)
+        rows: QuerySet[TaskResult] = super().get_queryset(request, exclude_parameters)
+        self.vocabulary = vocabulary()
+        self.search = parse(self.query, known=self.vocabulary, now=timezone.now())
+        narrowed = [term for spec in self.filter_specs for term in spec.terms()]
+        self.question = finished.question((*narrowed, *self.search.terms), names=_once(task_names))
+        return rows.filter(self.question.whole) if not self.search.mistakes else rows.none()
+
+    def get_results(self, request: HttpRequest) -> None:
+        self.misplaced = self._misplaced(request)
+        self.page = Page([]) if self.search.mistakes else self._read(request)
+        self.result_list = self.page.rows
+        self.count = self._counted()
+        whole = self.page.newer is None and self.page.older is None
+        # Only what was counted can be chosen as a whole.
+        exact = self.count.number if self.count and self.count.exact and not whole else len(self.page.rows)
+        self.result_count = self.full_result_count = exact
+        self.show_full_result_count = False
+        self.show_admin_actions = True
+        self.can_show_all = self.multi_page = False
+        self.paginator = PlacePaginator(self.page.rows, self.list_per_page)
+
+    def _read(self, request: HttpRequest) -> Page:
+        place, towards_older = _asked_place(request)
+        reading = Reading(self.root_queryset, self.question, place, towards_older)
+        try:
+            with time_limit(STOPPED_AFTER):
+                return pages.read(reading, size=self.list_per_page, seconds=SECONDS)
+        except TookTooLong:
+            self.stopped = True
+            return Page([])
+
+    def _counted(self) -> Count | None:
+        if self.search.mistakes or self.stopped:
+            return None
+        if self.page.newer is None and self.page.older is None:
+            return Count(len(self.page.rows))
+        try:
+            with time_limit(COUNTED_FOR):
+                return counts.count(self.root_queryset, self.question)
+        except TookTooLong:
+            return None
+
+    def _misplaced(self, request: HttpRequest) -> list[Mistake]:
+        """In the address; the page begins at the newest row then."""
+        given = [(name, request.GET[name]) for name in (BEFORE, AFTER) if name in request.GET]
+        return [
+            Mistake(f"{name}={text[:40]}", _("The address names no place in the list."), _("Here are the newest."))
+            for name, text in given
+            if Place.read(text) is None
+        ]
+
+    # --- For the templates
+
+    @property
+    def mistakes(self) -> list[Mistake]:
+        return [*self.search.mistakes, *self.misplaced]
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        return self.search.terms if not self.search.mistakes else ()
+
+    @cached_property
+    def in_flight(self) -> Found | None:
+        """On the first page of a search."""
+        return find(self.terms, self.query) if self.terms and not self.page.newer else None
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            unserved=", ".join(each.word for each in self.question.unserved) if not self.search.mistakes else "",
+            stopped=self.stopped,
+            cut=html.clock(self.page.cut.at) if self.page.cut else "",
+        )
+
+    @property
+    def seconds(self) -> int:
+        return round(STOPPED_AFTER if self.stopped else SECONDS)
+
+    @property
+    def words(self) -> Iterable[Word]:
+        return WORDS.values()
+
+    @cached_property
+    def completions(self) -> list[str]:
+        return completions(self.vocabulary)
+
+    @property
+    def newest_url(self) -> str:
+        return str(self.get_query_string())
+
+    @property
+    def newer_url(self) -> str:
+        return str(self.get_query_string({AFTER: str(self.page.newer)})) if self.page.newer else ""
+
+    @property
+    def older_url(self) -> str:
+        return str(self.get_query_string({BEFORE: str(self.page.older)})) if self.page.older else ""
+
+
+def _asked_place(request: HttpRequest) -> tuple[Place | None, bool]:
+    """Where the page begins, and whether it goes on towards older rows."""
+    if after := Place.read(request.GET.get(AFTER, "")):
+        return after, False
+    return Place.read(request.GET.get(BEFORE, "")), True
+
+
+def _once(ask: Any) -> Any:
+    """The same answer for as long as the page takes."""
+    answers: list[Any] = []
+
+    def answer() -> Any:
+        if not answers:
+            answers.append(ask())
+        return answers[0]
+
+    return answer
