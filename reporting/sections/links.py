@@ -6,7 +6,8 @@ from urllib.parse import urlencode
 from celery import states
 from django.urls import reverse
 
-from routing.console.period_filters import NO_DOMAIN, between
+from routing.console.period_filters import between
+from routing.console.searching.terms import NO_DOMAIN
 from routing.domains import Retention, registry
 
 Stretch = tuple[datetime, datetime]

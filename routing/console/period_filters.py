@@ -35,7 +35,7 @@ class Within(admin.SimpleListFilter):
         asked = request.GET.get(self.parameter_name)
         return [(asked, self._words(asked))] if asked else []
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         asked = self.value()
         if not asked:
             return queryset
