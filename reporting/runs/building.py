@@ -68,12 +68,13 @@ def rebuild(report: Report, period: Period, *, now: datetime) -> ReportRun:
     return run
 
 
-def fail(report: str, period: str, error: BaseException) -> None:
-    """Leave word why it could not be built; what is built already is not touched by that."""
+def fail(report: str, period: str, error: BaseException) -> bool:
+    """Leave word why it could not be built; what is built already is not touched by that. Whether that is news."""
     words = f"{type(error).__name__}: {error}".replace("\0", "")[:2_000]
     run = ReportRun.objects.filter(report=report, period=period)
-    run.update(problem=words)
+    is_news = run.exclude(problem=words).update(problem=words) == 1 or not run.exists()
     run.filter(state=State.BUILDING).update(state=State.FAILED)
+    return is_news
 
 
 def chosen(domains: str) -> frozenset[str] | None:

@@ -43,9 +43,9 @@ class Dispatched:
 
 
 def dispatch(*, now: datetime) -> list[Dispatched]:
-    """All reports. One that cannot be built holds up no other, and is raised in the end.
+    """All reports. One that cannot be built holds up no other, and is raised in the end, where that is news.
 
-    Safe to call again, and two at once.
+    Safe to call again, and two at once. What is tried again every few minutes would otherwise fill the dead letters.
     """
     done: list[Dispatched] = []
     first: Exception | None = None
@@ -56,8 +56,9 @@ def dispatch(*, now: datetime) -> list[Dispatched]:
             except Exception as error:
                 # Whatever a section does wrong: others are waited for, too.
                 logger.exception("%s %s could not be built or sent", report.name, period)
-                building.fail(report.name, str(period), error)
-                first = first or error
+                done.append(Dispatched(report.name, str(period), State.FAILED, 0))
+                if building.fail(report.name, str(period), error):
+                    first = first or error
     if first:
         raise first
     return done

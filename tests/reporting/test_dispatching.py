@@ -171,8 +171,13 @@ def test_a_report_that_cannot_be_built_holds_up_no_other(monkeypatch: pytest.Mon
         broken.setattr(weekly, "conclude", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             dispatch(NINE)
+        # The same again is no news: not every five minutes a dead letter.
+        dispatch(NINE + MINUTE)
+        broken.setattr(weekly, "conclude", lambda *_: [][0])
+        with pytest.raises(IndexError):
+            dispatch(NINE + 2 * MINUTE)
     run = ReportRun.objects.get(report="weekly")
-    assert (run.state, run.problem) == (ReportRun.State.FAILED, "ZeroDivisionError: division by zero")
+    assert (run.state, run.problem) == (ReportRun.State.FAILED, "IndexError: list index out of range")
 
     assert dispatch(NINE + 5 * MINUTE) == 1
     assert keys() == ["broken-now:2026-11-16:ann@example.org", "weekly:2026-W46:ann@example.org"]
