@@ -58,7 +58,7 @@ class Missing(PermanentError):
     """A file is not in the storage any more."""
 
 
-class Unreadable(TransientError):
+class StorageAway(TransientError):
     """The storage does not answer."""
 
 
@@ -89,7 +89,10 @@ def check(given: Any) -> tuple[list[Checked], list[Problem]]:
 
 
 def store(notification: Notification, files: Sequence[Checked]) -> None:
-    """In the caller's transaction. Rolled back, the rows are gone, and a file that nobody names is pruned some day."""
+    """In the caller's transaction. Rolled back, the rows are gone, and a file that nobody names is pruned some day.
+
+    Raises StorageAway.
+    """
     Attachment.objects.bulk_create(
         Attachment(
             notification=notification,
@@ -109,7 +112,7 @@ def is_ours(path: str) -> bool:
 
 @lru_cache(maxsize=2)
 def of(notification: UUID) -> tuple[File, ...]:
-    """Read once for all the deliveries that follow one another in this process. Raises Missing and Unreadable."""
+    """Read once for all the deliveries that follow one another in this process. Raises Missing and StorageAway."""
     return tuple(_read(file) for file in Attachment.objects.filter(notification=notification).order_by("pk"))
 
 
@@ -215,7 +218,10 @@ def _typed(kind: str, name: str) -> str:
 def _kept(content: bytes) -> str:
     """Under a name that tells nothing and can be nothing: a web server that shows the storage would not run it."""
     folder = timezone.now().strftime(f"{FOLDER}%Y/%m/%d")
-    return default_storage.save(f"{folder}/{uuid4().hex}", ContentFile(content))
+    try:
+        return default_storage.save(f"{folder}/{uuid4().hex}", ContentFile(content))
+    except OSError as error:
+        raise StorageAway(f"The storage takes no files: {error}.") from error
 
 
 def _read(row: Attachment) -> File:
@@ -225,7 +231,7 @@ def _read(row: Attachment) -> File:
     except FileNotFoundError:
         raise Missing(f"The file {row.name} is not in the storage any more ({row.file.name}).") from None
     except OSError as error:
-        raise Unreadable(f"The file {row.name} cannot be read from the storage: {error}.") from error
+        raise StorageAway(f"The file {row.name} cannot be read from the storage: {error}.") from error
     return File(name=row.name, content=content, content_type=row.content_type)
 
 

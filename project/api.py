@@ -17,6 +17,7 @@ from ninja.openapi.schema import OpenAPISchema
 
 import notifications.api
 import routing.console.api
+from notifications.attachments import StorageAway
 from notifications.problems import InvalidNotification
 from routing.console import api_description, problems
 from routing.console.api_access import MissingScope
@@ -132,6 +133,12 @@ def _broker_is_away(request: HttpRequest, error: Exception) -> HttpResponse:
 def _database_is_away(request: HttpRequest, error: Exception) -> HttpResponse:
     logger.error("The database cannot be reached, so %s answered 503: %s", request.path, error)
     return _come_back("The database cannot be reached.")
+
+
+@api.exception_handler(StorageAway)
+def _storage_is_away(request: HttpRequest, error: StorageAway) -> HttpResponse:
+    logger.error("%s answered 503: %s", request.path, error)
+    return _come_back("The storage takes no files at the moment, so nothing was accepted.")
 
 
 def _come_back(detail: str) -> HttpResponse:

@@ -127,6 +127,19 @@ def storage(settings: Settings, tmp_path: Path) -> None:
     attachments.of.cache_clear()
 
 
+def test_a_storage_that_takes_nothing_is_no_fault_of_the_callers(api: Api, settings: Settings, tmp_path: Path) -> None:
+    (place := tmp_path / "files").touch()
+    settings.MEDIA_ROOT = place
+    letter = {**LETTER, "attachments": [{"name": "a.txt", "content": base64_of(b"a")}]}
+
+    answer = api.post("notifications", letter, idempotency_key="order-7")
+
+    assert (answer.status_code, answer["Retry-After"]) == (503, "10")
+    assert not Notification.objects.exists()
+    place.unlink()
+    assert api.post("notifications", letter, idempotency_key="order-7").status_code == 202
+
+
 def test_files_arrive_byte_for_byte(api: Api, storage: None, mail_server: MailServer) -> None:
     files = [
         {"name": "Größe.pdf", "content": base64_of(b"%PDF-1.7\r\n\x00\xff")},
