@@ -12,12 +12,16 @@ from celery import states
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from routing.console.searching import finished, in_flight
+from routing.console.searching import counts, finished, in_flight
+from routing.console.searching.counts import Count
 from routing.console.searching.parser import parse
 from routing.console.searching.terms import (
+    NO_DOMAIN,
     Argument,
     Contains,
+    CountedIn,
     DomainIn,
+    FinishedIn,
     Lasted,
     QueueIn,
     Since,
@@ -131,6 +135,43 @@ def test_what_is_found_among_results_is_what_python_finds() -> None:
         assert sorted(read) == sorted(wanted), line
         sizes.add(len(wanted))
     assert len(sizes) > 15
+
+
+def test_what_counts_for_a_domain_is_what_its_books_say_and_else_what_it_claims() -> None:
+    """A task that has moved since counts where it was accepted; what other releases stored, by its name."""
+    kept = {name: specimens.result("reporting.weekly") for name in ("moved", "none", "own", "unsaid", "bare")}
+    metas = {
+        "moved": {"domain": "notifications", "queue": "notifications"},
+        "none": {"domain": ""},
+        "own": {"domain": "reporting"},
+        "unsaid": {"queue": "reporting"},
+        "bare": None,
+    }
+    for name, meta in metas.items():
+        TaskResult.objects.filter(pk=kept[name].pk).update(meta=None if meta is None else json.dumps(meta))
+    names = {row.pk: name for name, row in kept.items()}
+
+    def counted(domain: str) -> set[str]:
+        asked = finished.question([CountedIn("", domain)], names=task_names)
+        return {names[pk] for pk in TaskResult.objects.filter(asked.whole).values_list("pk", flat=True)}
+
+    assert counted("notifications") == {"moved"}
+    assert counted("reporting") == {"own", "unsaid", "bare"}
+    assert counted(NO_DOMAIN) == {"none"}
+    assert counted("maintenance") == set()
+
+
+def test_a_stretch_of_time_holds_what_finished_in_it_and_is_counted_to_the_unit() -> None:
+    chance = random.Random(9)  # noqa: S311
+    some_results(chance)
+    begin, end = NOW - timedelta(hours=3), NOW - timedelta(hours=1)
+
+    asked = finished.question([FinishedIn("", begin, end), CountedIn("", "reporting")], names=task_names)
+
+    found = set(TaskResult.objects.filter(asked.whole).values_list("pk", flat=True))
+    wanted = finished.question([CountedIn("", "reporting")], names=task_names).whole
+    assert found == {row.pk for row in TaskResult.objects.filter(wanted) if begin <= row.date_done < end} != set()
+    assert counts.count(TaskResult.objects.all(), asked) == Count(len(found))
 
 
 def test_what_is_found_in_flight_is_what_python_finds() -> None:
