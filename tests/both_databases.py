@@ -1,4 +1,4 @@
-"""The tests on PostgreSQL and on SQLite side by side, each in three parts, in one coverage report: ``make test``.
+"""The tests on PostgreSQL and on SQLite side by side, each in several parts, in one coverage report: ``make test``.
 
 Each run keeps its output in build/pytest-<database>-<part>.log, which is shown when the run has ended. Arguments go
 to pytest.
@@ -129,7 +129,7 @@ def say(words: str) -> None:
 def main(arguments: list[str]) -> int:
     interruption = Interruption()
     _clean_build()
-    say(f"Tests on PostgreSQL and on SQLite, in three parts each. To follow: tail -f {BUILD}/pytest-*.log")
+    say(f"Tests on PostgreSQL and on SQLite, in {len(PARTS)} parts each. To follow: tail -f {BUILD}/pytest-*.log")
     runs = [
         Run(database, part, arguments, but=but)
         for part in PARTS
