@@ -19,10 +19,7 @@ from reporting.documents.cells import Change, Count, Duration, Moment, Share, Te
 from reporting.documents.document import Document, Part
 from reporting.forms import NoSuchForm, forms, named
 from reporting.forms.shape import Footer
-from tests.chromium import chromium
 from tests.reporting import full_week
-
-__all__ = ["chromium"]
 
 HOSTILE = "=HYPERLINK(1)<script>alert(1)</script>"
 FOOTER = Footer(web_url="https://t.example/r/1", unsubscribe_url="https://t.example/u/1", reason="You asked for it.")
