@@ -7,13 +7,8 @@ from reporting import reports
 from reporting.runs import ordering
 from reporting.runs.ordering import Outcome
 from reporting.weeks import Week
-from routing.errors import TransientError
 
-__all__ = ["BrokerAway", "Outcome", "send", "send_to"]
-
-
-class BrokerAway(TransientError):
-    """A mail could not be enqueued."""
+__all__ = ["Outcome", "send", "send_to"]
 
 
 def send(week: Week, *, now: datetime) -> Outcome:

@@ -85,12 +85,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Written, and not sent: {wording.listed([str(path) for path in written])}")
 
     def _send(self, week: Week, addresses: list[str], now: datetime) -> None:
-        try:
-            outcome = weekly.send_to(addresses, week, now=now) if addresses else weekly.send(week, now=now)
-        except weekly.BrokerAway as error:
-            raise CommandError(
-                f"{error}\nStart the pipeline (make up) and run this command again. {_again(addresses)}"
-            ) from None
+        outcome = weekly.send_to(addresses, week, now=now) if addresses else weekly.send(week, now=now)
         self.stdout.write(_told(outcome))
 
 
@@ -122,12 +117,6 @@ def _domains(names: list[str]) -> frozenset[str] | None:
         if name not in known:
             raise CommandError(f"There is no domain {name!r}. There are: {', '.join(sorted(known))}.")
     return frozenset(names) or None
-
-
-def _again(addresses: list[str]) -> str:
-    if addresses:
-        return "Name only those who did not get it: --to sends again."
-    return "The report of a week that is over goes to each recipient once."
 
 
 def _told(outcome: weekly.Outcome) -> str:
