@@ -14,7 +14,8 @@ from django_celery_results.models import TaskResult
 from rich.console import Console as RichConsole
 from rich.table import Table
 
-from reporting import weekly
+from reporting import reports
+from reporting.runs import ordering
 from reporting.weeks import Week
 from routing.domains import registry
 from routing.ledger import lookup
@@ -74,15 +75,14 @@ def run(*, seconds: float) -> list[Outcome]:
 def make_report(*, seconds: float) -> bool:
     """Mail this week's figures so far to the sender. Whether the mail was accepted in time."""
     now = timezone.now()
-    weekly.send_to([settings.DEFAULT_FROM_EMAIL], Week.of(now), now=now)
+    ordering.send_to(reports.named("weekly"), Week.of(now), [settings.DEFAULT_FROM_EMAIL], now=now)
     # The first of them enqueues the second in its own transaction, so that there is no moment without either.
-    mail = ("notifications.send_email", "notifications.deliver")
+    mail = ("notifications.notify", "notifications.deliver")
     deadline = time.monotonic() + seconds
     while lookup.messages().filter(created_at__gte=now, task__in=mail).exists() and time.monotonic() < deadline:
         time.sleep(TICK)
-    mails = TaskResult.objects.filter(date_created__gte=now, task_name__in=mail)
-    outcomes = set(mails.values_list("status", flat=True))
-    return outcomes == {states.SUCCESS}
+    ended = TaskResult.objects.filter(date_created__gte=now, task_name__in=mail)
+    return set(ended.values_list("task_name", "status")) == {(name, states.SUCCESS) for name in mail}
 
 
 def table(outcomes: Sequence[Outcome], *, coloured: bool) -> str:

@@ -41,13 +41,14 @@ def send_now(report: Report, period: Period, *, now: datetime) -> Outcome:
     if not period.is_over(now) and not dispatching.is_live(report, now):
         return send_to(report, period, list(subscribed.values_list("email", flat=True)), now=now)
     wanted = {"", *subscribed.order_by().values_list("domains", flat=True).distinct()}
-    run = building.ensure(report, period, now=now, domains=wanted)
+    newer_than = now if dispatching.is_live(report, now) else None
+    run = building.ensure(report, period, now=now, domains=wanted, newer_than=newer_than)
     sent = sending.send_to_all(run)
     dispatching.conclude(report, run, period, now=now)
-    recipients = subscribed.count()
+    recipients, mailed = subscribed.count(), run.deliveries.exclude(enqueued_at=None).count()
     verdict = read(report, period, now=now).verdict
     logger.info("%s: %d of %d recipients sent. %s", run, sent, recipients, verdict)
-    return Outcome(report.name, str(period), verdict, recipients, sent, recipients - sent)
+    return Outcome(report.name, str(period), verdict, recipients, sent, mailed - sent)
 
 
 def send_due(report: Report, period: Period, *, now: datetime) -> Outcome:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from reporting.documents.document import Document
 from reporting.models import ReportRun
+from reporting.reports.broken_now import BrokenNow
 from reporting.weeks import Week
 from routing.ledger.tables import Message
 from tests.dead_broker import absent_broker
@@ -96,6 +97,28 @@ def test_another_report_is_written_too(tmp_path: Path) -> None:
     call_command("report", "broken-now", "--out", str(tmp_path))
 
     assert (tmp_path / "broken-now.txt").read_text().startswith("WHAT IS BROKEN NOW")
+
+
+def test_another_report_is_sent_too(mails: Mails, capsys: pytest.CaptureFixture[str]) -> None:
+    subscribe("ann@example.com", report="broken-now")
+
+    # No beat and no relay runs in a test.
+    call_command("report", "broken-now")
+
+    assert mails.addresses == ["ann@example.com"]
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 mail handed")
+
+
+def test_a_report_that_has_nothing_to_tell_says_so(
+    mails: Mails, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BrokenNow, "is_worth_sending", lambda _self, _document: False)
+    subscribe("ann@example.com", report="broken-now")
+
+    call_command("report", "broken-now")
+
+    assert not mails.sent
+    assert "nothing to tell" in capsys.readouterr().out.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -11,19 +11,19 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 from django.utils import timezone
 
-from reporting import reports, weekly, wording
+from reporting import reports, wording
 from reporting.documents.document import Document
 from reporting.forms import forms
 from reporting.periods import NoSuchPeriod, Period
 from reporting.reports.shape import Report
-from reporting.weeks import Week
+from reporting.runs import ordering
 from routing.domains import registry
 
 
 class Command(BaseCommand):
     help = (
-        "Make a report now. The weekly one is sent to the recipients kept in the admin, or only to those named with "
-        "--to; --out writes any report to a folder instead."
+        "Make a report now. It is sent to those who are subscribed to it and have not had it, or only to those named "
+        "with --to; --out writes it to a folder instead."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -53,8 +53,10 @@ class Command(BaseCommand):
         chosen, now = reports.named(report), timezone.now()
         addresses = [_address(text) for text in to]
         wanted = _period(chosen, week or period, now)
-        if not (out or json):
-            _can_be_sent(chosen, domain)
+        if domain and not (out or json):
+            raise CommandError(
+                "--domain goes with --out DIR or --json. Who is to be sent some domains only subscribes to these."
+            )
         document = _build(chosen, wanted, now=now, domains=_domains(domain))
         if json:
             self._print(document)
@@ -65,8 +67,7 @@ class Command(BaseCommand):
         if out:
             self._write(document, out)
         else:
-            assert isinstance(wanted, Week)  # noqa: S101  (the weekly report's own)
-            self._send(wanted, addresses, now)
+            self._send(chosen, wanted, addresses, now)
 
     def _print(self, document: Document) -> None:
         self.stdout.write(json.dumps(document.as_json()))
@@ -84,8 +85,11 @@ class Command(BaseCommand):
             ) from None
         self.stdout.write(f"Written, and not sent: {wording.listed([str(path) for path in written])}")
 
-    def _send(self, week: Week, addresses: list[str], now: datetime) -> None:
-        outcome = weekly.send_to(addresses, week, now=now) if addresses else weekly.send(week, now=now)
+    def _send(self, report: Report, period: Period, addresses: list[str], now: datetime) -> None:
+        if addresses:
+            outcome = ordering.send_to(report, period, addresses, now=now)
+        else:
+            outcome = ordering.send_now(report, period, now=now)
         self.stdout.write(_told(outcome))
 
 
@@ -103,14 +107,6 @@ def _build(report: Report, period: Period, *, now: datetime, domains: frozenset[
         raise CommandError(str(error)) from None
 
 
-def _can_be_sent(report: Report, domains: list[str]) -> None:
-    if report.name != "weekly" or domains:
-        raise CommandError(
-            "This command sends the whole weekly report alone. Write this one to a folder with --out DIR; "
-            "subscriptions in the admin send any."
-        )
-
-
 def _domains(names: list[str]) -> frozenset[str] | None:
     known = {domain.name for domain in registry()}
     for name in names:
@@ -119,7 +115,7 @@ def _domains(names: list[str]) -> frozenset[str] | None:
     return frozenset(names) or None
 
 
-def _told(outcome: weekly.Outcome) -> str:
+def _told(outcome: ordering.Outcome) -> str:
     if not outcome.recipients:
         return (
             "It went to nobody: there are no active recipients. Add some in the admin, or name one with --to ADDRESS."
@@ -131,6 +127,8 @@ def _told(outcome: weekly.Outcome) -> str:
         sentences.append(
             f"{wording.counted(outcome.sent_before, 'recipient')} had it already; --to ADDRESS sends it again."
         )
+    if not sentences:
+        return "There is nothing to tell, so it went to nobody; --to ADDRESS sends it all the same."
     return " ".join(sentences)
 
 
