@@ -1,4 +1,4 @@
-"""The tests on PostgreSQL and on SQLite side by side, each in several parts, in one coverage report: ``make test``.
+"""The tests on PostgreSQL and on SQLite, each in several parts, a few at a time, in one coverage report: ``make test``.
 
 Each run keeps its output in build/pytest-<database>-<part>.log, which is shown when the run has ended. Arguments go
 to pytest.
@@ -21,6 +21,8 @@ BUILD = Path("build")
 COVERAGE = {"COVERAGE_FILE": str(BUILD / ".coverage")}
 NEWS_EVERY = 15.0
 """Seconds between two lines that tell how far they are."""
+TOGETHER = 2 * (os.cpu_count() or 1)
+"""Runs at a time. They wait much of their time; more of them would have real workers miss their deadlines."""
 NO_TESTS = 5
 INTERRUPTED = 130
 PROGRESS = re.compile(r"\[ *(\d+)%\]")
@@ -34,14 +36,18 @@ class Run:
         self.log = BUILD / f"pytest-{self.name}.log"
         self.shown = False
         self._mark = {"TASKYARD_TEST_RUN": str(uuid4())}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._environment = {"TEST_DATABASE": database, "TEST_PART": part}
         command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", f"--color={_colour()}", "-m", but]
         # Each with its own memory of what failed, so that PYTEST_ARGS=--lf means the same in each.
-        command += ["-o", f"cache_dir=.pytest_cache/{self.name}", *arguments]
+        self._command = [*command, "-o", f"cache_dir=.pytest_cache/{self.name}", *arguments]
+
+    def start(self) -> None:
         with self.log.open("wb") as log:
             # In a session of its own: a Ctrl-C comes once, from us, and the run stops its services by itself.
             self._process = subprocess.Popen(
-                command,
-                env=os.environ | COVERAGE | {"TEST_DATABASE": database, "TEST_PART": part} | self._mark,
+                self._command,
+                env=os.environ | COVERAGE | self._environment | self._mark,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -49,19 +55,25 @@ class Run:
             )
 
     @property
+    def has_begun(self) -> bool:
+        return self._process is not None
+
+    @property
     def has_ended(self) -> bool:
-        return self._process.poll() is not None
+        return self._process is not None and self._process.poll() is not None
 
     @property
     def passed(self) -> bool:
-        return self._process.returncode in (0, NO_TESTS)
+        return self._process is not None and self._process.returncode in (0, NO_TESTS)
 
     @property
     def was_empty(self) -> bool:
-        return self._process.returncode == NO_TESTS
+        return self._process is not None and self._process.returncode == NO_TESTS
 
     @property
     def progress(self) -> str:
+        if not self.has_begun:
+            return f"{self.name} waits"
         if self.has_ended:
             return f"{self.name} has ended"
         percents = PROGRESS.findall(self._text())
@@ -75,10 +87,12 @@ class Run:
         return (self._text().splitlines() or [""])[-1]
 
     def interrupt(self) -> None:
-        if not self.has_ended:
+        if self._process is not None and not self.has_ended:
             self._process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
+        if self._process is None:
+            return
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -129,7 +143,10 @@ def say(words: str) -> None:
 def main(arguments: list[str]) -> int:
     interruption = Interruption()
     _clean_build()
-    say(f"Tests on PostgreSQL and on SQLite, in {len(PARTS)} parts each. To follow: tail -f {BUILD}/pytest-*.log")
+    say(
+        f"Tests on PostgreSQL and on SQLite, in {len(PARTS)} parts each, {TOGETHER} at a time. "
+        f"To follow: tail -f {BUILD}/pytest-*.log"
+    )
     runs = [
         Run(database, part, arguments, but=but)
         for part in PARTS
@@ -154,7 +171,9 @@ def _clean_build() -> None:
 def _wait_for(runs: list[Run], interruption: Interruption) -> None:
     """Return when all have ended; until then show each as it ends, and now and then how far they are."""
     began = told_at = time.monotonic()
-    while not all(run.shown for run in runs):
+    while not all(run.shown for run in runs if run.has_begun or not interruption):
+        if not interruption:
+            _start_next(runs)
         time.sleep(0.2)
         interruption.heed(runs)
         for run in runs:
@@ -166,6 +185,12 @@ def _wait_for(runs: list[Run], interruption: Interruption) -> None:
             told_at = now
             minutes, seconds = divmod(int(now - began), 60)
             say(f"  {minutes}:{seconds:02} {', '.join(run.progress for run in runs)}")
+
+
+def _start_next(runs: list[Run]) -> None:
+    free = TOGETHER - sum(run.has_begun and not run.has_ended for run in runs)
+    for run in [run for run in runs if not run.has_begun][:free]:
+        run.start()
 
 
 def _report_coverage() -> bool:
