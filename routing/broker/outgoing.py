@@ -6,6 +6,7 @@ from typing import Any
 
 import amqp
 
+from routing.broker import wire
 from routing.broker.sending import EPOCH_HEADER, UNSERIALISABLE
 from routing.ledger.outbox import Publication
 
@@ -39,18 +40,16 @@ class Prepared(amqp.Message):
     """A message whose properties are serialised before any byte of it is sent, so that a bad one harms no other."""
 
     def __init__(self, publication: Publication) -> None:
-        own = json.loads(publication.properties)
-        super().__init__(
-            publication.body.encode(),
-            **own
+        super().__init__(publication.body.encode())
+        self.serialised = wire.properties(
+            json.loads(publication.properties)
             | {
                 "content_type": "application/json",
                 "content_encoding": "utf-8",
                 "delivery_mode": 2,
                 "application_headers": headers(publication),
-            },
+            }
         )
-        self.serialised: bytes = super()._serialize_properties()  # type: ignore[misc]
 
     def _serialize_properties(self) -> bytes:
         return self.serialised
