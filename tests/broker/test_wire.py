@@ -12,7 +12,7 @@ from routing.broker.sending import UNSERIALISABLE
 
 pytestmark = pytest.mark.any_database
 
-HEADERS: list[dict[str, Any]] = [
+HEADERS: list[dict[Any, Any]] = [
     {},
     {"id": "a", "root_id": "a", "shadow": None, "retries": 0, "ignore_result": False, "timelimit": [None, None]},
     {"number": 1}, {"number": True}, {"number": 1.0}, {"number": 0}, {"number": False}, {"number": 2**40},
