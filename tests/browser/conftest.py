@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 PASSWORD = "correct horse battery"  # noqa: S105
 
 OpenPage = Callable[..., Page]
-DEADLINE = 15_000
+DEADLINE = 60_000
 """Milliseconds: how long anything is waited for."""
 expect.set_options(timeout=DEADLINE)
 

@@ -81,7 +81,7 @@ def test_what_finishes_in_time_is_not_waited_for_longer(start_worker: StartWorke
     worker.until_it_says("Warm shutdown")
     release.touch()
 
-    assert worker.popen.wait(20) == 0
+    assert worker.popen.wait(45) == 0
     assert outcome(handle).result == "1"
 
 
@@ -100,7 +100,7 @@ def test_what_had_no_time_to_tell_that_it_began_is_ended_too(
     os.kill(main, signal.SIGQUIT)
     os.kill(main, signal.SIGCONT)
 
-    worker.popen.wait(10)
+    worker.popen.wait(30)
     assert Message.objects.get().runs == 0
 
 
