@@ -15,9 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from notifications import delivery_deeds, finding, reproducing
 from notifications.delivery_deeds import CANCEL, RESEND, SEND_ANYWAY, WAS_SENT, may_decide
 from notifications.delivery_filters import (
-    MOST,
     WINDOW,
-    BoundedPaginator,
     CategoryFilter,
     ChannelFilter,
     CreatedFilter,
@@ -30,14 +28,15 @@ from notifications.delivery_page import delivery_page, page_url
 from notifications.delivery_words import rows_of, suppression
 from notifications.tables import Delivery
 from routing.console import html
-from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
+from routing.console.places import KeyedList
+from routing.console.read_only import ReadOnlyAdmin
 
 # The frame with the message inherits this: whatever it says, nothing of another site is loaded, nor can it lead there.
 FRAME_POLICY = "img-src 'self' data:; media-src 'none'; object-src 'none'; frame-src 'self'; form-action 'self'"
 _HEAVY = ("context", "sealed", "notification__context", "notification__text", "notification__html")
 
 
-class DeliveryList(ReadOnlyList):
+class DeliveryList(KeyedList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         seen = rows_of(self.result_list)
@@ -56,7 +55,6 @@ class DeliveryAdmin(ReadOnlyAdmin):
     search_fields = ("address_key",)
     search_help_text = _("E-mail address, Message-ID, key, or any id")
     ordering = ("-pk",)
-    paginator = BoundedPaginator
     show_facets = admin.ShowFacets.NEVER
     actions = ("resend_selected", "cancel_selected", "sent_selected", "undecided_again_selected")
     list_before_template = "notifications/delivery_list_head.html"
@@ -101,7 +99,6 @@ class DeliveryAdmin(ReadOnlyAdmin):
             "suppressed": suppressed,
             "suppressed_url": page_url("suppression", suppressed.pk) if suppressed else "",
             "window": f"{WINDOW:,}" if is_windowed(request) else "",
-            "most": MOST,
             **(extra_context or {}),
         }
         page: TemplateResponse = super().changelist_view(request, context)

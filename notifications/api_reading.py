@@ -11,11 +11,12 @@ from django.urls import reverse
 from ninja import Field, Query, Router, Schema
 from pydantic import WithJsonSchema
 
-from notifications import lookup
+from notifications import finding
 from notifications.addresses import InvalidAddress
 from notifications.api_drafts import MAX_ADDRESS
 from notifications.api_scopes import READ
 from notifications.problems import InvalidNotification, Problem
+from notifications.progress import progress_of
 from notifications.tables import Attempt, Delivery
 from routing.console import problems
 from routing.console.api_access import needs
@@ -113,10 +114,10 @@ def notification_state(
     notification_id: UUID,
 ) -> NotificationState | HttpResponse:
     """Known from the moment it is accepted until it is pruned."""
-    found = lookup.notification(notification_id)
+    found = finding.notification(notification_id)
     if found is None:
         return unknown(notification_id)
-    progress = lookup.progress(found)
+    progress = progress_of(found)
     return NotificationState(
         id=found.pk,
         state=progress.state,
@@ -152,10 +153,10 @@ def notification_deliveries(
     limit: Limit = PAGE,
 ) -> Deliveries | HttpResponse:
     """In the order of its recipients, each with its attempts."""
-    found = lookup.notification(notification_id)
+    found = finding.notification(notification_id)
     if found is None:
         return unknown(notification_id)
-    page = lookup.deliveries(found, state=state or "", cursor=int(cursor) if cursor else None, limit=limit)
+    page = finding.page_of(found, state=state or "", cursor=int(cursor) if cursor else None, limit=limit)
     return Deliveries(deliveries=[_delivery(one) for one in page.rows], next=next_url(request, page.next))
 
 
@@ -174,7 +175,7 @@ def deliveries_of_address(
 ) -> Deliveries:
     """The newest first, each with its attempts."""
     try:
-        page = lookup.of_address(address, cursor=int(cursor) if cursor else None, limit=limit)
+        page = finding.of_address(address, cursor=int(cursor) if cursor else None, limit=limit)
     except InvalidAddress as error:
         raise InvalidNotification([Problem("address", f"cannot be looked for: {error}.")]) from None
     return Deliveries(deliveries=[_delivery(one) for one in page.rows], next=next_url(request, page.next))

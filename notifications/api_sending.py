@@ -8,11 +8,12 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Field, Header, Router, Schema, Status
 
-from notifications import api_keys, api_reading, lookup, services
+from notifications import api_keys, api_reading, finding, services
 from notifications.api_drafts import NewNotification
 from notifications.api_scopes import CANCEL, SEND
 from notifications.draft import Draft
 from notifications.problems import InvalidNotification, Problem
+from notifications.progress import progress_of
 from notifications.tables import Delivery, Notification
 from routing.console import problems
 from routing.console.api_access import needs, token_of
@@ -89,11 +90,11 @@ def cancel_notification(
     notification_id: UUID,
 ) -> Cancelled | HttpResponse:
     """Safe to call again: the answer tells of all that was ever cancelled."""
-    notification = lookup.notification(notification_id)
+    notification = finding.notification(notification_id)
     if notification is None:
         return api_reading.unknown(notification_id)
     services.cancel(notification)
-    progress = lookup.progress(notification)
+    progress = progress_of(notification)
     cancelled = progress.counts[Delivery.State.CANCELLED]
     return Cancelled(id=notification.pk, cancelled=cancelled, too_late=progress.stored - cancelled)
 
@@ -112,7 +113,7 @@ def _stored(new: NewNotification, *, token: ApiToken, key: str | None) -> Notifi
         "created_by": f"API token {token.name}",
     }
     # Looked for first, since a template may have changed meanwhile, and the answer must not.
-    found = lookup.of_key(draft["key"]) if draft["key"] else None
+    found = finding.of_key(draft["key"]) if draft["key"] else None
     if found is None:
         with transaction.atomic():
             found = services.notify(recipients, **draft)

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from ninja import Body, Field, Path, Query, Router, Schema, Status
 from pydantic import ConfigDict
 
-from notifications import api_reading, lookup
+from notifications import api_reading, finding
 from notifications.addresses import InvalidAddress
 from notifications.api_drafts import MAX_ADDRESS
 from notifications.api_reading import Address, AfterId, Limit, one_of
@@ -77,7 +77,7 @@ def list_suppressions(
         rows = suppression_list.suppressions(address or "")
     if cursor:
         rows = rows.filter(pk__lt=int(cursor))
-    page = lookup.page(rows, limit, lambda last: last.pk)
+    page = finding.page(rows, limit, lambda last: last.pk)
     return Suppressions(suppressions=[_shown(row) for row in page.rows], next=api_reading.next_url(request, page.next))
 
 

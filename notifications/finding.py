@@ -2,21 +2,23 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django_celery_results.models import TaskResult
 
 from notifications import channels
 from notifications.addresses import InvalidAddress
-from notifications.tables import Notification
+from notifications.tables import Attempt, Delivery, Notification
 from notifications.templating.tables import TemplateVersion
 from routing.ledger import lookup
+
+Row = TypeVar("Row")
 
 LONGEST_NUMBER = 19
 _MESSAGE_ID = re.compile(r"<?([0-9a-f]{32})\.([0-9]{1,9})@[^@\s<>]+>?", re.IGNORECASE)
@@ -29,6 +31,14 @@ class Found:
     where: Q
     what: str | Promise
     address_key: str = ""
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """Some rows, and the cursor that begins the next page; None after the last."""
+
+    rows: Sequence[Row]
+    next: int | None
 
 
 def deliveries(term: str) -> Found:
@@ -55,6 +65,40 @@ def notifications(term: str) -> Q:
     if match := _MESSAGE_ID.fullmatch(term):
         return Q(pk=UUID(match[1]))
     return where | Q(pk=found) if (found := _uuid(term)) else where
+
+
+def notification(pk: UUID) -> Notification | None:
+    return Notification.objects.select_related("template__template").filter(pk=pk).first()
+
+
+def of_key(key: str) -> Notification | None:
+    return Notification.objects.filter(key=key).first()
+
+
+def page_of(of: Notification, *, state: str = "", cursor: int | None = None, limit: int = 50) -> Page[Delivery]:
+    """In the order of the recipients, those behind the cursor, a position."""
+    rows = _with_attempts(Delivery.objects.filter(notification=of).order_by("position"))
+    if state:
+        rows = rows.filter(state=state)
+    if cursor is not None:
+        rows = rows.filter(position__gt=cursor)
+    return page(rows, limit, lambda last: last.position)
+
+
+def of_address(text: str, *, channel: str = "email", cursor: int | None = None, limit: int = 50) -> Page[Delivery]:
+    """“Did she get it?”: newest first, those behind the cursor, an id. Raises InvalidAddress."""
+    key = channels.get(channel).address(text).key
+    rows = _with_attempts(Delivery.objects.filter(address_key=key, channel=channel).order_by("-pk"))
+    if cursor is not None:
+        rows = rows.filter(pk__lt=cursor)
+    return page(rows, limit, lambda last: last.pk)
+
+
+def page(rows: "QuerySet[Any]", limit: int, cursor: Callable[[Any], int]) -> Page[Any]:
+    """The first ``limit`` of them; by one more than that it is known whether there are others."""
+    found = list(rows[: limit + 1])
+    more = len(found) > limit
+    return Page(found[:limit], cursor(found[limit - 1]) if more else None)
 
 
 def _by_address(term: str) -> Found:
@@ -118,3 +162,8 @@ def _uuid(term: Any) -> UUID | None:
 
 def _clean(term: str) -> str:
     return term.strip().replace("\0", "")
+
+
+def _with_attempts(rows: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
+    attempts = Prefetch("attempts", Attempt.objects.order_by("number"))
+    return rows.select_related("notification__template__template").prefetch_related(attempts)

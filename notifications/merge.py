@@ -8,7 +8,6 @@ from typing import Any
 
 from django.conf import settings
 from django.template import Engine, Template, TemplateDoesNotExist, TemplateSyntaxError
-from django.template.base import Lexer, TokenType
 
 from notifications import channels, content
 from notifications.content import Content
@@ -148,23 +147,10 @@ def _loaded(name: str) -> str | None:
 
 def _compiled(source: str, name: str) -> Template:
     """Raises Unusable."""
-    _require_closed(source, name)
     try:
         return compiled(source, name=name.removeprefix("The ") if name.startswith("The ") else f"file {name}")
     except UnusableTemplate as error:
         raise Unusable(str(error)) from None
-
-
-def _require_closed(source: str, name: str) -> None:
-    """Django takes a tag that nobody closed for text, and every recipient would read it. Raises Unusable."""
-    is_verbatim = False
-    for token in Lexer(source).tokenize():
-        if token.token_type == TokenType.BLOCK:
-            is_verbatim = token.contents.startswith("verbatim")
-        elif token.token_type == TokenType.TEXT and not is_verbatim:
-            for mark, closing in (("{{", "}}"), ("{%", "%}")):
-                if mark in token.contents:
-                    raise Unusable(f"{name} has {mark} without {closing}. Close it.")
 
 
 def _listed(names: Iterable[str]) -> str:

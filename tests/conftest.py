@@ -1,9 +1,12 @@
 """Fixtures that every test may use."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.db import connections
+from django.test import TransactionTestCase, override_settings
 
-from tests import services
+from tests import emptying, services
 from tests.chromium import chromium
 from tests.workers import clean_broker, start_relay, start_worker
 
@@ -15,3 +18,12 @@ def django_db_modify_db_settings(database_server: services.Postgresql | None) ->
     """Start the server before pytest-django makes its database; keep SQLite's in a file that workers can open."""
     if services.DATABASE == "sqlite":
         connections.databases["default"]["TEST"]["NAME"] = str(services.FOLDER / "tests.sqlite3")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheaper() -> Iterator[None]:
+    """What each of thousands of tests would pay for, and none is about: slow passwords, and emptying empty tables."""
+    hashers = ["django.contrib.auth.hashers.MD5PasswordHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+    with pytest.MonkeyPatch.context() as patch, override_settings(PASSWORD_HASHERS=hashers):
+        patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty)
+        yield

@@ -55,7 +55,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
 
     command = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / name) for name in names)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     complaints = [line for line in done.stderr.splitlines() if str(tmp_path) in line or "taskyard" in line]
     assert (done.returncode, complaints) == (0, [])

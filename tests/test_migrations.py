@@ -115,7 +115,7 @@ def test_tasks_are_run_while_a_migration_waits_to_change_an_index(before_0004: N
             until(is_migration_waiting, what="the migration to wait")
             before = len(ran)
             until(lambda: len(ran) > before + 20, what="tasks that are run meanwhile")
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=120)
 
     assert process.returncode == 0, said
     assert max(ran) < LONGEST_WAIT
@@ -174,7 +174,7 @@ def test_nobody_waits_behind_a_migration_that_waits_for_a_long_task() -> None:
             process = migrate("migrating")
             assert process.stdout is not None
             said = next(line for line in process.stdout if "in use" in line)
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
 
     assert process.returncode == 0
     assert "A table is in use. Once more in 2 s, so that nobody waits behind us." in said
@@ -188,7 +188,7 @@ def test_a_migration_that_cannot_have_its_lock_gives_up_with_the_cure() -> None:
     with transaction.atomic():
         probe.add.delay(3, 4)
         process = migrate("migrating", "--give-up-after=1")
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=120)
 
     assert process.returncode == 1
     assert "A table was in use for all of 1 s." in said
@@ -198,7 +198,7 @@ def test_a_migration_that_cannot_have_its_lock_gives_up_with_the_cure() -> None:
 @pytest.mark.any_database
 def test_a_wrong_patience_is_refused() -> None:
     process = migrate("--give-up-after=soon")
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=120)
 
     assert process.returncode != 0
     assert "'soon' is no number of seconds from 0 on" in said

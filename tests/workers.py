@@ -51,7 +51,7 @@ class Process:
     def stop(self) -> int:
         """Ask it to finish what it runs, and wait."""
         self.popen.terminate()
-        return self.popen.wait(30)
+        return self.popen.wait(120)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django_celery_results.models import TaskResult
-from unfold.views import ChangeList
 
 from routing.console import html
 from routing.console.found_in_flight import Found, find
+from routing.console.places import AFTER, BEFORE, PlacedList
 from routing.console.searching import counts, finished, pages
 from routing.console.searching.counts import Count
 from routing.console.searching.limit import TookTooLong, time_limit
@@ -30,8 +29,6 @@ SECONDS = 2.0
 STOPPED_AFTER = 5.0
 """Any statement."""
 COUNTED_FOR = 1.0
-BEFORE, AFTER = "before", "after"
-"""In the address: the place behind which the page begins, towards older and towards newer rows."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +40,7 @@ class Limits:
     cut: SafeString | str
 
 
-class PlacePaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
-    """It has no numbers."""
-
-    template_name = "console/places.html"
-
-
-class ResultList(ChangeList):
+class ResultList(PlacedList):
     search: Search
     page: Page
     count: Count | None
@@ -59,10 +50,6 @@ class ResultList(ChangeList):
         self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
     ) -> "QuerySet[TaskResult]":
         """All that is asked for, on whatever page; nothing where the search cannot be read."""
-        # Another filter or search begins at its newest row.
-        for name in (BEFORE, AFTER):
-            self.params.pop(name, None)
-            self.filter_params.pop(name, None)
         rows: QuerySet[TaskResult] = super().get_queryset(request, exclude_parameters)
         self.vocabulary = vocabulary()
         self.search = parse(self.query, known=self.vocabulary, now=timezone.now())
@@ -73,16 +60,9 @@ class ResultList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         self.misplaced = self._misplaced(request)
         self.page = Page([]) if self.search.mistakes else self._read(request)
-        self.result_list = self.page.rows
         self.count = self._counted()
         whole = self.page.newer is None and self.page.older is None
-        # Only what was counted can be chosen as a whole.
-        exact = self.count.number if self.count and self.count.exact and not whole else len(self.page.rows)
-        self.result_count = self.full_result_count = exact
-        self.show_full_result_count = False
-        self.show_admin_actions = True
-        self.can_show_all = self.multi_page = False
-        self.paginator = PlacePaginator(self.page.rows, self.list_per_page)
+        self.show(self.page, count=self.count.number if self.count and self.count.exact and not whole else None)
 
     def _read(self, request: HttpRequest) -> Page:
         place, towards_older = _asked_place(request)
@@ -148,18 +128,6 @@ class ResultList(ChangeList):
     @cached_property
     def completions(self) -> list[str]:
         return completions(self.vocabulary)
-
-    @property
-    def newest_url(self) -> str:
-        return str(self.get_query_string())
-
-    @property
-    def newer_url(self) -> str:
-        return str(self.get_query_string({AFTER: str(self.page.newer)})) if self.page.newer else ""
-
-    @property
-    def older_url(self) -> str:
-        return str(self.get_query_string({BEFORE: str(self.page.older)})) if self.page.older else ""
 
 
 def _asked_place(request: HttpRequest) -> tuple[Place | None, bool]:

@@ -1,6 +1,7 @@
 """Has tasks that wait for a later time run sooner: what they waited for has changed."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from routing.ledger import database, wake
@@ -35,11 +36,13 @@ def _all_at_once(queues: Sequence[str], error: str, every: float, most: int) -> 
 
 
 def _each(queues: Sequence[str], error: str, every: float, most: int) -> int:
-    found = database.rows(_chosen(queues), _values(queues, error, most))
+    found, now = database.rows(_chosen(queues), _values(queues, error, most)), database.now()
+    # One reading of the clock, so that both tables say the same.
+    moments = [database.parameter(now + timedelta(seconds=row["place"] * every)) for row in found]
     for table, key in (("routing_message", "id"), ("routing_outbox", "publication")):
         database.execute_many(
-            f"UPDATE {table} SET due_at = {database.later_sql()} WHERE id = %s",
-            [(row["place"] * every, row[key]) for row in found],
+            f"UPDATE {table} SET due_at = %s WHERE id = %s",
+            [(moment, row[key]) for moment, row in zip(moments, found, strict=True)],
         )
     return len(found)
 

@@ -33,6 +33,7 @@ class HeartStep(bootsteps.StartStopStep):
         from routing.worker.stopping import STOP
 
         self.obj = Heart(parent)
+        self._stop = STOP
         STOP.watch(parent)
         # Celery's pool names what it requires, and that cannot be us.
         parent.steps.insert(0, self)
@@ -43,6 +44,7 @@ class HeartStep(bootsteps.StartStopStep):
         _main = os.getpid()
         hands.open_page()
         paused.open_page()
+        self._stop.limit()
         self.obj.start()
 
     def close(self, parent: Any) -> None:

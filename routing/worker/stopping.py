@@ -4,6 +4,7 @@ SIGTERM is all that a supervisor has to send. That a worker is stopped is not th
 takes longer than any deploy waits is interrupted by each of them, and must not be taken for poison.
 """
 
+import faulthandler
 import logging
 import os
 import queue
@@ -11,6 +12,7 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 from celery import signals
@@ -24,6 +26,7 @@ LAST = 10.0
 """Seconds before the supervisor kills, in which what has not finished is ended and given back."""
 KILLED_AFTER = 3.0
 TICK = 0.1
+STDERR = 2
 
 
 class Stop:
@@ -33,6 +36,7 @@ class Stop:
         # Signal handlers put into it, one perhaps within another, which an event's lock would not survive.
         self._told: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._worker: Any = None
+        self._main: int | None = None
         self.is_interrupting = False
         """Whether children are ended from outside by now."""
 
@@ -41,8 +45,25 @@ class Stop:
         self._worker = worker
         if "prefork" not in getattr(worker.pool_cls, "__module__", ""):
             return
+        self._main = os.getpid()
         signals.worker_shutting_down.connect(self._tell, weak=False)
         threading.Thread(target=self._run, name="stop", daemon=True).start()
+
+    def limit(self) -> None:
+        """Give a hurried end its limit. For the main thread, once Celery's own handlers are in place.
+
+        Celery stops the pool inside its signal handler, wherever the main thread happens to be: it may never return.
+        """
+        if self._main is None:
+            return
+        end = signal.getsignal(signal.SIGQUIT)
+
+        def hurry(number: int, frame: FrameType | None) -> None:
+            self._give_up_later()
+            if callable(end):
+                end(number, frame)
+
+        signal.signal(signal.SIGQUIT, hurry)
 
     def interrupt(self) -> None:
         """Celery ends what has told it that it began; this ends what has begun and had no time to tell."""
@@ -51,6 +72,13 @@ class Stop:
         for pid in self._children():
             if hands.step_of(pid) in (hands.Step.CLAIMING, hands.Step.RUNNING):
                 _send(signal.SIGTERM, pid)
+
+    def _give_up_later(self) -> None:
+        """End hard when a supervisor would, and say where it hangs. What it held goes back as after any death."""
+        # Children inherit the handler, and end with their worker anyway.
+        if os.getpid() == self._main:
+            # Needs no thread of Python's to be able to run.
+            faulthandler.dump_traceback_later(settings.TASKYARD_STOP_WITHIN, exit=True, file=STDERR)
 
     def _tell(self, **_: Any) -> None:
         self._told.put(None)

@@ -69,7 +69,7 @@ def doubler(broker_url: str) -> Iterator[Doubler]:
     doubler = Doubler(broker_url)
     yield doubler
     doubler.done.set()
-    doubler.join(10)
+    doubler.join(60)
 
 
 def test_nothing_runs_or_counts_twice(start_worker: StartWorker, doubler: Doubler, tmp_path: Path) -> None:

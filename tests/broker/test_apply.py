@@ -381,7 +381,7 @@ def test_two_at_once_take_turns(broker: Connection, tmp_path: Path, settings: An
         )
         for one in (1, 2)
     ]
-    assert [one.popen.wait(60) for one in both] == [0, 0], [one.log.read_text() for one in both]
+    assert [one.popen.wait(120) for one in both] == [0, 0], [one.log.read_text() for one in both]
 
     assert told("plan") == "RabbitMQ is as the code has it.", [one.log.read_text() for one in both]
     assert bodies(broker, "reporting") == [b"foreign"]

@@ -59,4 +59,4 @@ def test_a_misrouted_message_is_kept(connection: Connection) -> None:
 
 def _get(queue: Queue) -> Message:
     """The queue's next message, once it has arrived."""
-    return until(queue.get, seconds=10, what=f"a message in {queue.name}")
+    return until(queue.get, what=f"a message in {queue.name}")

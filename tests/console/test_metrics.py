@@ -210,18 +210,18 @@ def test_who_will_not_wait_gets_the_answer_before() -> None:
 
     def ask() -> str:
         asked.release()
-        gate.wait(10)
+        gate.wait(60)
         return "an answer"
 
     reading = Reading(ask, name="slow")
     assert reading.latest(seconds=0.01) is None
-    assert asked.acquire(timeout=10)
+    assert asked.acquire(timeout=60)
     assert reading.latest(seconds=0.01) is None
     assert not asked.acquire(blocking=False), "one question is put, however many ask"
 
     gate.set()
 
-    known = reading.latest(seconds=10)
+    known = reading.latest(seconds=60)
     assert known is not None
     assert known.value == "an answer"
 
@@ -236,9 +236,9 @@ def test_an_error_is_raised_and_the_next_one_asks_anew() -> None:
 
     reading = Reading(ask, name="failing")
     with pytest.raises(ValueError, match="away"):
-        reading.latest(seconds=10)
+        reading.latest(seconds=60)
 
-    known = reading.latest(seconds=10)
+    known = reading.latest(seconds=60)
     assert known is not None
     assert known.value == "back"
 

@@ -87,13 +87,13 @@ def held(name: str) -> Iterator[None]:
             with slots.transaction():
                 assert slots.hold(name)
                 is_held.set()
-                is_over.wait(30)
+                is_over.wait(120)
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(hold)
-        assert is_held.wait(10)
+        assert is_held.wait(120)
         try:
             yield
         finally:

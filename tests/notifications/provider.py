@@ -44,7 +44,7 @@ def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
             provider.paths.append(self.path)
             provider.messages.append(_fields(self.headers["Content-Type"], data))
             if provider.status == HANG:
-                provider.let_go.wait(20)
+                provider.let_go.wait(60)
             if provider.status < 0:
                 self.close_connection = True
                 return

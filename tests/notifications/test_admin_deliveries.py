@@ -9,13 +9,16 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from notifications import deciding, delivery_deeds
+from notifications.admin_deliveries import DeliveryAdmin
 from notifications.consent.tables import Suppression
 from notifications.delivery_filters import BoundedPaginator
 from notifications.tables import Delivery
+from routing.console import places
 from routing.ledger.tables import Message
 from tests.notifications import delivery_specimens as specimens
 from tests.notifications.test_deciding import with_secret
@@ -91,6 +94,71 @@ def test_the_list_counts_no_further_than_pages_are_turned(monkeypatch: pytest.Mo
     monkeypatch.setattr("notifications.delivery_filters.MOST", 3)
 
     assert BoundedPaginator(Delivery.objects.order_by("-pk"), 2).count == 3
+
+
+def shown(client: Client, url: str) -> Any:
+    """The list at this address."""
+    return client.get(f"{LIST}{url}").context["cl"]
+
+
+def keys(shown: Any) -> list[int]:
+    return [row.pk for row in shown.result_list]
+
+
+def test_each_delivery_is_on_one_page_whatever_arrives_meanwhile(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DeliveryAdmin, "list_per_page", 2)
+    stored = [specimens.sent(f"p{number}@example.org").pk for number in range(5)]
+
+    first = shown(admin_client, "")
+    late = specimens.sent("late@example.org").pk
+    second = shown(admin_client, first.older_url)
+    third = shown(admin_client, second.older_url)
+    back = shown(admin_client, third.newer_url)
+    newest = shown(admin_client, back.newer_url)
+
+    assert keys(first) + keys(second) + keys(third) == stored[::-1]
+    assert (first.newer_url, third.older_url) == ("", "")
+    assert keys(back) == keys(second)
+    assert keys(newest) == keys(first)
+    assert keys(shown(admin_client, newest.newer_url)) == [late, stored[-1]]
+
+
+def test_a_place_beyond_the_last_leads_back(admin_client: Client) -> None:
+    row = specimens.sent()
+
+    beyond = shown(admin_client, f"?before={row.pk}")
+
+    assert keys(beyond) == []
+    assert keys(shown(admin_client, beyond.newer_url)) == [row.pk]
+
+
+@pytest.mark.parametrize("place", ["before=x", "after=-1", "before=" + "9" * 30, "before=0", "after=%00"])
+def test_an_address_that_names_no_place_begins_at_the_newest_and_says_so(admin_client: Client, place: str) -> None:
+    row = specimens.sent()
+
+    response = admin_client.get(f"{LIST}?{place}")
+
+    assert keys(response.context["cl"]) == [row.pk]
+    assert "The address names no place in the list." in response.content.decode()
+
+
+def test_nothing_is_counted_but_what_is_narrowed(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DeliveryAdmin, "list_per_page", 2)
+    monkeypatch.setattr(places, "COUNTED", 4)
+    for _ in range(5):
+        specimens.sent("ann@example.org")
+    specimens.sent("ben@example.org")
+
+    with CaptureQueriesContext(connection) as asked:
+        everything = shown(admin_client, "")
+
+    said = [query["sql"].upper() for query in asked]
+    assert not [sql for sql in said if "COUNT(" in sql and "NOTIFICATIONS_DELIVERY" in sql]
+    assert (everything.count, everything.result_count) == ("", 2)
+    assert shown(admin_client, "?q=ann@example.org").count == "4 or more"
+    assert shown(admin_client, "?q=ben@example.org").count == "1 in all"
 
 
 def test_a_suppressed_address_is_named_above_what_is_found(admin_client: Client) -> None:

@@ -228,7 +228,7 @@ def test_a_queryset_is_read_by_its_key_page_by_page(monkeypatch: pytest.MonkeyPa
 @pytest.mark.django_db(transaction=True)
 def test_two_callers_at_once_store_each_batch_once() -> None:
     """Both are in it before either stores: then each batch has one winner, and both come to the end."""
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=60)
     done: list[Notification] = []
     told: list[int] = []
 
@@ -246,7 +246,7 @@ def test_two_callers_at_once_store_each_batch_once() -> None:
     for caller in callers:
         caller.start()
     for caller in callers:
-        caller.join(60)
+        caller.join(120)
 
     assert len(done) == 2
     assert sorted(told) == [BATCH, 2 * BATCH, 3 * BATCH, MANY]

@@ -25,7 +25,7 @@ def at_once(*acts: Callable[[], Any]) -> list[Any]:
     gate = Barrier(len(acts))
 
     def act(one: Callable[[], Any]) -> Any:
-        gate.wait(timeout=20)
+        gate.wait(timeout=60)
         try:
             return one()
         finally:
@@ -70,11 +70,11 @@ def test_a_bounce_beside_the_end_of_the_sending_is_never_lost(
 
     def send_and_wait(self: EmailChannel, *args: Any, **words: Any) -> Any:
         answer = send(self, *args, **words)
-        taken.wait(timeout=20)
+        taken.wait(timeout=60)
         return answer
 
     def bounce_when_taken() -> Any:
-        taken.wait(timeout=20)
+        taken.wait(timeout=60)
         return bounce(delivery.message_id)()
 
     monkeypatch.setattr(EmailChannel, "send", send_and_wait)

@@ -69,7 +69,7 @@ def test_eight_at_the_same_moment_send_it_once() -> None:
     def decide(_: int) -> Fate:
         try:
             seen = again(row)
-            gate.wait(timeout=30)
+            gate.wait(timeout=60)
             return deciding.resend(seen, by="somebody")
         finally:
             connection.close()

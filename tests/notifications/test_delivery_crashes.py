@@ -206,7 +206,7 @@ def test_messages_that_come_three_times_are_sent_once(
 
     until(lambda: not Message.objects.exists(), seconds=120, what="all outcomes")
     doubler.done.set()
-    doubler.join(10)
+    doubler.join(60)
     assert len(doubler.copies) == 10
     assert sorted(taken.recipients[0] for taken in reached.deliveries) == sorted(readers)
     assert set(Attempt.objects.values_list("number", "outcome")) == {(1, Outcome.ACCEPTED)}

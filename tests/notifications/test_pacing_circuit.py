@@ -360,4 +360,5 @@ def test_a_line_gets_the_pace_of_a_limit_that_was_raised(settings: Settings) -> 
     dues = [Message.objects.get(pk=one.task_id).due_at for one in waiting]
     gaps = [(later - dues[0]).total_seconds() for later in dues]
     assert gaps == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=0.05)
+    assert [Outbox.objects.get(message_id=one.task_id).due_at for one in waiting] == dues
     assert Line.objects.get().end_at == pytest.approx(gate_rows.now() + 0.5, abs=2)

@@ -20,7 +20,7 @@ from tests.workers import Process
 probe: Any = typed_probe
 """Celery's stubs know none of our options."""
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.broker]
+pytestmark = [pytest.mark.pipeline, pytest.mark.broker, pytest.mark.one_database]
 
 StartWorker = Callable[..., Process]
 

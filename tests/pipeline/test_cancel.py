@@ -194,7 +194,7 @@ def flower(transactional_db: None, clean_broker: Connection, tmp_path: Path) -> 
     program = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=log, stderr=log)
 
     def post(path: str) -> int:
-        with urlopen(Request(f"http://127.0.0.1:{port}{path}", method="POST"), timeout=30) as answered:
+        with urlopen(Request(f"http://127.0.0.1:{port}{path}", method="POST"), timeout=120) as answered:
             return int(answered.status)
 
     def is_up() -> bool:
@@ -207,7 +207,7 @@ def flower(transactional_db: None, clean_broker: Connection, tmp_path: Path) -> 
     until(is_up, seconds=60, what=f"Flower; its log is {log.name}")
     yield post
     program.terminate()
-    program.wait(20)
+    program.wait(120)
     log.close()
 
 

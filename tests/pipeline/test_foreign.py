@@ -69,6 +69,7 @@ def other(broker_url: str) -> Celery:
     return app
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("protocol", [1, 2])
 def test_a_plain_celery_application_has_its_tasks_run(start_worker: StartWorker, other: Celery, protocol: int) -> None:
     other.conf.task_protocol = protocol
@@ -108,6 +109,7 @@ def test_a_time_waits_in_the_ledger_and_not_in_a_worker(
     assert audit.audit().balances
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("protocol", [1, 2])
 def test_what_comes_too_late_is_revoked_and_recorded(
     start_worker: StartWorker, publish: Publish, journal: str, protocol: int
@@ -130,6 +132,7 @@ def _set_aside(broker: Connection) -> int:
     return depth.ready if depth else 0
 
 
+@pytest.mark.one_database
 def test_what_expires_in_rabbitmq_itself_is_kept(
     start_worker: StartWorker, other: Celery, clean_broker: Connection, journal: str
 ) -> None:
@@ -143,6 +146,7 @@ def test_what_expires_in_rabbitmq_itself_is_kept(
     assert runs(journal) == 0
 
 
+@pytest.mark.one_database
 def test_links_errbacks_and_chains_follow_through_the_ledger(start_worker: StartWorker, other: Celery) -> None:
     start_worker("reporting")
     add, fail = other.signature("reporting.probe_add"), other.signature("reporting.probe_fail")
@@ -161,6 +165,7 @@ def test_links_errbacks_and_chains_follow_through_the_ledger(start_worker: Start
     assert audit.audit().balances
 
 
+@pytest.mark.one_database
 def test_members_of_a_chord_whose_counter_is_elsewhere_are_run(start_worker: StartWorker, publish: Publish) -> None:
     start_worker("reporting")
     chord = {"task": "reporting.probe_sum", "args": [], "kwargs": {}, "options": {"task_id": "body"}, "chord_size": 2}
@@ -173,6 +178,7 @@ def test_members_of_a_chord_whose_counter_is_elsewhere_are_run(start_worker: Sta
     assert not TaskResult.objects.filter(task_id="body").exists()
 
 
+@pytest.mark.one_database
 def test_a_task_that_has_been_retried_elsewhere_goes_on_counting(start_worker: StartWorker, publish: Publish) -> None:
     start_worker("reporting")
 
@@ -253,6 +259,7 @@ def test_other_languages_have_their_tasks_run_whatever_their_dialect(
     assert audit.audit().balances
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("protocol", [1, 2])
 def test_a_number_as_id_is_text_from_here_on(start_worker: StartWorker, publish: Publish, protocol: int) -> None:
     start_worker("reporting")
@@ -323,6 +330,7 @@ UNFIT: dict[str, list[tuple[Any, Any]]] = {
 }
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("what", UNFIT)
 def test_what_cannot_be_a_task_is_kept_and_ends_no_worker(
     start_worker: StartWorker, publish: Publish, clean_broker: Connection, what: str
@@ -341,6 +349,7 @@ def test_what_cannot_be_a_task_is_kept_and_ends_no_worker(
     assert audit.audit().balances
 
 
+@pytest.mark.one_database
 def test_text_arrives_as_it_was_sent(start_worker: StartWorker, publish: Publish) -> None:
     start_worker("reporting")
     text = 'größer 🐘 \x7f \\ " \u2028'

@@ -234,7 +234,7 @@ def test_a_pool_told_to_stop_finishes_what_it_runs(start_worker: StartWorker, jo
     release.touch()
 
     assert finished(result).result == "1"
-    assert worker.popen.wait(20) == 0
+    assert worker.popen.wait(120) == 0
 
 
 def test_a_pool_told_to_hurry_gives_back_what_it_runs(start_worker: StartWorker, journal: str, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_pool_told_to_hurry_gives_back_what_it_runs(start_worker: StartWorker,
     until(lambda: state_of(result) == "STARTED", what="the run")
 
     worker.popen.send_signal(signal.SIGQUIT)
-    worker.popen.wait(20)
+    worker.popen.wait(120)
 
     release.touch()
     start_worker("reporting")

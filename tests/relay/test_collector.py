@@ -186,7 +186,7 @@ def test_what_our_client_cannot_read_holds_up_no_other_queue(
     relay = start_relay()
 
     relay.until_it_says("notifications.dead cannot be read")
-    until(DeadLetter.objects.exists, what="the other one", seconds=30)
+    until(DeadLetter.objects.exists, what="the other one")
     assert (letter().content, letter().source) == (b"legible", "reporting.dead")
 
 
@@ -388,7 +388,7 @@ def test_what_a_worker_rejects_is_kept(
     start_worker("reporting")
     publish(body, to=topology.TASKS, **options)
 
-    until(DeadLetter.objects.exists, what="the dead letter", seconds=30)
+    until(DeadLetter.objects.exists, what="the dead letter")
 
     assert (letter().reason, letter().content, letter().queue) == (reason, body, "reporting")
     died, _collected = json.loads(letter().history)

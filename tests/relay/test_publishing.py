@@ -120,7 +120,7 @@ def test_a_window_that_has_emptied_is_filled_again(relay_of: MakeRelay, clean_br
 
     assert len(epochs(clean_broker, "reporting")) == 10
 
-    until(lambda: relay.run_once()[0] == 5, seconds=5, what="the other five")
+    until(lambda: relay.run_once()[0] == 5, what="the other five")
 
 
 def test_a_flooded_lane_does_not_hold_up_another(relay: Relay, clean_broker: Connection) -> None:

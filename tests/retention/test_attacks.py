@@ -57,13 +57,13 @@ def test_what_a_killed_clean_up_committed_is_written_down_and_the_next_one_goes_
     """Within a batch nothing of it has happened; between two, the first one has, with its record."""
     store_many(1_500, done_at=LONG_AGO)
 
-    assert start_cleanup(fault=fault).popen.wait(60) == -signal.SIGKILL
+    assert start_cleanup(fault=fault).popen.wait(120) == -signal.SIGKILL
 
     assert TaskResult.objects.count() == 1_500 - went
     assert removed() == went
     assert audit.audit().balances
 
-    assert start_cleanup().popen.wait(60) == 0
+    assert start_cleanup().popen.wait(120) == 0
     assert not TaskResult.objects.exists()
     assert removed() == 1_500
     assert audit.audit().balances
@@ -81,7 +81,7 @@ def test_a_clean_up_that_is_told_to_stop_ends_its_batch_and_says_what_went(
     cleanup.popen.terminate()
     (tmp_path / "go").touch()
 
-    assert cleanup.popen.wait(30) == 130
+    assert cleanup.popen.wait(120) == 130
     went = 3_000 - TaskResult.objects.count()
     assert 0 < went < 3_000
     told = json.loads("{" + cleanup.log.read_text().partition("{")[2])
@@ -123,7 +123,7 @@ def test_a_settlement_a_reader_and_another_clean_up_do_not_wait_for_a_batch(
         cursor.execute("RESET lock_timeout")
 
     (tmp_path / "go").touch()
-    assert cleanup.popen.wait(30) == 0
+    assert cleanup.popen.wait(120) == 0
     assert TaskResult.objects.get().task_id == running.pk
 
 

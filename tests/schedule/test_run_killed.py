@@ -30,7 +30,7 @@ def test_a_run_by_hand_that_is_killed_leaves_all_or_nothing_and_can_be_asked_for
     specimens.registered(specimens.BUILT_IN)
     command = [sys.executable, "manage.py", "schedule", "run", NAME]
 
-    assert Process(command, tmp_path / "run.log", fault=fault).popen.wait(60) == -signal.SIGKILL
+    assert Process(command, tmp_path / "run.log", fault=fault).popen.wait(120) == -signal.SIGKILL
 
     slots = list(ScheduleSlot.objects.values_list("task_id", flat=True))
     assert slots == list(Message.objects.values_list("id", flat=True))

@@ -92,7 +92,7 @@ def test_children_die_with_their_main_process(start_worker: StartWorker) -> None
 
     worker.popen.kill()
 
-    until(lambda: not any(lives(pid) for pid in pool), seconds=5, what="the children's end")
+    until(lambda: not any(lives(pid) for pid in pool), seconds=20, what="the children's end")
 
 
 def test_a_frozen_worker_that_was_declared_dead_starts_anew(start_worker: StartWorker) -> None:

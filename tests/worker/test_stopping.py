@@ -81,7 +81,7 @@ def test_what_finishes_in_time_is_not_waited_for_longer(start_worker: StartWorke
     worker.until_it_says("Warm shutdown")
     release.touch()
 
-    assert worker.popen.wait(20) == 0
+    assert worker.popen.wait(45) == 0
     assert outcome(handle).result == "1"
 
 
@@ -100,8 +100,33 @@ def test_what_had_no_time_to_tell_that_it_began_is_ended_too(
     os.kill(main, signal.SIGQUIT)
     os.kill(main, signal.SIGCONT)
 
-    worker.popen.wait(10)
+    worker.popen.wait(30)
     assert Message.objects.get().runs == 0
+
+
+@pytest.mark.one_database
+def test_a_hurried_worker_that_never_gets_out_of_its_signal_handler_ends_all_the_same(
+    start_worker: StartWorker, journal: str, release: Path
+) -> None:
+    worker = start_worker(
+        "reporting",
+        "--include=tests.probe,tests.worker.never_ends",
+        TASKYARD_STOP_WITHIN=str(STOP_WITHIN),
+        TASKYARD_DEAD_AFTER="5",
+    )
+    handle = probe.wait_for_file.delay(journal, str(release))
+    until_it_runs(handle)
+    began = time.monotonic()
+
+    worker.popen.send_signal(signal.SIGQUIT)
+    worker.popen.wait(60)
+
+    assert time.monotonic() - began >= STOP_WITHIN
+    assert worker.says("Timeout (0:00:12)!")
+    assert worker.says("never_ends.py")
+    release.touch()
+    start_worker("reporting", TASKYARD_DEAD_AFTER="5")
+    assert (outcome(handle).status, outcome(handle).result) == ("SUCCESS", "2")
 
 
 def lies_before(pid: int) -> bool:
