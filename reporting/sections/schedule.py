@@ -68,8 +68,11 @@ def domain_of(entry: str) -> str:
 
 
 def _row(scope: Scope, row: dict[str, Any]) -> Row:
+    pruned = scope.is_pruned(scope.stretch, links.slots_kept_for(domain_of(row["entry"])))
+
     def count(value: int, became: str, tone: str = Tone.PLAIN) -> Count:
-        return Count(value=value, link=links.slots(scope.stretch, entry=row["entry"], became=became), tone=tone)
+        link = "" if pruned else links.slots(scope.stretch, entry=row["entry"], became=became)
+        return Count(value=value, link=link, is_pruned=pruned, tone=tone)
 
     return Row(
         cells=(
