@@ -165,6 +165,23 @@ def test_a_file_of_letters_that_a_death_has_cut_short_is_not_used() -> None:
     assert "</html>" in filled_in(bob)["html"]
 
 
+def test_what_a_process_of_the_release_before_has_begun_is_gone_on_with_once() -> None:
+    """It made Ann's row and died, and had sent Bob his."""
+    for name in ("ann", "bob", "cyd"):
+        subscribe(f"{name}@example.org")
+    run = ReportRun.objects.create(period=str(W46), state="built", figures={"week": str(W46)}, progress=100)
+    begun = ReportDelivery.objects.create(run=run, address="Ann@example.org")
+    ReportDelivery.objects.create(run=run, address="bob@example.org", enqueued_at=NINE)
+
+    assert [dispatch(NINE), dispatch(NINE + 5 * MINUTE)] == [2, 0]
+
+    begun.refresh_from_db()
+    assert mailed() == ["ann@example.org", "cyd@example.org"]
+    assert Message.objects.filter(pk=str(begun.task_id), task="notifications.notify").exists()
+    assert begun.key == "weekly:2026-W46:ann@example.org"
+    assert state() == ReportRun.State.SENT
+
+
 def test_the_forms_are_kept_as_files() -> None:
     subscribe()
     dispatch(NINE)
