@@ -236,7 +236,8 @@ def state(one: Subscription, objection: Objection | None) -> StateWord:
     tones = {"active": "success", "ended": ""}
     kind = words.kind(one, objection)
     why = objection.why if objection and kind != "ended" else words.state(one, objection)
-    return StateWord(why, words.state(one, objection), tones.get(kind, "warning"))
+    word = _("wants no reports at all") if kind == "refused" else words.state(one, objection)
+    return StateWord(why, word, tones.get(kind, "warning"))
 
 
 def _zones() -> dict[str, Any]:

@@ -41,7 +41,7 @@ def dead_letters(*, within: Stretch | None = None, decided: Stretch | None = Non
     )
 
 
-def slots(within: Stretch, *, entry: str, became: str = "") -> str:
+def slots(within: Stretch, *, entry: str = "", became: str = "") -> str:
     return _list("routing_scheduleslot", within=between(*within), entry=entry, became=became)
 
 

@@ -37,7 +37,9 @@ class Schedule(Section):
                 rest=_("… and %(count)s more") % {"count": len(lapsed) - ROWS} if len(lapsed) > ROWS else "",
             )
         if kept := [row for row in rows if row not in lapsed]:
-            yield Sentence(text=_kept(kept, others=bool(lapsed)))
+            # All due times are those of one list, unless some of the entries are elsewhere.
+            link = links.slots(scope.stretch, became="due") if not lapsed and scope.domains is None else ""
+            yield Sentence(text=_kept(kept, others=bool(lapsed)), link=link)
 
 
 def entries(scope: Scope) -> list[dict[str, Any]]:

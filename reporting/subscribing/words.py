@@ -69,7 +69,7 @@ def kind(one: Subscription, objection: Objection | None) -> str:
 def state(one: Subscription, objection: Objection | None) -> str:
     return {
         "ended": _("unsubscribed"),
-        "refused": _("wants no reports at all"),
+        "refused": _("not sent"),
         "held": _("not sent"),
         "paused": _("paused"),
         "active": _("active"),
