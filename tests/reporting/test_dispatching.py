@@ -13,6 +13,7 @@ from reporting import reports
 from reporting.documents.cells import Tone
 from reporting.documents.document import Document
 from reporting.models import ReportDelivery, ReportEdition, ReportRun, Subscription
+from reporting.retention import ReportRuns
 from reporting.runs import building, dispatching, sending
 from reporting.subscribing import choosing
 from reporting.weeks import Week
@@ -189,6 +190,18 @@ def test_the_forms_are_kept_as_files() -> None:
     files = ReportEdition.objects.get().files
     assert {"html", "text", "csv"} <= set(files)
     assert all(default_storage.exists(name) for name in files.values())
+
+
+def test_a_run_that_is_pruned_takes_its_files_and_letters_with_it(tmp_path: Path) -> None:
+    subscribe()
+    dispatch(NINE)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()]
+
+    for _ in range(2):
+        ReportRuns(NINE).delete([run.pk for run in ReportRun.objects.all()])
+
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not ReportRun.objects.exists()
 
 
 def test_the_mail_is_a_notification_that_can_be_unsubscribed_from() -> None:
