@@ -3,24 +3,29 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from notifications import attachments
+from notifications import attachments, bodies
 from notifications.attachments import Stored
 from notifications.given import Recipient
 from notifications.problems import InvalidNotification, Problem
 from notifications.templating import versions
 
-TEXTS = ("template", "subject", "text", "html", "category", "key", "lane", "from_email")
-WORDS = (*TEXTS, "context", "reply_to", "attachments")
+TEXTS = ("template", "subject", "category", "key", "lane", "from_email")
+WORDS = ("template", "subject", *bodies.BODIES, "fill_in", *TEXTS[2:], "context", "reply_to", "attachments")
 FILE = ("storage_name", "name", "content_type")
 """What each of the attachments has; only the first is needed."""
 
 
 def draft(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The words of a Draft; what is left out, or null, is as it is there. Raises InvalidNotification."""
+    """The words of a Draft; what is left out, or null, is as it is there.
+
+    Raises InvalidNotification, and for files of the storage Missing, Changed and StorageAway.
+    """
     words = {name: value for name, value in given.items() if value is not None}
     if problems := [*_problems(words)]:
         raise InvalidNotification(problems)
-    return {**words, "attachments": [_stored(file) for file in words.get("attachments", [])]}
+    said = bodies.filled_in(words)
+    words.pop("fill_in", None)
+    return {**words, **said, "attachments": [_stored(file) for file in words.get("attachments", [])]}
 
 
 def recipients(to: Any) -> list[Recipient]:
@@ -52,6 +57,7 @@ def _problems(words: Mapping[str, Any]) -> Iterator[Problem]:
     for name in sorted(set(words) - set(WORDS)):
         yield Problem(name, f"means nothing here; there are to, {', '.join(WORDS)}.")
     yield from _text_problems(words)
+    yield from bodies.problems(words)
     yield from _shape_problems(words)
     yield from _file_problems(words.get("attachments", []))
 

@@ -133,12 +133,15 @@ def suppression(address_key: str, *, channel: str = "email") -> Suppression | No
 
 def suppressed_words(row: Delivery) -> str:
     """``reason`` is why its address is suppressed, or that its recipient has unsubscribed."""
-    if row.reason == "unsubscribed":
-        category = categories.registry().get(row.notification.category)
-        title = category.title if category else row.notification.category
-        return _("unsubscribed from “%(title)s”") % {"title": title}
+    return objection_words(row.reason, category=row.notification.category)
+
+
+def objection_words(reason: str, *, category: str) -> str:
+    if reason == "unsubscribed":
+        known_as = categories.registry().get(category)
+        return _("unsubscribed from “%(title)s”") % {"title": known_as.title if known_as else category}
     known: dict[str, Any] = dict(Suppression.Reason.choices)
-    return _("the address is suppressed: %(why)s") % {"why": known.get(row.reason, row.reason)}
+    return _("the address is suppressed: %(why)s") % {"why": known.get(reason, reason)}
 
 
 def clock(moment: datetime, *, at: datetime) -> str:

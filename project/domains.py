@@ -2,7 +2,12 @@
 
 from datetime import timedelta
 
+from project.environment import Environment
 from routing.domains import Domain, Lane, RetryPolicy, Targets
+
+# Whoever runs these three, as reports name them; the settings import this file.
+OWNER = Environment().text("TASKYARD_OWNER", "Operations")
+CONTACT = Environment().contact("TASKYARD_CONTACT")
 
 DOMAINS = (
     Domain(
@@ -14,8 +19,10 @@ DOMAINS = (
         soft_time_limit=timedelta(seconds=45),
         # A server that hangs is waited for twice EMAIL_TIMEOUT: up to a message's last line, and for the answer to it.
         time_limit=timedelta(seconds=75),
+        owner=OWNER,
+        contact=CONTACT,
         noun="messages",
-        targets=Targets(success=0.99, wait=timedelta(minutes=1)),
+        targets=Targets(success=0.99, wait=timedelta(minutes=1), run=timedelta(seconds=30)),
     ),
     Domain(
         name="reporting",
@@ -23,8 +30,10 @@ DOMAINS = (
         soft_time_limit=timedelta(minutes=14),
         time_limit=timedelta(minutes=15),
         retry=RetryPolicy(first_delay=timedelta(minutes=1)),
+        owner=OWNER,
+        contact=CONTACT,
         noun="reports",
-        targets=Targets(success=0.99, wait=timedelta(minutes=15)),
+        targets=Targets(success=0.99, wait=timedelta(minutes=15), run=timedelta(minutes=5)),
     ),
     Domain(
         name="maintenance",
@@ -33,7 +42,9 @@ DOMAINS = (
         prefetch=1,
         soft_time_limit=timedelta(minutes=14),
         time_limit=timedelta(minutes=15),
+        owner=OWNER,
+        contact=CONTACT,
         noun="housekeeping tasks",
-        targets=Targets(success=0.95),
+        targets=Targets(success=0.95, wait=timedelta(minutes=15), run=timedelta(minutes=10)),
     ),
 )

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 T = TypeVar("T")
 
 _NAMESPACE = re.compile(r"[a-z][a-z0-9_]{0,19}\Z")
+_CONTACT = re.compile(r"https?://\S+\Z|[^@\s]+@[^@\s]+\Z")
 _URL_SECRET = re.compile(r"[A-Za-z0-9_-]{24,}\Z")
 
 _RATE = re.compile(r"([^\s=]+)=([1-9]\d{0,4})/([smh])\Z")
@@ -100,6 +101,13 @@ class Environment:
         value = self.text(name, "")
         if value and not _NAMESPACE.match(value):
             raise _wrong(name, value, "use a-z, 0-9 and _, beginning with a letter, at most 20, such as staging.")
+        return value
+
+    def contact(self, name: str, default: str = "") -> str:
+        """Empty where there is none."""
+        value = self.text(name, default)
+        if value and not _CONTACT.match(value):
+            raise _wrong(name, value, "use an e-mail address, or one that begins with https://.")
         return value
 
     def secrets(self, name: str) -> list[str]:

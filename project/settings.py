@@ -179,8 +179,8 @@ TASKYARD_DOMAINS = "project.domains.DOMAINS"
 TASKYARD_CATEGORIES = "project.categories.CATEGORIES"
 # Part of the address that providers report bounces and complaints to.
 TASKYARD_FEEDBACK_SECRETS = env.secrets("TASKYARD_FEEDBACK_SECRET")
-# Where the pages of reports ask what became of their mails.
-TASKYARD_REPORT_MAILS = "project.report_mails.told"
+# Where reports ask what became of their mails, and who wants none.
+TASKYARD_REPORT_MAILS = "project.report_mails"
 TASKYARD_SCOPES = "project.scopes.SCOPES"
 BROKER_PORT = env.port("BROKER_PORT", 5690)
 BROKER_URL_IS_GIVEN = bool(env.text("BROKER_URL", ""))

@@ -190,7 +190,7 @@ class BecameFilter(admin.SimpleListFilter):
     parameter_name = "became"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("sent", _("sent")), ("late", _("sent late")), ("quiet", _("nothing to tell"))]
+        return [("sent", _("handed over")), ("late", _("handed over late")), ("quiet", _("nothing to tell"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return {

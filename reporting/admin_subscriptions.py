@@ -14,11 +14,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from reporting import deeds, reports
 from reporting.deeds import Deed
-from reporting.subscribing import choosing, words
+from reporting.subscribing import choosing, objections, words
+from reporting.subscribing.objections import Objection
 from reporting.subscribing.tables import Subscription
 from reporting.tasks import preview
 from routing.console import html
@@ -82,14 +84,35 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("active", _("active")), ("paused", _("paused")), ("ended", _("unsubscribed"))]
+        return [
+            ("active", _("active")),
+            ("paused", _("paused")),
+            ("refused", _("wants none, or is not sent any")),
+            ("ended", _("unsubscribed")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return {
-            "active": queryset.filter(paused_at=None, ended_at=None),
-            "paused": queryset.filter(ended_at=None).exclude(paused_at=None),
-            "ended": queryset.exclude(ended_at=None),
-        }.get(self.value() or "", queryset)
+        still = queryset.filter(ended_at=None)
+        match self.value():
+            case "active":
+                return objections.among(still.filter(paused_at=None), objecting=False)
+            case "paused":
+                return objections.among(still.exclude(paused_at=None), objecting=False)
+            case "refused":
+                return objections.among(still, objecting=True)
+            case "ended":
+                return queryset.exclude(ended_at=None)
+        return queryset
+
+
+class SubscriptionList(ChangeList):
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        page: Any = self
+        page.result_list = list(page.result_list)
+        found = objections.of([one.email for one in page.result_list])
+        for one in page.result_list:
+            one.objection = found.get(one.email)
 
 
 def _preview(request: HttpRequest, one: Subscription) -> bool:
@@ -149,14 +172,27 @@ class SubscriptionAdmin(ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        answer: HttpResponse = super().change_view(request, object_id, form_url, _with_zones(extra_context))
+        one = self.get_object(request, object_id)
+        context = {"objection": objections.against(one.email) if one and not one.ended_at else None}
+        answer: HttpResponse = super().change_view(
+            request, object_id, form_url, {**_zones(), **context, **(extra_context or {})}
+        )
         return answer
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        answer: HttpResponse = super().add_view(request, form_url, _with_zones(extra_context))
+        answer: HttpResponse = super().add_view(request, form_url, {**_zones(), **(extra_context or {})})
         return answer
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return SubscriptionList
+
+    def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if objection := objections.against(obj.email):
+            text = _("It is kept, but nothing is sent to %(address)s: %(why)s.")
+            self.message_user(request, text % {"address": obj.email, "why": objection.why}, messages.WARNING)
 
     @admin.action(description=PAUSE.title, permissions=["change"])
     def pause_selected(self, request: HttpRequest, chosen: QuerySet[Subscription]) -> HttpResponse | None:
@@ -192,14 +228,17 @@ class SubscriptionAdmin(ModelAdmin):
         return words.when(one)
 
     @admin.display(description=gettext_lazy("state"))
-    def state(self, one: Subscription) -> SafeString:
-        return html.state_label(state(one))
+    def state(self, one: Any) -> SafeString:
+        return html.state_label(state(one, one.objection))
 
 
-def state(one: Subscription) -> StateWord:
-    tone = "" if one.ended_at else "warning" if one.paused_at else "success"
-    return StateWord(words.state(one), words.state(one), tone)
+def state(one: Subscription, objection: Objection | None) -> StateWord:
+    tones = {"active": "success", "ended": ""}
+    kind = words.kind(one, objection)
+    why = objection.why if objection and kind != "ended" else words.state(one, objection)
+    word = _("wants no reports at all") if kind == "refused" else words.state(one, objection)
+    return StateWord(why, word, tones.get(kind, "warning"))
 
 
-def _with_zones(context: dict[str, Any] | None) -> dict[str, Any]:
-    return {"zones": sorted(available_timezones()), **(context or {})}
+def _zones() -> dict[str, Any]:
+    return {"zones": sorted(available_timezones())}

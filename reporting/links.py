@@ -3,10 +3,11 @@
 They hold a row's number and nothing that could be read out of them by those they are forwarded to.
 """
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from django.conf import settings
 from django.core import signing
+from django.utils import timezone
 
 PREFIX = "reports/"
 """Of the public pages. Written out here: to ask Django for a URL would load all pages, in each worker."""
@@ -35,9 +36,17 @@ def read_subscription(token: str) -> int:
         raise BadLink from None
 
 
+class _OfToday(signing.TimestampSigner):
+    """The same link all day long, in UTC, so that mails of a day are alike."""
+
+    def timestamp(self) -> str:
+        midnight = timezone.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return signing.b62_encode(int(midnight.timestamp()))
+
+
 def page_url(edition: int) -> str:
     """The report as a web page, without a login."""
-    return f"{settings.SITE_URL}/{PREFIX}{signing.TimestampSigner(salt=_PAGE).sign(str(edition))}"
+    return f"{settings.SITE_URL}/{PREFIX}{_OfToday(salt=_PAGE).sign(str(edition))}"
 
 
 def read_page(token: str) -> int:

@@ -25,5 +25,5 @@ def of(keys: Sequence[str]) -> Mapping[str, MailState]:
     found = [key for key in keys if key]
     if not found or not settings.TASKYARD_REPORT_MAILS:
         return {}
-    told: Mapping[str, MailState] = import_string(settings.TASKYARD_REPORT_MAILS)(found)
+    told: Mapping[str, MailState] = import_string(f"{settings.TASKYARD_REPORT_MAILS}.told")(found)
     return told

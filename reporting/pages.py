@@ -1,26 +1,22 @@
-"""The public pages behind the links in reports: they need no login, no cookie and no script.
-
-The link itself is the permission, so there is nothing that a forged request could add, and no CSRF token.
-"""
+"""The public pages behind the links in reports: what somebody is subscribed to, and a report to read."""
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods
 
-from reporting import forms, links, reports
+from reporting import forms, links
 from reporting.documents.document import Document
 from reporting.links import BadLink
 from reporting.runs.tables import ReportEdition
-from reporting.subscribing import choosing
+from reporting.subscribing import choosing, objections
 from reporting.subscribing.tables import Subscription
-from reporting.subscribing.words import lines
+from reporting.subscribing.words import lines, title
+from routing.console import public_pages
+from routing.console.public_pages import Page
+from routing.masking import masked
 
 LARGEST = 2_000
 """Bytes of a form."""
@@ -29,52 +25,51 @@ DEEDS: dict[str, Callable[[Subscription], bool]] = {
     "resume": choosing.resume,
     "end": choosing.end,
     "take_up": choosing.take_up,
+    "want": lambda one: objections.take_back(one.email),
 }
-_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 # A report has its styles within it.
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
-Page = Callable[[HttpRequest, str], HttpResponse]
 
 
-def _behind_a_link(page: Page) -> Callable[..., HttpResponse]:
-    @csrf_exempt
-    @require_http_methods(["GET", "HEAD", "POST"])
+def _page(page: Page) -> Callable[..., HttpResponse]:
+    @public_pages.behind_a_link
     @wraps(page)
     def opened(request: HttpRequest, token: str) -> HttpResponse:
         try:
-            answer = page(request, token)
+            return page(request, token)
         except BadLink:
-            answer = _problem(request, 404)
-        add_never_cache_headers(answer)
-        answer.headers.setdefault("Content-Security-Policy", _POLICY)
-        answer["X-Robots-Tag"] = "noindex, nofollow"
-        # The address of this page must not be told to another one.
-        answer["Referrer-Policy"] = "no-referrer"
-        return answer
+            return _problem(request, 404)
 
     return opened
 
 
-@_behind_a_link
+@_page
 def subscriptions(request: HttpRequest, token: str) -> HttpResponse:
     """All that the person is subscribed to. A look changes nothing, since scanners follow links. Safe to call again."""
     mine = _subscription(token)
-    found = {one.pk: one for one in choosing.of_same_person(mine).order_by("report")}
-    said = ""
-    if request.method == "POST":
-        one, deed = _asked(request, found, mine)
-        if one is None or deed not in DEEDS:
-            return _problem(request, 400)
-        DEEDS[deed](one)
-        said = f"{deed}:{one.pk}"
-        found = {row.pk: row for row in choosing.of_same_person(mine).order_by("report")}
-    context = {"lines": lines(found.values()), "masked": _masked(mine.email), "said": _said(said, found)}
+    if request.method != "POST":
+        return _shown(request, mine)
+    found = {one.pk: one for one in choosing.of_same_person(mine)}
+    one, deed = _asked(request, found, mine)
+    if one is None or deed not in DEEDS:
+        return _problem(request, 400)
+    DEEDS[deed](one)
+    return _shown(request, mine, said=_said(deed, one))
+
+
+def _shown(request: HttpRequest, mine: Subscription, *, said: str = "") -> HttpResponse:
+    objection = objections.against(mine.email)
+    context = {
+        "lines": lines(choosing.of_same_person(mine).order_by("report"), objection=objection),
+        "masked": masked(mine.email),
+        "objection": objection,
+        "want": f"want:{mine.pk}",
+        "said": said,
+    }
     return render(request, "reporting/subscriptions.html", context)
 
 
-@_behind_a_link
+@_page
 def report(request: HttpRequest, token: str) -> HttpResponse:
     """What it says by now."""
     edition = ReportEdition.objects.filter(pk=links.read_page(token)).first()
@@ -96,8 +91,7 @@ def _subscription(token: str) -> Subscription:
 
 def _asked(request: HttpRequest, found: dict[int, Subscription], mine: Subscription) -> tuple[Subscription | None, str]:
     """Which subscription, and what to do; of a mail reader's one click (RFC 8058), the link's own is ended."""
-    length = str(request.META.get("CONTENT_LENGTH") or 0)
-    if not length.isdecimal() or int(length) > LARGEST:
+    if not public_pages.fits(request, largest=LARGEST):
         return None, ""
     if request.POST.get("List-Unsubscribe", "").casefold() == "one-click":
         return mine, "end"
@@ -105,25 +99,18 @@ def _asked(request: HttpRequest, found: dict[int, Subscription], mine: Subscript
     return (found.get(int(key)) if key.isdecimal() else None), deed
 
 
-def _said(said: str, found: dict[int, Subscription]) -> str:
-    deed, _colon, key = said.partition(":")
-    if not deed or int(key) not in found:
+def _said(deed: str, one: Subscription) -> str:
+    if deed in ("resume", "take_up", "want") and objections.against(one.email):
+        # It comes no more for that; the page says why.
         return ""
-    of = reports.reports().get(found[int(key)].report)
-    title: Any = of.title if of else found[int(key)].report
     words = {
+        "want": _("You get reports again: those that are active here, from the next one on."),
         "pause": _("“%(title)s” is paused."),
         "resume": _("You get “%(title)s” again, from the next one on."),
         "end": _("You are unsubscribed from “%(title)s”. One that is on its way at this moment may still arrive."),
         "take_up": _("You are subscribed to “%(title)s” again, from the next one on."),
     }
-    return words[deed] % {"title": title}
-
-
-def _masked(address: str) -> str:
-    """Known to its owner, and to nobody whom the link was forwarded to."""
-    name, _at, domain = address.rpartition("@")
-    return f"{name[:1]}…{name[-1:] if len(name) > 2 else ''}@{domain}"
+    return words[deed] % {"title": title(one)}
 
 
 def _problem(request: HttpRequest, status: int) -> HttpResponse:

@@ -35,6 +35,8 @@ class ReportRuns(Rows):
         for edition in editions.only("files"):
             # First, so that a death in between leaves rows that tell of them.
             storage.discard(edition)
+        for run in ReportRun.objects.using(self.using).filter(pk__in=keys).only("report", "period"):
+            storage.discard_letters(run)
         ReportDelivery.objects.using(self.using).filter(run__in=keys)._raw_delete(self.using)
         editions._raw_delete(self.using)
         super().delete(keys)

@@ -132,9 +132,9 @@ def _sentence(run: ReportRun) -> Any:
 def _figures(run: ReportRun) -> Iterator[tuple[str, int, str]]:
     """What, how many, and where they are listed."""
     rows, url = run.deliveries, _list_url(run)
-    yield _("Sent"), rows.exclude(enqueued_at=None).count(), f"{url}&became=sent"
+    yield _("Handed over"), rows.exclude(enqueued_at=None).count(), f"{url}&became=sent"
     if late := rows.filter(enqueued_at__gt=F("due_at") + LATE_AFTER).count():
-        yield _("Sent late"), late, f"{url}&became=late"
+        yield _("Handed over late"), late, f"{url}&became=late"
     if quiet := rows.exclude(withheld="").count():
         yield _("Nothing to tell"), quiet, f"{url}&became=quiet"
 

@@ -49,6 +49,8 @@ def test_mail_goes_to_files_below_the_given_folder() -> None:
         ("integer", "-1", "at least 0"),
         ("port", "70000", "from 1 to 65535"),
         ("choice", "yaml", "use one of text, json"),
+        ("contact", "the office", "use an e-mail address, or one that begins with https://"),
+        ("contact", "javascript:alert(1)", "use an e-mail address"),
         ("time_zone", "Mars/Olympus", "Europe/Paris"),
         ("database", "mysql://host/name", "use postgresql://"),
         ("database", "postgresql://host:port/name", "use postgresql://"),

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from notifications import categories
@@ -36,6 +37,13 @@ def is_unwanted(address_key: str, category: Category) -> bool:
     names = categories.names(category.name)
     stored = Preference.objects.filter(address_key=address_key, category__in=names).order_by("-changed_at", "-pk")
     return stored.values_list("wanted", flat=True).first() is False
+
+
+def unwanted(category: Category) -> "QuerySet[Preference]":
+    """The newest choice of each who does not want it."""
+    chosen = Preference.objects.filter(category__in=categories.names(category.name))
+    later = Q(changed_at__gt=OuterRef("changed_at")) | Q(changed_at=OuterRef("changed_at"), pk__gt=OuterRef("pk"))
+    return chosen.filter(~Exists(chosen.filter(later, address_key=OuterRef("address_key"))), wanted=False)
 
 
 def choose(address_key: str, wishes: Mapping[str, bool], *, source: str) -> None:

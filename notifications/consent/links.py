@@ -15,6 +15,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from django.conf import settings
 
+from routing.masking import masked
+
 PREFIX = "notifications/"
 """Of the public pages. Written out here: to ask Django for a URL would load all pages, in each worker."""
 _PURPOSE = [b"notifications.consent.links"]
@@ -49,9 +51,7 @@ class Reader:
 
     @property
     def masked(self) -> str:
-        """``a…n@example.org``: known to its owner, and to nobody whom the link was forwarded to."""
-        name, _, domain = self.address_key.rpartition("@")
-        return f"{name[:1]}…{name[-1:] if len(name) > 2 else ''}@{domain}"
+        return masked(self.address_key)
 
 
 def read(token: str) -> Reader:

@@ -1,55 +1,42 @@
-"""The public pages behind the links in messages: they need no login, no cookie and no script.
-
-The link itself is the permission, so there is nothing that a forged request could add, and no CSRF token.
-"""
+"""The public pages behind the links in messages: to unsubscribe, and to choose."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods
 
 from notifications import categories
 from notifications.categories import Category, UnknownCategory
 from notifications.consent import choices, links, suppression_list
 from notifications.consent.choices import Choice
 from notifications.consent.links import Reader
+from routing.console import public_pages
 
 LARGEST = 20_000
 """Bytes of a form."""
 ONE_CLICK = ("List-Unsubscribe", "One-Click")
 """What mail readers send by themselves (RFC 8058), and our button, too."""
 
-_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 Page = Callable[[HttpRequest, Reader], HttpResponse]
 
 
-def _behind_a_link(page: Page) -> Callable[..., HttpResponse]:
-    @csrf_exempt
-    @require_http_methods(["GET", "HEAD", "POST"])
+def _of_reader(page: Page) -> Callable[..., HttpResponse]:
+    @public_pages.behind_a_link
     @wraps(page)
     def opened(request: HttpRequest, token: str) -> HttpResponse:
+        if not public_pages.fits(request, largest=LARGEST):
+            return _problem(request, 400)
         try:
-            answer = page(request, links.read(token)) if _fits(request) else _problem(request, 400)
+            return page(request, links.read(token))
         except links.BadLink:
-            answer = _problem(request, 404)
-        add_never_cache_headers(answer)
-        answer["Content-Security-Policy"] = _POLICY
-        answer["X-Robots-Tag"] = "noindex, nofollow"
-        # The address of this page must not be told to another one.
-        answer["Referrer-Policy"] = "no-referrer"
-        return answer
+            return _problem(request, 404)
 
     return opened
 
 
-@_behind_a_link
+@_of_reader
 def unsubscribe(request: HttpRequest, reader: Reader) -> HttpResponse:
     """A look changes nothing, since scanners follow links. Safe to call again."""
     if request.method != "POST":
@@ -64,7 +51,7 @@ def unsubscribe(request: HttpRequest, reader: Reader) -> HttpResponse:
     return _problem(request, 400)
 
 
-@_behind_a_link
+@_of_reader
 def preferences(request: HttpRequest, reader: Reader) -> HttpResponse:
     """All optional categories; saved as a whole. Safe to call again."""
     before = choices.of(reader.address_key)
@@ -112,11 +99,6 @@ def _category(reader: Reader) -> Category | None:
         return categories.get(reader.category)
     except UnknownCategory:
         return None
-
-
-def _fits(request: HttpRequest) -> bool:
-    length = str(request.META.get("CONTENT_LENGTH") or 0)
-    return length.isdecimal() and int(length) <= LARGEST
 
 
 def _problem(request: HttpRequest, status: int) -> HttpResponse:

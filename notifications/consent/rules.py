@@ -1,6 +1,8 @@
 """Whether a recipient may be written to, and how they say that they do not want to be."""
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Set
+from functools import partial
+from operator import contains
 
 from notifications import categories
 from notifications.categories import Category
@@ -18,6 +20,17 @@ def objection(delivery: Delivery) -> str:
     category = categories.get(delivery.notification.category)
     reasons = suppression_list.reasons(delivery.address_key, channel=delivery.channel)
     return judged(category, reasons, is_unwanted=lambda: choices.is_unwanted(delivery.address_key, category))
+
+
+def objections(address_keys: Collection[str], category: Category, *, channel: str) -> dict[str, str]:
+    """Why those of them that must not be written to are not. Two questions to the database, however many there are."""
+    reasons: dict[str, set[str]] = {key: set() for key in address_keys}
+    suppressed = suppression_list.in_force().filter(channel=channel, address_key__in=reasons)
+    for key, reason in suppressed.values_list("address_key", "reason"):
+        reasons[key].add(reason)
+    unwanted = set(choices.unwanted(category).filter(address_key__in=reasons).values_list("address_key", flat=True))
+    found = {key: judged(category, why, is_unwanted=partial(contains, unwanted, key)) for key, why in reasons.items()}
+    return {key: why for key, why in found.items() if why}
 
 
 def judged(category: Category, reasons: Set[str], *, is_unwanted: Callable[[], bool]) -> str:

@@ -13,6 +13,7 @@ from django_celery_results.models import TaskResult
 from reporting.rollups import histogram
 from reporting.rollups.histogram import Histogram
 from routing.domains import registry
+from routing.ledger import results
 from routing.ledger.enqueue import OUTCOMES
 from routing.ledger.results import read_meta
 
@@ -39,7 +40,7 @@ class Sum:
     runs: Histogram = field(default_factory=Counter)
 
     def add(self, row: TaskResult, meta: dict[str, Any]) -> None:
-        attempt = _attempt(meta)
+        attempt = results.attempt(meta)
         self.count += 1
         self.retries += attempt - 1
         if row.date_started is None or row.status not in _RAN:
@@ -77,11 +78,6 @@ def _key(row: TaskResult, meta: dict[str, Any]) -> Key:
     queue = meta.get("queue")
     hour = row.date_done.replace(minute=0, second=0, microsecond=0)
     return Key(hour, domain[:40], queue[:100] if isinstance(queue, str) else "", name, row.status)
-
-
-def _attempt(meta: dict[str, Any]) -> int:
-    attempt = meta.get("attempt")
-    return attempt if isinstance(attempt, int) and attempt > 0 else 1
 
 
 def _due_at(meta: dict[str, Any]) -> datetime | None:

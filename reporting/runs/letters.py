@@ -1,4 +1,7 @@
-"""A report as an e-mail: rendered once for all who get the same edition, with the links of each put in."""
+"""A report as an e-mail: rendered and stored once for all who get the same edition; each mail names these files.
+
+A file is called after its digest and never written again: a mail says what it said when it was enqueued.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,6 +14,7 @@ from django.utils.translation import gettext as _
 from reporting import forms, links
 from reporting.documents.document import Document
 from reporting.forms.shape import Footer
+from reporting.runs import storage
 from reporting.runs.tables import ReportEdition
 
 TASK = "notifications.notify"
@@ -25,17 +29,20 @@ _MANAGE = "https://reports.invalid/manage"
 
 @dataclass(frozen=True)
 class Letter:
+    """``text`` and ``html`` are files of the storage, as the task takes them."""
+
     subject: str
-    text: str
-    html: str
+    text: Mapping[str, str]
+    html: Mapping[str, str]
 
     def kwargs(self, address: str, *, key: str, manage_url: str = "", lane: str = LANE) -> dict[str, Any]:
         """Of the task that mails it. The same key again sends nothing again."""
         return {
             "to": [address],
             "subject": self.subject,
-            "text": self.text.replace(_MANAGE, manage_url),
-            "html": self.html.replace(_MANAGE, manage_url),
+            "text": self.text,
+            "html": self.html,
+            "fill_in": {_MANAGE: manage_url},
             "category": CATEGORY,
             "key": key,
             "lane": lane,
@@ -72,7 +79,8 @@ def key(report: str, period: str, address: str) -> str:
 
 
 def _letter(document: Document, footer: Footer) -> Letter:
-    def rendered(form: str) -> str:
-        return forms.named(form).render(document, footer=footer).decode()
+    def kept(name: str) -> dict[str, str]:
+        form = forms.named(name)
+        return storage.keep_letter(document, form.render(document, footer=footer), suffix=form.suffix)
 
-    return Letter(document.subject, rendered("text"), rendered("html"))
+    return Letter(document.subject, kept("text"), kept("html"))

@@ -7,6 +7,8 @@ What may happen in between, and what then:
 * Two at once: the second skips the subscriptions that the first has locked. Where it looked just before the first
   committed, its rows meet the unique (run, address), are left out, and no task is enqueued for them.
 * The mail's task runs twice: its key is the recipient's own, and under it one message is sent.
+* A process of the release before died between a person's row and their mail: the row is gone on with, and its mail has
+  the same task id, so that the old process, should it live, enqueues nothing beside it.
 * Somebody unsubscribes meanwhile: their subscription is locked from the look at it to the commit, so that they have
   ended it either before, and get nothing, or after their mail was on its way.
 """
@@ -38,6 +40,9 @@ SLOTS = 40
 """In one question to the database."""
 QUIET = "nothing to tell"
 
+_BEGUN = Q(enqueued_at=None, withheld="")
+"""The release before wrote a row first, and the mail's task in another transaction."""
+
 Due = tuple[datetime, Slot]
 
 
@@ -51,7 +56,7 @@ def waiting(run: ReportRun | None, due: Sequence[Due], *, report: str) -> "Itera
 def without_row(run: ReportRun | None, subscriptions: "QuerySet[Subscription]") -> "QuerySet[Subscription]":
     if run is None:
         return subscriptions
-    rows = ReportDelivery.objects.filter(run=run).annotate(lowered=Lower("address"))
+    rows = ReportDelivery.objects.filter(run=run).exclude(_BEGUN).annotate(lowered=Lower("address"))
     return subscriptions.filter(~Exists(rows.filter(lowered=Lower(OuterRef("email")))))
 
 
@@ -144,10 +149,21 @@ def _hand_over(run: ReportRun, people: Sequence[Subscription], *, desk: _Desk, t
             row.address, key=row.key, manage_url=links.subscriptions_url(one.pk)
         )
         for one, row in zip(people, rows, strict=True)
-        if row.task_id in won and not row.withheld
+        if (row.task_id in won or _goes_on(row)) and not row.withheld
     }
     letters.send(mails)
     return len(mails)
+
+
+def _goes_on(row: ReportDelivery) -> bool:
+    """Make this the row of somebody whose own was only begun. False if they have had it."""
+    begun = ReportDelivery.objects.filter(_BEGUN, run=row.run_id, address__iexact=row.address)
+    task_id = begun.select_for_update().values_list("task_id", flat=True).first()
+    if task_id is None:
+        return False
+    values = {name: getattr(row, name) for name in ("edition", "key", "due_at", "enqueued_at", "withheld")}
+    row.task_id = task_id
+    return begun.update(**values) == 1
 
 
 def _row(run: ReportRun, one: Subscription, edition: ReportEdition, times: Mapping[Slot, datetime]) -> ReportDelivery:

@@ -18,10 +18,10 @@ from routing.ledger import figures
 
 @dataclass(frozen=True)
 class Balance:
-    """``lost``: accepted, and neither finished nor in flight now; by domain only where any are."""
+    """``in_flight`` now; ``lost``: accepted, and neither finished nor in flight. Both by domain, where any are."""
 
     finished: int
-    in_flight: int
+    in_flight: dict[str, int]
     lost: dict[str, int]
 
     @property
@@ -30,7 +30,10 @@ class Balance:
 
     @property
     def total(self) -> int:
-        return self.finished + self.in_flight + self.total_lost
+        return self.finished + sum(self.in_flight.values()) + self.total_lost
+
+    def names(self, scope: Scope) -> set[str]:
+        return {*scope.this.domains, *self.in_flight, *self.lost}
 
 
 class Books(Section):
@@ -42,36 +45,32 @@ class Books(Section):
         if not found.total:
             return
         yield Sentence(
-            text=_("%(lost)s lost of %(total)s: %(finished)s finished, and %(in_flight)s in flight now.")
-            % {
-                "lost": wording.number(found.total_lost),
-                "total": wording.number(found.total),
-                "finished": wording.number(found.finished),
-                "in_flight": wording.number(found.in_flight),
-            },
+            text=_("%(lost)s lost of %(total)s.")
+            % {"lost": wording.number(found.total_lost), "total": wording.counted(found.total, _("task"))},
             tone=Tone.BAD if found.lost else Tone.GOOD,
         )
-        if found.lost:
-            titles = (_("Domain"), _("Finished"), _("In flight now"), _("Lost"))
-            yield Table(
-                columns=tuple(Column(title=title) for title in titles),
-                rows=tuple(_row(scope, name, lost) for name, lost in sorted(found.lost.items())),
-            )
+        titles = (_("Domain"), _("Finished"), _("In flight now"), _("Lost"))
+        yield Table(
+            columns=tuple(Column(title=title) for title in titles),
+            rows=tuple(_row(scope, name, found) for name in sorted(found.names(scope))),
+        )
 
 
 def balance(scope: Scope) -> Balance:
     read = figures.read()
     names = [name for name in {*read.books, *read.in_flight} if scope.is_about(name)]
+    in_flight = {name: count for name in names if (count := read.in_flight.get(name, 0))}
     lost = {name: read.difference(name) for name in names if read.difference(name) > 0}
-    return Balance(scope.this.whole.count, sum(read.in_flight.get(name, 0) for name in names), lost)
+    return Balance(scope.this.whole.count, in_flight, lost)
 
 
-def _row(scope: Scope, name: str, lost: int) -> Row:
+def _row(scope: Scope, name: str, found: Balance) -> Row:
+    lost = found.lost.get(name, 0)
     return Row(
         cells=(
             Text(text=called(name)),
             scope.counted(scope.this.domains.get(name, Sum()).count, domain=name),
-            Count(value=figures.read().in_flight.get(name, 0), link=links.in_flight(domain=name)),
-            Count(value=lost, tone=Tone.BAD),
+            Count(value=found.in_flight.get(name, 0), link=links.in_flight(domain=name) if name else ""),
+            Count(value=lost, tone=Tone.BAD if lost else Tone.PLAIN),
         )
     )

@@ -7,11 +7,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from reporting.documents.blocks import Block, Column, Row, Sentence, Table
-from reporting.documents.cells import Count, Text, Tone
+from reporting.documents.cells import Count, Text
 from reporting.sections import links
 from reporting.sections.shape import Scope, Section
 from routing.ledger import database
 from routing.ledger.cleanup_tables import Cleanup, Removal
+from routing.ledger.retention.ledger_rows import CLEANUPS_KEPT
 
 ROWS = 12
 
@@ -23,6 +24,9 @@ class Cleanups(Section):
     def blocks(self, scope: Scope) -> Iterable[Block]:
         begin, end = scope.stretch
         ran = Cleanup.objects.using(database.using()).filter(started_at__gte=begin, started_at__lt=end)
+        if scope.is_pruned(scope.stretch, CLEANUPS_KEPT):
+            yield Sentence(text=_("The clean-ups of that time are no longer on record."))
+            return
         if not (count := ran.count()):
             yield Sentence(text=_("No clean-up ran, so nothing that is past its time was removed."))
             return
@@ -39,4 +43,5 @@ class Cleanups(Section):
 def _row(scope: Scope, kind: str, value: int) -> Row:
     if not kind:
         return Row(cells=(Text(text=_("Clean-ups that ran")), Count(value=value, link=links.cleanups(scope.stretch))))
-    return Row(cells=(Text(text=kind[:1].upper() + kind[1:]), Count(value=value, tone=Tone.PLAIN)))
+    link = links.cleanups(scope.stretch, removed=kind, of=",".join(sorted(scope.domains or ())))
+    return Row(cells=(Text(text=kind[:1].upper() + kind[1:]), Count(value=value, link=link)))

@@ -1,6 +1,7 @@
 """Dead letters: how many were set aside, and what people decided about them."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -11,6 +12,7 @@ from reporting.documents.cells import Count, Text, Tone
 from reporting.sections import links
 from reporting.sections.links import Stretch
 from reporting.sections.shape import Scope, Section
+from routing.domains import registry
 from routing.ledger import database
 from routing.ledger.tables import DeadLetter
 
@@ -34,16 +36,23 @@ class DeadLetters(Section):
 
 
 def _line(scope: Scope, label: str, field: str, state: str = "") -> Row:
-    now, before = (_count(scope, field, state, stretch) for stretch in (scope.stretch, scope.stretch_before))
-    return Row(cells=(Text(text=label), now, Count(value=before.value, tone=Tone.QUIET)))
+    now = _count(scope, field, state, scope.stretch)
+    return Row(cells=(Text(text=label), now, _count(scope, field, state, scope.stretch_before, tone=Tone.QUIET)))
 
 
-def _count(scope: Scope, field: str, state: str, stretch: Stretch) -> Count:
+def _count(scope: Scope, field: str, state: str, stretch: Stretch, *, tone: str = Tone.PLAIN) -> Count:
     found = _letters(scope).filter(**{f"{field}__gte": stretch[0], f"{field}__lt": stretch[1]})
     value = (found.filter(state=state) if state else found).count()
     within, decided = (stretch, None) if field == "dead_at" else (None, stretch)
     link = links.dead_letters(within=within, decided=decided, state__exact=state, domain__in=_domains(scope))
-    return Count(value=value, link=link)
+    pruned = scope.is_pruned(stretch, _kept(scope))
+    return Count(value=value, link="" if pruned else link, is_pruned=pruned, tone=tone)
+
+
+def _kept(scope: Scope) -> timedelta:
+    """The shortest of the domains that it is about."""
+    about = [domain.name for domain in registry() if scope.is_about(domain.name)]
+    return min(map(links.dead_letters_kept_for, about or [""]))
 
 
 def _open(scope: Scope) -> Row:

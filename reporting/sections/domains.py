@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from reporting.documents.blocks import Bars, Block, Column, Heading, Row, Table
-from reporting.documents.cells import Cell, Count, Duration, Share, Text, Tone
+from reporting.documents.cells import Cell, Duration, Share, Text, Tone
 from reporting.rollups.reading import Sum, whole_hour
 from reporting.sections import links, targets
 from reporting.sections.shape import Scope, Section
@@ -71,12 +71,12 @@ def _bars(scope: Scope, name: str, noun: str) -> Bars:
 def _rows(scope: Scope, name: str, noun: str) -> Iterator[Row]:
     now, before = scope.this.domains.get(name, Sum()), scope.before.domains.get(name, Sum())
     aims = targets.of(name)
-    yield _row(noun[:1].upper() + noun[1:], scope.counted(now.count, domain=name), NONE, _quiet(before.count))
-    failed = scope.counted(now.failed, domain=name, outcome=states.FAILURE, tone=_tone(bad=now.failed > 0))
-    yield _row(_("Failed"), failed, NONE, _quiet(before.failed))
+    yield _counted(scope, name, noun[:1].upper() + noun[1:], now.count, before.count)
+    bad = _tone(bad=now.failed > 0)
+    yield _counted(scope, name, _("Failed"), now.failed, before.failed, tone=bad, outcome=states.FAILURE)
     if now.revoked or before.revoked:
-        revoked = scope.counted(now.revoked, domain=name, outcome=states.REVOKED)
-        yield _row(_("Cancelled or too late"), revoked, NONE, _quiet(before.revoked))
+        label = _("Cancelled or too late")
+        yield _counted(scope, name, label, now.revoked, before.revoked, outcome=states.REVOKED)
     success = Share(value=now.success, tone=_tone(bad=targets.misses_success(now, aims)))
     yield _row(_("Succeeded"), success, Share(value=aims.success), Share(value=before.success, tone=Tone.QUIET))
     if (left := targets.budget_left(now, aims)) is not None:
@@ -84,6 +84,11 @@ def _rows(scope: Scope, name: str, noun: str) -> Iterator[Row]:
         yield _row(_("Failures still allowed"), Share(value=left, tone=_tone(bad=not left)), NONE, was)
     yield _times(_("95% waited up to"), now.p95_wait, aims.wait, before.p95_wait, bad=targets.misses_wait(now, aims))
     yield _times(_("95% ran up to"), now.p95_run, aims.run, before.p95_run, bad=targets.misses_run(now, aims))
+
+
+def _counted(scope: Scope, name: str, label: str, now: int, before: int, *, tone: str = "", **chosen: str) -> Row:
+    this = scope.counted(now, domain=name, tone=tone, **chosen)
+    return _row(label, this, NONE, scope.counted_before(before, domain=name, **chosen))
 
 
 def _times(label: str, now: timedelta | None, target: timedelta | None, before: timedelta | None, *, bad: bool) -> Row:
@@ -113,10 +118,6 @@ NONE = Text(text="", tone=Tone.QUIET)
 
 def _row(label: str, *cells: Cell) -> Row:
     return Row(cells=(Text(text=label), *cells))
-
-
-def _quiet(value: int) -> Count:
-    return Count(value=value, tone=Tone.QUIET)
 
 
 def _tone(*, bad: bool) -> str:

@@ -128,7 +128,7 @@ def _row(scope: Scope, cause: Cause) -> Row:
 
 
 def _count(scope: Scope, cause: Cause, value: int, stretch: links.Stretch, *, tone: str = Tone.PLAIN) -> Count:
-    pruned = stretch[0] < scope.now - links.dead_letters_kept_for(cause.domain)
+    pruned = scope.is_pruned(stretch, links.dead_letters_kept_for(cause.domain))
     link = links.dead_letters(within=stretch, q=cause.fingerprint, task=cause.task, domain=cause.domain)
     return Count(
         value=value, link="" if pruned or not value or not cause.fingerprint else link, is_pruned=pruned, tone=tone

@@ -13,10 +13,23 @@ from routing.domains import Retention, registry
 Stretch = tuple[datetime, datetime]
 
 
-def results(within: Stretch, *, domain: str | None = None, task: str | None = None, outcome: str = "") -> str:
+def results(
+    within: Stretch,
+    *,
+    domain: str | None = None,
+    task: str | None = None,
+    outcome: str = "",
+    tried_again: bool = False,
+) -> str:
     """Tasks that finished then. ``domain`` as the books have it, empty for none; None for any."""
-    counted = None if domain is None else domain or NO_DOMAIN
-    return _list("django_celery_results_taskresult", within=between(*within), counted=counted, task=task, state=outcome)
+    return _list(
+        "django_celery_results_taskresult",
+        within=between(*within),
+        counted=None if domain is None else domain or NO_DOMAIN,
+        task=task,
+        state=outcome,
+        tried="again" if tried_again else "",
+    )
 
 
 def dead_letters(*, within: Stretch | None = None, decided: Stretch | None = None, **chosen: str) -> str:
@@ -28,12 +41,13 @@ def dead_letters(*, within: Stretch | None = None, decided: Stretch | None = Non
     )
 
 
-def slots(within: Stretch, *, entry: str, became: str = "") -> str:
+def slots(within: Stretch, *, entry: str = "", became: str = "") -> str:
     return _list("routing_scheduleslot", within=between(*within), entry=entry, became=became)
 
 
-def cleanups(within: Stretch) -> str:
-    return _list("routing_cleanup", within=between(*within))
+def cleanups(within: Stretch, *, removed: str = "", of: str = "") -> str:
+    """``removed``: only those that removed rows of this kind, with their sum; ``of`` these domains, with commas."""
+    return _list("routing_cleanup", within=between(*within), removed=removed, of=of)
 
 
 def log(within: Stretch, **chosen: str) -> str:
@@ -54,6 +68,11 @@ def kept_for(domain: str, *, outcome: str = "") -> timedelta:
 
 def dead_letters_kept_for(domain: str) -> timedelta:
     return next((one.retention for one in registry() if one.name == domain), Retention()).of_dead_letters
+
+
+def slots_kept_for(domain: str) -> timedelta:
+    kept = next((one.retention for one in registry() if one.name == domain), Retention())
+    return min(kept.by_outcome.values())
 
 
 def _list(name: str, **chosen: str | None) -> str:

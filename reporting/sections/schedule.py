@@ -37,7 +37,9 @@ class Schedule(Section):
                 rest=_("… and %(count)s more") % {"count": len(lapsed) - ROWS} if len(lapsed) > ROWS else "",
             )
         if kept := [row for row in rows if row not in lapsed]:
-            yield Sentence(text=_kept(kept, others=bool(lapsed)))
+            # All due times are those of one list, unless some of the entries are elsewhere.
+            link = links.slots(scope.stretch, became="due") if not lapsed and scope.domains is None else ""
+            yield Sentence(text=_kept(kept, others=bool(lapsed)), link=link)
 
 
 def entries(scope: Scope) -> list[dict[str, Any]]:
@@ -68,8 +70,11 @@ def domain_of(entry: str) -> str:
 
 
 def _row(scope: Scope, row: dict[str, Any]) -> Row:
+    pruned = scope.is_pruned(scope.stretch, links.slots_kept_for(domain_of(row["entry"])))
+
     def count(value: int, became: str, tone: str = Tone.PLAIN) -> Count:
-        return Count(value=value, link=links.slots(scope.stretch, entry=row["entry"], became=became), tone=tone)
+        link = "" if pruned else links.slots(scope.stretch, entry=row["entry"], became=became)
+        return Count(value=value, link=link, is_pruned=pruned, tone=tone)
 
     return Row(
         cells=(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from django.db.models import Q
 
 from reporting.documents.blocks import Block
-from reporting.documents.cells import Count
+from reporting.documents.cells import Count, Tone
 from reporting.periods import Period
 from reporting.rollups import gathering, reading
 from reporting.rollups.reading import Reading
@@ -41,11 +41,13 @@ class Scope:
 
     @cached_property
     def this(self) -> Reading:
-        return self._read(self.period)
+        return self._read(*((day.starts_at, day.ends_at) for day in self.period.days))
 
     @cached_property
     def before(self) -> Reading:
-        return self._read(self.period.previous())
+        """As one day: nothing is told of its days."""
+        period = self.period.previous()
+        return self._read((period.starts_at, period.ends_at))
 
     @cached_property
     def stretch(self) -> Stretch:
@@ -70,15 +72,28 @@ class Scope:
     def in_domains(self, field: str = "domain") -> Q:
         return Q() if self.domains is None else Q(**{f"{field}__in": self.domains})
 
-    def counted(self, value: int, *, domain: str, task: str | None = None, outcome: str = "", tone: str = "") -> Count:
-        """A figure of this period's results, with the page that shows them as long as they are kept."""
-        pruned = self.stretch[0] < self.now - links.kept_for(domain, outcome=outcome)
-        link = "" if pruned else links.results(self.stretch, domain=domain, task=task, outcome=outcome)
+    def counted(self, value: int, *, domain: str, tone: str = "", **chosen: Any) -> Count:
+        """A figure of this period's results, with the page that shows them as long as they are kept.
+
+        ``chosen``: the task, the outcome, and tried_again, as links.results has them.
+        """
+        return self._counted(self.stretch, value, domain, tone, chosen)
+
+    def counted_before(self, value: int, *, domain: str, **chosen: Any) -> Count:
+        """The same of the period before."""
+        return self._counted(self.stretch_before, value, domain, Tone.QUIET, chosen)
+
+    def is_pruned(self, stretch: Stretch, kept: timedelta) -> bool:
+        return stretch[0] < self.now - kept
+
+    def _counted(self, stretch: Stretch, value: int, domain: str, tone: str, chosen: dict[str, Any]) -> Count:
+        pruned = self.is_pruned(stretch, links.kept_for(domain, outcome=chosen.get("outcome", "")))
+        link = "" if pruned else links.results(stretch, domain=domain, **chosen)
         return Count(value=value, link=link, is_pruned=pruned and value > 0, tone=tone)
 
-    def _read(self, period: Period) -> Reading:
+    def _read(self, *days: Stretch) -> Reading:
         _ = self.counted_until
-        return reading.read([(day.starts_at, day.ends_at) for day in period.days], domains=self.domains)
+        return reading.read(days, domains=self.domains)
 
 
 class Section(ABC):

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from reporting import wording
 from reporting.documents.blocks import Block, Column, Heading, Row, Table
-from reporting.documents.cells import Count, Duration, Text, Tone
+from reporting.documents.cells import Duration, Text, Tone
 from reporting.rollups.reading import Sum, Task
 from reporting.sections.domains import microseconds
 from reporting.sections.shape import Scope, Section
@@ -53,8 +53,8 @@ def _retried(scope: Scope, task: Task) -> Row:
         cells=(
             Text(text=_name(task)),
             scope.counted(now.count, domain=task.domain, task=task.name or None),
-            Count(value=now.retries),
-            Count(value=before.retries, tone=Tone.QUIET),
+            scope.counted(now.retries, domain=task.domain, task=task.name or None, tried_again=True),
+            scope.counted_before(before.retries, domain=task.domain, task=task.name or None, tried_again=True),
         )
     )
 

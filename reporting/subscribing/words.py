@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from reporting import reports
+from reporting.subscribing.objections import Objection
 from reporting.subscribing.slots import is_of_a_week
 from reporting.subscribing.tables import Subscription, Weekday
 
@@ -20,11 +21,24 @@ class Line:
     when: str
     about: str
     state: str
+    kind: str
     deeds: list[tuple[str, str]]
 
 
-def lines(found: Iterable[Subscription]) -> list[Line]:
-    return [Line(one, title(one), when(one), about(one), state(one), _deeds(one)) for one in found]
+def lines(found: Iterable[Subscription], *, objection: Objection | None) -> list[Line]:
+    """Of one person, who may be sent nothing at all."""
+    return [
+        Line(
+            one,
+            title(one),
+            when(one),
+            about(one),
+            state(one, objection),
+            kind(one, objection),
+            _deeds(one, objection),
+        )
+        for one in found
+    ]
 
 
 def title(one: Subscription) -> str:
@@ -44,14 +58,29 @@ def about(one: Subscription) -> str:
     return one.domains.replace(",", ", ") or _("all domains")
 
 
-def state(one: Subscription) -> str:
+def kind(one: Subscription, objection: Objection | None) -> str:
     if one.ended_at:
-        return _("unsubscribed")
-    return _("paused") if one.paused_at else _("active")
+        return "ended"
+    if objection:
+        return "refused" if objection.is_their_own else "held"
+    return "paused" if one.paused_at else "active"
 
 
-def _deeds(one: Subscription) -> list[tuple[str, str]]:
+def state(one: Subscription, objection: Objection | None) -> str:
+    return {
+        "ended": _("unsubscribed"),
+        "refused": _("not sent"),
+        "held": _("not sent"),
+        "paused": _("paused"),
+        "active": _("active"),
+    }[kind(one, objection)]
+
+
+def _deeds(one: Subscription, objection: Objection | None) -> list[tuple[str, str]]:
     end = ("end", _("Unsubscribe"))
     if one.ended_at:
-        return [("take_up", _("Subscribe again"))]
+        # Who wants no reports at all takes that back first.
+        return [] if objection else [("take_up", _("Subscribe again"))]
+    if objection:
+        return [end]
     return [("resume", _("Resume")), end] if one.paused_at else [("pause", _("Pause")), end]

@@ -45,8 +45,8 @@ def _each(
     template: Template | None = None
     for call, task_id in calls:
         args, kwargs = _arguments(call)
-        if template is not None and taken is not None and isinstance(args, list | tuple):
-            handle, envelope = template.make(args, kwargs, task_id or uuid())
+        if template is not None and taken is not None and isinstance(args, list | tuple | None):
+            handle, envelope = template.make(args or (), kwargs, task_id or uuid())
             taken.envelopes.append(envelope)
         else:
             before = len(taken.envelopes) if taken is not None else 0

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html_join
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from routing.console import html
 from routing.console.period_filters import within
-from routing.console.read_only import ReadOnlyAdmin
+from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
 from routing.console.result_rows import Span
 from routing.ledger.cleanup_tables import Cleanup, Removal
 
@@ -21,18 +21,69 @@ LONG = 3600
 """Seconds after which one that has not ended will not."""
 
 
+class RemovedFilter(admin.SimpleListFilter):
+    """Those that removed rows of this kind; ``of`` in the address names domains. The list says how many together."""
+
+    title = gettext_lazy("removed")
+    parameter_name = "removed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        asked = request.GET.get(self.parameter_name)
+        return [(asked, asked)] if asked else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(pk__in=removals(request).values("cleanup")) if self.value() else queryset
+
+
+class OfDomainsFilter(admin.SimpleListFilter):
+    title = gettext_lazy("removed of")
+    parameter_name = "of"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        asked = request.GET.get(self.parameter_name)
+        return [(asked, asked)] if asked else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset
+
+
+def removals(request: HttpRequest) -> QuerySet[Removal]:
+    """What the address asks for."""
+    found = Removal.objects.filter(kind=request.GET.get(RemovedFilter.parameter_name, ""))
+    domains = request.GET.get(OfDomainsFilter.parameter_name)
+    return found.filter(domain__in=domains.split(",")) if domains else found
+
+
+class CleanupList(ReadOnlyList):
+    removed: int | None = None
+    """How many rows of the kind that is asked for the clean-ups of the list removed, on whatever page."""
+    removed_kind = ""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.removed_kind = request.GET.get(RemovedFilter.parameter_name, "")
+        if self.removed_kind:
+            rows: Any = self.queryset
+            found = removals(request).filter(cleanup__in=rows.order_by().values("pk")).aggregate(sum=Sum("count"))
+            self.removed = found["sum"] or 0
+
+
 @admin.register(Cleanup)
 class CleanupAdmin(ReadOnlyAdmin):
     icon = "cleaning_services"
     list_display = ("started", "state", "took", "removed")
     ordering = ("-pk",)
-    list_filter = (within("started_at", gettext_lazy("started")),)
+    list_filter = (within("started_at", gettext_lazy("started")), RemovedFilter, OfDomainsFilter)
+    list_before_template = "console/cleanup_list_head.html"
     fields = ("started", "state", "took", "removed")
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cleanup]:
         rows: QuerySet[Cleanup] = super().get_queryset(request)
         return rows.prefetch_related("removals")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ReadOnlyList]:
+        return CleanupList
 
     @admin.display(description=gettext_lazy("started"), ordering="pk")
     def started(self, cleanup: Cleanup) -> SafeString:

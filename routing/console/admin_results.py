@@ -14,7 +14,7 @@ from django_celery_results.models import GroupResult, TaskResult
 
 from routing.console import html
 from routing.console.decisions import REPLAY, make, may_decide
-from routing.console.period_filters import CountedInFilter, FinishedInFilter
+from routing.console.period_filters import CountedInFilter, FinishedInFilter, TriedAgainFilter
 from routing.console.read_only import ReadOnlyAdmin
 from routing.console.result_filters import DayFilter, DomainFilter, StateFilter, TaskFilter
 from routing.console.result_list import ResultList
@@ -38,6 +38,7 @@ class ResultAdmin(ReadOnlyAdmin):
         DayFilter,
         FinishedInFilter,
         CountedInFilter,
+        TriedAgainFilter,
     )
     # What it finds is the business of ResultList; the theme shows the box where there are some.
     search_fields = ("task_id",)

@@ -17,7 +17,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 from routing.console.result_filters import ResultFilter
-from routing.console.searching.terms import NO_DOMAIN, CountedIn, FinishedIn, Narrowing, Term
+from routing.console.searching.terms import NO_DOMAIN, CountedIn, FinishedIn, Narrowing, Term, TriedAgain
 
 TO = "/"
 
@@ -73,6 +73,21 @@ class CountedInFilter(ResultFilter):
     def terms(self) -> Iterator[Term | Narrowing]:
         if asked := self.value():
             yield CountedIn(f"{self.title} {asked}", asked)
+
+
+class TriedAgainFilter(ResultFilter):
+    """Results of tasks that were retried; the list says how often together."""
+
+    title = _("tried")
+    parameter_name = "tried"
+    AGAIN = "again"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(self.AGAIN, _("again"))] if self.parameter_name in request.GET else []
+
+    def terms(self) -> Iterator[Term | Narrowing]:
+        if self.value() == self.AGAIN:
+            yield TriedAgain(str(_("tried again")))
 
 
 def _moments(asked: str) -> tuple[datetime, datetime]:

@@ -20,9 +20,9 @@ from routing.console.searching.counts import Count
 from routing.console.searching.limit import TookTooLong, time_limit
 from routing.console.searching.pages import Page, Place, Reading
 from routing.console.searching.parser import parse
-from routing.console.searching.terms import Mistake, Search, Term
+from routing.console.searching.terms import Mistake, Search, Term, TriedAgain
 from routing.console.searching.words import WORDS, Word, completions, vocabulary
-from routing.ledger.results import task_names
+from routing.ledger.results import attempt, read_meta, task_names
 
 SECONDS = 2.0
 """For a page of a search with terms that no index serves."""
@@ -53,8 +53,8 @@ class ResultList(PlacedList):
         rows: QuerySet[TaskResult] = super().get_queryset(request, exclude_parameters)
         self.vocabulary = vocabulary()
         self.search = parse(self.query, known=self.vocabulary, now=timezone.now())
-        narrowed = [term for spec in self.filter_specs for term in spec.terms()]
-        self.question = finished.question((*narrowed, *self.search.terms), names=_once(task_names))
+        self.narrowed = [term for spec in self.filter_specs for term in spec.terms()]
+        self.question = finished.question((*self.narrowed, *self.search.terms), names=_once(task_names))
         return rows.filter(self.question.whole) if not self.search.mistakes else rows.none()
 
     def get_results(self, request: HttpRequest) -> None:
@@ -95,6 +95,18 @@ class ResultList(PlacedList):
         ]
 
     # --- For the templates
+
+    @cached_property
+    def retries(self) -> int | None:
+        """How often those were tried again together, where the list is of such ones; None where that takes too long."""
+        if self.mistakes or self.stopped or not any(isinstance(term, TriedAgain) for term in self.narrowed):
+            return None
+        rows = self.root_queryset.filter(self.question.whole).order_by()
+        try:
+            with time_limit(COUNTED_FOR):
+                return sum(attempt(read_meta(row)) - 1 for row in rows.only("meta").iterator())
+        except TookTooLong:
+            return None
 
     @property
     def mistakes(self) -> list[Mistake]:

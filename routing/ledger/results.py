@@ -1,6 +1,7 @@
 """What a result row tells beyond its columns."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from django_celery_results.models import TaskResult
 from routing.ledger import database
 from routing.ledger.enqueue import OUTCOMES as RECORDED
 
-__all__ = ["RECORDED", "REMOVED_AT", "payload_removed_at", "read_meta", "task_names", "unusual_states"]
+__all__ = ["RECORDED", "REMOVED_AT", "attempt", "payload_removed_at", "read_meta", "task_names", "unusual_states"]
 
 REMOVED_AT = "payload_removed_at"
 """In the ``meta`` of a result whose payload went before its outcome (routing/ledger/retention)."""
@@ -23,6 +24,12 @@ def read_meta(row: TaskResult) -> dict[str, Any]:
     except ValueError:
         return {}
     return meta if isinstance(meta, dict) else {}
+
+
+def attempt(meta: Mapping[str, Any]) -> int:
+    """Which of a task's attempts its outcome is of; 1 where nobody has counted them."""
+    number = meta.get("attempt")
+    return number if isinstance(number, int) and number > 0 else 1
 
 
 def payload_removed_at(row: TaskResult) -> datetime | None:

@@ -16,6 +16,7 @@ register.filter("span", html.length)
 register.filter("state_label", html.state_label)
 register.filter("named", html.named)
 register.filter("task_of", task_of)
+register.filter("commas", lambda number: f"{number:,}")
 
 
 @register.inclusion_tag("admin/change_list_results.html")

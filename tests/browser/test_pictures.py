@@ -2,13 +2,17 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
+from reporting import links, reports
+from reporting.runs import building
 from tests.browser.conftest import OpenPage
 from tests.browser.test_console import RESULTS, busy_day, sign_in
 from tests.console.conftest import serve
+from tests.reporting import full_week
 
 __all__ = ["busy_day", "serve"]
 
@@ -30,5 +34,17 @@ def test_picture(open_page: OpenPage, administrator: User, busy_day: object, nam
     page.goto(url)
     page.wait_for_load_state("networkidle")
     picture = page.screenshot(path=FOLDER / f"{name}.png")
+
+    assert len(picture) < 200_000
+
+
+def test_picture_of_the_weekly_report(open_page: OpenPage, settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    full_week.happen(results=4_000)
+    edition = building.ensure(reports.named("weekly"), full_week.WEEK, now=full_week.AFTER).editions.get()
+    page = open_page(width=720, height=1_000)
+
+    page.goto(links.page_url(edition.pk).removeprefix(settings.SITE_URL))
+    picture = page.screenshot(path=FOLDER / "weekly-report.png")
 
     assert len(picture) < 200_000

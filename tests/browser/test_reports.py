@@ -1,7 +1,7 @@
 """The pages of reports and subscriptions as people see them: on a desk and on a telephone, light and dark."""
 
 import os
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from playwright.sync_api import Page, expect
 import notifications.tasks  # noqa: F401  (registers them)
 from notifications.consent import choices
 from reporting import links, reports
+from reporting.days import Day
 from reporting.models import ReportEdition, ReportRun, Subscription
-from reporting.runs import ordering
+from reporting.runs import building, ordering
+from reporting.weeks import Week
 from tests import inline
 from tests.browser.conftest import PASSWORD, OpenPage
 from tests.browser.test_console import LOOKS, assert_nothing_sticks_out
@@ -22,6 +24,7 @@ from tests.reporting.subscribers import subscribe
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
+PAINTED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
 SUBSCRIPTIONS, RUNS = "/admin/reporting/subscription/", "/admin/reporting/reportrun/"
 
 
@@ -64,29 +67,44 @@ def test_every_page_of_reports_fits_its_window(
     ann = Subscription.objects.filter(email__startswith="ann").first()
     assert ann is not None
     edition = ReportEdition.objects.get(run=monday, domains="")
+    refused = Subscription.objects.get(email="no-more@example.org")
+    quiet = building.ensure(reports.named("weekly"), Week(2026, 40), now=Week(2026, 40).ends_at)
+    broken = building.ensure(reports.named("broken-now"), Day(date(2026, 11, 16)), now=full_week.AFTER)
 
     pages = {
         "subscriptions": SUBSCRIPTIONS,
         "add": f"{SUBSCRIPTIONS}add/",
         "runs": RUNS,
         "run": f"{RUNS}{monday.pk}/change/",
-        "building": f"{RUNS}{ReportRun.objects.get(period='2026-W47').pk}/change/",
         "sent-to": "/admin/reporting/reportdelivery/",
         "mine": public(links.subscriptions_url(ann.pk)),
+        "mine-refused": public(links.subscriptions_url(refused.pk)),
+        "refused": f"{SUBSCRIPTIONS}{refused.pk}/change/",
         "web": public(links.page_url(edition.pk)),
+        "web-quiet": public(links.page_url(quiet.editions.get().pk)),
+        "web-broken-now": public(links.page_url(broken.editions.get().pk)),
+        # The last: it loads itself again after a while, which would break into the way to another one.
+        "building": f"{RUNS}{ReportRun.objects.get(period='2026-W47').pk}/change/",
     }
     for name, url in pages.items():
         page.goto(url)
         page.wait_for_load_state("networkidle")
         if name == "run":
             expect(page.frame_locator(".report-frame").get_by_role("heading", level=1)).to_be_visible()
-        picture(page, f"{look}-{name}")
         assert_nothing_sticks_out(page)
+        picture(page, f"{look}-{name}")
 
 
 def picture(page: Page, name: str) -> None:
-    if folder := os.environ.get("LOOK"):
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+    """Of the whole page: its window is made as high, because Chromium leaves frames blank where it only pretends to."""
+    if not (folder := os.environ.get("LOOK")):
+        return
+    assert page.viewport_size is not None
+    before = page.viewport_size
+    page.set_viewport_size({**before, "height": page.evaluate("document.documentElement.scrollHeight")})
+    page.evaluate(PAINTED)
+    page.screenshot(path=Path(folder) / f"{name}.png")
+    page.set_viewport_size(before)
 
 
 def test_a_subscription_is_paused_after_a_question(open_page: OpenPage, administrator: User) -> None:

@@ -2,20 +2,24 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.files.storage import default_storage
 
+from notifications.bodies import filled_in
 from reporting import reports
 from reporting.documents.cells import Tone
 from reporting.documents.document import Document
 from reporting.models import ReportDelivery, ReportEdition, ReportRun, Subscription
+from reporting.retention import ReportRuns
 from reporting.runs import building, dispatching, sending
 from reporting.subscribing import choosing
 from reporting.weeks import Week
 from routing.ledger.tables import Message
 from tests.reporting.subscribers import BEGAN, keys, mailed, mails, subscribe
+from tests.stored_results import store
 
 pytestmark = pytest.mark.django_db
 
@@ -118,10 +122,65 @@ def test_each_mail_has_the_link_of_its_own_recipient_and_no_other() -> None:
 
     for mail in mails():
         mine, others = (one, other) if mail["to"] == ["ann@example.org"] else (other, one)
-        for part in (mail["html"], mail["text"]):
+        for part in filled_in(mail).values():
             assert f"/reports/subscriptions/{mine.pk}:" in part
             assert f"/reports/subscriptions/{others.pk}:" not in part
             assert ".invalid" not in part
+
+
+def test_a_mails_task_holds_the_names_of_files_and_not_what_is_in_them() -> None:
+    subscribe("ann@example.org")
+    subscribe("bob@example.org", hour=10)
+    dispatch(NINE)
+    dispatch(NINE + HOUR)
+
+    ann, bob = mails()
+    assert (ann["html"], ann["text"]) == (bob["html"], bob["text"])
+    assert max(map(len, Message.objects.values_list("body", flat=True))) < 1_500
+
+
+def test_a_mail_says_what_it_said_when_it_was_enqueued() -> None:
+    subscribe()
+    dispatch(NINE)
+    before = filled_in(mails()[0])
+    store(done_at=W46.starts_at)
+
+    building.rebuild(reports.named("weekly"), W46, now=NINE)
+    sending.send_again(ReportRun.objects.get(), number=2)
+
+    first, second = map(filled_in, mails())
+    assert first == before
+    assert "Corrected" in second["text"]
+
+
+def test_a_file_of_letters_that_a_death_has_cut_short_is_not_used() -> None:
+    subscribe("ann@example.org")
+    subscribe("bob@example.org", hour=10)
+    dispatch(NINE)
+    path = Path(default_storage.path(mails()[0]["html"]["storage_name"]))
+    path.write_bytes(path.read_bytes()[:1_000])
+
+    dispatch(NINE + HOUR)
+
+    bob = next(mail for mail in mails() if mail["to"] == ["bob@example.org"])
+    assert "</html>" in filled_in(bob)["html"]
+
+
+def test_what_a_process_of_the_release_before_has_begun_is_gone_on_with_once() -> None:
+    """It made Ann's row and died, and had sent Bob his."""
+    for name in ("ann", "bob", "cyd"):
+        subscribe(f"{name}@example.org")
+    run = ReportRun.objects.create(period=str(W46), state="built", figures={"week": str(W46)}, progress=100)
+    begun = ReportDelivery.objects.create(run=run, address="Ann@example.org")
+    ReportDelivery.objects.create(run=run, address="bob@example.org", enqueued_at=NINE)
+
+    assert [dispatch(NINE), dispatch(NINE + 5 * MINUTE)] == [2, 0]
+
+    begun.refresh_from_db()
+    assert mailed() == ["ann@example.org", "cyd@example.org"]
+    assert Message.objects.filter(pk=str(begun.task_id), task="notifications.notify").exists()
+    assert begun.key == "weekly:2026-W46:ann@example.org"
+    assert state() == ReportRun.State.SENT
 
 
 def test_the_forms_are_kept_as_files() -> None:
@@ -131,6 +190,18 @@ def test_the_forms_are_kept_as_files() -> None:
     files = ReportEdition.objects.get().files
     assert {"html", "text", "csv"} <= set(files)
     assert all(default_storage.exists(name) for name in files.values())
+
+
+def test_a_run_that_is_pruned_takes_its_files_and_letters_with_it(tmp_path: Path) -> None:
+    subscribe()
+    dispatch(NINE)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()]
+
+    for _ in range(2):
+        ReportRuns(NINE).delete([run.pk for run in ReportRun.objects.all()])
+
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not ReportRun.objects.exists()
 
 
 def test_the_mail_is_a_notification_that_can_be_unsubscribed_from() -> None:

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
 
-from reporting.documents.blocks import Bars, Table
+from reporting.documents.blocks import Bars, Sentence, Table
 from reporting.documents.cells import Count, Text
 from reporting.documents.document import Document
 from reporting.periods import NoSuchPeriod
@@ -16,6 +17,8 @@ from reporting.reports import NoSuchReport, named, reports
 from reporting.sections import failures
 from reporting.sections.shape import Scope
 from reporting.weeks import Week
+from routing.console.period_filters import between
+from routing.ledger.schedule_tables import ScheduleSlot
 from routing.ledger.tables import Tally
 from tests.reporting import full_week
 from tests.reporting.full_week import AFTER, WEEK
@@ -41,12 +44,60 @@ def figures(document: Document) -> Iterator[tuple[str, int]]:
 
 def test_each_figure_leads_to_as_many_rows_as_it_says(admin_client: Client) -> None:
     full_week.happen(results=200)
+    before = (WEEK.previous().starts_at, WEEK.starts_at)
     found = list(figures(full_week.build()))
 
-    shown = {link: admin_client.get(link).context["cl"].result_count for link, _ in found}
+    shown = {link: shown_at(admin_client, link) for link, _ in found}
 
     assert [(link, shown[link]) for link, _ in found] == found
-    assert len(found) > 40
+    assert len(found) > 70
+    for kind in ("tried=again", "removed=results", f"within={quote(between(*before), safe='')}"):
+        assert any(kind in link and value for link, value in found)
+
+
+def shown_at(client: Client, link: str) -> int:
+    """Rows of the list, or what they add up to where the figure is of that."""
+    page = client.get(link).context["cl"]
+    if "removed=" in link:
+        return int(page.removed)
+    return int(page.retries if "tried=" in link else page.result_count)
+
+
+def test_what_was_due_in_time_leads_to_its_slots(admin_client: Client) -> None:
+    for day in range(3):
+        at = WEEK.starts_at + timedelta(days=day)
+        ScheduleSlot.objects.create(entry="clean-up", due_at=at, decided_at=at)
+    ScheduleSlot.objects.create(entry="clean-up", due_at=at + timedelta(hours=1), decided_at=at, asked_by="ann")
+
+    (sentence,) = next(part.blocks for part in full_week.build().parts if part.name == "schedule")
+
+    assert isinstance(sentence, Sentence)
+    assert sentence.text == "The one entry that was due was so 3 times, and was always fired in time."
+    assert shown_at(admin_client, sentence.link) == 3
+
+
+def test_the_books_are_by_domain() -> None:
+    store(done_at=WEEK.starts_at)
+    in_flight("reporting.weekly", created_at=WEEK.starts_at)
+    Tally.objects.create(domain="reporting", accepted=1)
+
+    document = full_week.build()
+
+    (table,) = tables(document, "books")
+    rows = [[cell.text if isinstance(cell, Text) else cell.value for cell in row.cells] for row in table.rows]  # type: ignore[union-attr]
+    assert rows == [["Notifications", 1, 0, 0], ["Reporting", 0, 1, 0]]
+
+
+def test_every_figure_has_a_link_or_says_that_its_rows_are_gone() -> None:
+    full_week.happen(results=200)
+
+    for weeks in (0, 3, 80):
+        document = named("weekly").build(WEEK, now=AFTER + timedelta(weeks=weeks))
+
+        without = [(table, row) for part in document.parts for table in part.blocks if isinstance(table, Table)
+                   for row in table.rows for cell in row.cells
+                   if isinstance(cell, Count) and cell.value and not cell.link and not cell.is_pruned]  # fmt: skip
+        assert not without
 
 
 @pytest.mark.parametrize("zone", ["Europe/Paris", "Asia/Kolkata", "America/New_York"])

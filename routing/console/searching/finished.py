@@ -29,6 +29,7 @@ from routing.console.searching.terms import (
     TaskIn,
     TaskIs,
     Term,
+    TriedAgain,
     Until,
 )
 from routing.domains import Domain, registry
@@ -97,6 +98,8 @@ def _conditions(term: Term | Narrowing, names: Callable[[], Names]) -> Iterator[
             yield Condition(word, q, served=True, kind=STRETCH)
         case CountedIn(word, domain):
             yield Condition(word, _counted_in(domain, names()), served=False)
+        case TriedAgain(word):
+            yield Condition(word, _tried_again(), served=False)
         case TaskIn(word) | DomainIn(word):
             alternatives = tuple(_tasks(term, names()))
             yield Condition(word, either(alternatives), served=True, kind="task", branches=alternatives)
@@ -160,6 +163,12 @@ def _counted_in(domain: str, names: Names) -> Q:
     named = holds("meta", '"domain": "')
     mine = holds("meta", f'"domain": "{"" if domain == NO_DOMAIN else domain}"')
     return mine | (~named | Q(meta__isnull=True)) & either(_of_domain(domain, names))
+
+
+def _tried_again() -> Q:
+    """As the result backend writes it; other releases count no attempts."""
+    first = holds("meta", '"attempt": 1,') | holds("meta", '"attempt": 1}')
+    return holds("meta", '"attempt": ') & ~first
 
 
 def _built_in(task: str) -> bool:

@@ -103,7 +103,14 @@ class CountedIn:
     domain: str
 
 
-Narrowing = FinishedIn | CountedIn
+@dataclass(frozen=True)
+class TriedAgain:
+    """Whose first run was not its last."""
+
+    word: str
+
+
+Narrowing = FinishedIn | CountedIn | TriedAgain
 """What no word of a search says, but the address of a list."""
 Term = TaskIs | StateIn | TaskIn | DomainIn | QueueIn | Since | Until | Lasted | Argument | Contains
 
