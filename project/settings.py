@@ -181,6 +181,8 @@ TASKYARD_CATEGORIES = "project.categories.CATEGORIES"
 TASKYARD_FEEDBACK_SECRETS = env.secrets("TASKYARD_FEEDBACK_SECRET")
 # Where the pages of reports ask what became of their mails.
 TASKYARD_REPORT_MAILS = "project.report_mails.told"
+# Where the console learns what ended in each hour of the last day.
+TASKYARD_HISTORY = "reporting.rollups.hours.past_day"
 TASKYARD_SCOPES = "project.scopes.SCOPES"
 BROKER_PORT = env.port("BROKER_PORT", 5690)
 BROKER_URL_IS_GIVEN = bool(env.text("BROKER_URL", ""))
