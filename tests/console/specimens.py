@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,9 @@ from celery import states
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from routing.ledger.tables import DeadLetter, Message, Outbox, Process
+from routing.ledger import pulse
+from routing.ledger.pulse_tables import QueueHour
+from routing.ledger.tables import DeadLetter, Message, Outbox, Process, Tally
 from tests import stored_results
 
 BULK, URGENT, DEFAULT = "notifications.bulk", "notifications.urgent", "notifications"
@@ -107,14 +110,28 @@ def a_busy_day() -> dict[str, TaskResult]:
 
 
 def a_busy_hour() -> dict[str, Message]:
-    """Tasks in flight, in every place where one can be."""
-    return {
+    """Tasks in flight, in every place where one can be, and entered in the books."""
+    hour = {
         "retrying": _retrying(),
         "running": _running(),
         "waiting": _waiting(),
         "unpublished": _unpublished(),
         "scheduled": _scheduled(),
     }
+    for domain, count in Counter(Message.objects.values_list("domain", flat=True)).items():
+        Tally.objects.create(domain=domain, accepted=count)
+    return hour
+
+
+def a_day_of_hours() -> None:
+    """As relays saw the queues, each hour a little fuller than the one before, with a rush in the middle."""
+    for place, hour in enumerate(pulse.hours(timezone.now())):
+        rush = 900 * (place in (13, 14))
+        for queue in (DEFAULT, URGENT, BULK, "reporting", "maintenance"):
+            waiting = place * 3 + rush if queue == BULK else place % 4
+            QueueHour.objects.create(
+                hour=hour, queue=queue, waiting=waiting, wait=waiting / 7, running=min(waiting, 1), workers=1
+            )
 
 
 def _mail(to: str, subject: str) -> dict[str, Any]:
