@@ -1,7 +1,5 @@
 """Fixtures that every test may use."""
 
-import sys
-
 import pytest
 from django.db import connections
 
@@ -15,8 +13,9 @@ __all__ = ["chromium", "clean_broker", "start_relay", "start_worker"]
 @pytest.fixture(autouse=True)
 def nothing_is_remembered() -> None:
     """As in a web process that has just started: figures are kept a moment longer than a test takes."""
-    if glance := sys.modules.get("routing.console.glance"):
-        glance.NOW, glance.PAST = glance.readings()
+    from routing.console import glance
+
+    glance.NOW, glance.PAST = glance.readings()
 
 
 @pytest.fixture(scope="session")

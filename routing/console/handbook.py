@@ -27,7 +27,13 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
     if not (path.is_relative_to(FOLDER) and path.is_file()):
         raise Http404(_("There is no such document in docs/. It comes with the project's source."))
     title, text = _rendered(name, path.stat().st_mtime_ns)
-    context = {**admin.site.each_context(request), "title": title, "text": text}
+    context = {
+        **admin.site.each_context(request),
+        "title": title,
+        "text": text,
+        "name": name,
+        "documents": sorted(each.stem for each in FOLDER.glob("*.md")),
+    }
     return TemplateResponse(request, "console/handbook.html", context)
 
 
