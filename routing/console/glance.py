@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PATIENCE, LESS_PATIENCE = 1.5, 0.5
-"""Seconds; less where an older answer is there to be shown."""
+PATIENCE, LESS_PATIENCE = 2.0, 0.5
+"""Seconds for all of it; less where an older answer is there to be shown."""
 OLD = 5.0
 """Seconds from which on a figure's age is told."""
 GOOD_FOR = 10.0
@@ -56,14 +56,14 @@ def readings() -> tuple[Reading[Now], Reading[Past]]:
     return Reading(_now, name="ask-figures"), Reading(_past, name="ask-past-day", rest=GOOD_FOR)
 
 
-def begin() -> None:
-    """Put the questions; ``take`` waits for the answers."""
+def begin() -> float:
+    """Put the questions, and return until when ``take`` shall wait for the answers."""
     NOW.begin()
     PAST.begin()
+    return time.monotonic() + PATIENCE
 
 
-def take() -> Glance:
-    deadline = time.monotonic() + PATIENCE
+def take(*, deadline: float) -> Glance:
     now, past = _latest(NOW, deadline), _latest(PAST, deadline)
     age = NOW.age(now) if now else 0.0
     return Glance(now.value if now else None, past.value if past else None, age if age > OLD else 0.0)

@@ -103,9 +103,9 @@ def may_look(request: HttpRequest) -> bool:
 
 def overview() -> Overview:
     """It waits for no answer longer than two seconds, and for all of them at once."""
-    glance.begin()
+    deadline = glance.begin()
     seen = survey.take()
-    figures = glance.take()
+    figures = glance.take(deadline=deadline)
     domains = [_domain(domain, seen, figures) for domain in registry()]
     return Overview(
         verdict=start_verdict(seen, figures, domains=[(each.domain, each.numbers) for each in domains]),

@@ -1,6 +1,7 @@
 """Result rows of every kind, as the pipeline writes them, for tests and for the pictures in the README."""
 
 import json
+import random
 import uuid
 from collections import Counter
 from datetime import datetime, timedelta
@@ -132,6 +133,40 @@ def a_day_of_hours() -> None:
             QueueHour.objects.create(
                 hour=hour, queue=queue, waiting=waiting, wait=waiting / 7, running=min(waiting, 1), workers=1
             )
+
+
+def a_day_of_results() -> None:
+    """Each hour a few, more of them at noon of a day that is just over; all of them counted by the caller."""
+    chance = random.Random(7)  # noqa: S311
+    tasks = {
+        BULK: ("notifications.deliver", 9),
+        URGENT: ("notifications.deliver", 5),
+        DEFAULT: ("notifications.send_email", 7),
+        "reporting": ("reporting.weekly", 1),
+        "maintenance": ("maintenance.roll_up", 3),
+    }
+    for place, hour in enumerate(pulse.hours(timezone.now())[:-1]):
+        for queue, (task, usual) in tasks.items():
+            for _ in range(usual + chance.randrange(3) + usual * (place in (13, 14))):
+                result(
+                    task,
+                    queue=queue,
+                    enqueued=hour + timedelta(seconds=chance.randrange(3500)),
+                    waited=timedelta(milliseconds=chance.lognormvariate(5, 1)),
+                    ran=timedelta(milliseconds=chance.lognormvariate(6, 0.7)),
+                )
+
+
+def workers() -> None:
+    for place, queue in enumerate((DEFAULT, URGENT, BULK, "reporting", "maintenance")):
+        Process.objects.create(
+            role=Process.Role.WORKER,
+            host="app-1",
+            pid=970 + place,
+            name=f"{queue}@app-1",
+            version="0.1.0",
+            queues=json.dumps([queue]),
+        )
 
 
 def _mail(to: str, subject: str) -> dict[str, Any]:
