@@ -71,6 +71,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "routing.console.away.DatabaseAwayMiddleware",
 ]
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
@@ -181,6 +182,8 @@ TASKYARD_CATEGORIES = "project.categories.CATEGORIES"
 TASKYARD_FEEDBACK_SECRETS = env.secrets("TASKYARD_FEEDBACK_SECRET")
 # Where reports ask what became of their mails, and who wants none.
 TASKYARD_REPORT_MAILS = "project.report_mails"
+# Where the console learns what ended in each hour of the last day.
+TASKYARD_HISTORY = "reporting.rollups.hours.past_day"
 TASKYARD_SCOPES = "project.scopes.SCOPES"
 BROKER_PORT = env.port("BROKER_PORT", 5690)
 BROKER_URL_IS_GIVEN = bool(env.text("BROKER_URL", ""))

@@ -225,6 +225,9 @@ class Pool:
     domain: Domain
     lane: Lane
 
+    MOST: ClassVar = 128
+    """Processes that one may be given while it runs: a slip of the finger shall not fill a machine's memory."""
+
     @property
     def concurrency(self) -> int:
         return self.lane.concurrency or self.domain.concurrency

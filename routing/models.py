@@ -2,6 +2,7 @@
 
 from routing.console.tokens import ApiToken
 from routing.ledger.cleanup_tables import Cleanup, Removal
+from routing.ledger.pulse_tables import LastAudit, QueueHour
 from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
 from routing.ledger.tables import BrokerMarker, DeadLetter, Message, Outbox, Process, Tally, UniqueKey
 
@@ -10,9 +11,11 @@ __all__ = [
     "BrokerMarker",
     "Cleanup",
     "DeadLetter",
+    "LastAudit",
     "Message",
     "Outbox",
     "Process",
+    "QueueHour",
     "Removal",
     "ScheduleEntry",
     "ScheduleSlot",

@@ -13,6 +13,14 @@ from tests.workers import clean_broker, start_relay, start_worker
 __all__ = ["chromium", "clean_broker", "start_relay", "start_worker"]
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_remembered() -> None:
+    """As in a web process that has just started: figures are kept a moment longer than a test takes."""
+    from routing.console import glance
+
+    glance.NOW, glance.PAST = glance.readings()
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(database_server: services.Postgresql | None) -> None:
     """Start the server before pytest-django makes its database; keep SQLite's in a file that workers can open."""

@@ -40,6 +40,7 @@ LIMITED = (
 def measure(sheet: Sheet, *, rows: int, rounds: int, stock_rounds: int) -> dict[str, Any]:
     began = time.monotonic()
     results.make(rows)
+    results.count_the_last_day(rows)
     (size,) = database.rows("SELECT pg_total_relation_size(%s) AS bytes", [results.TABLE])
     sheet.say(f"{rows:,} results, {size['bytes'] / 1e9:.1f} GB, made in {time.monotonic() - began:.0f} s")
     client = timing.signed_in()
@@ -67,6 +68,7 @@ def _served() -> dict[str, str]:
     known = TaskResult.objects.values_list("task_id", flat=True)[0]
     return {
         "start page": "/admin/",
+        "queues and pools": "/admin/pools/",
         "list": LIST,
         "list, 40 days back": f"{LIST}?before={Place(long_ago, 0)}",
         "filter by domain": f"{LIST}?domain=reporting",

@@ -1,5 +1,9 @@
 """Results of two months, made by the database: few tasks have most of them, and one in twenty-five failed."""
 
+from datetime import timedelta
+
+from reporting.rollups import gathering
+from reporting.rollups.tables import RollUpState
 from routing.ledger import database
 
 CHUNK = 500_000
@@ -52,6 +56,14 @@ def make(rows: int) -> None:
     for index in kept:
         database.execute(index["made"])
     database.execute(f"VACUUM (ANALYZE) {TABLE}")
+
+
+def count_the_last_day(rows: int) -> None:
+    """As if the roll-ups had come to the end five minutes ago."""
+    a_day = max(rows // 60, 1)
+    RollUpState.objects.update_or_create(pk=1, defaults={"reached": rows - a_day})
+    gathering.roll_up(budget=timedelta(minutes=30))
+    RollUpState.objects.update(reached=rows - a_day // 288)
 
 
 def use_the_stock_indexes() -> None:

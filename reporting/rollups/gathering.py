@@ -63,6 +63,12 @@ def complete_until() -> datetime | None:
     return RollUpState.objects.using(database.using()).filter(pk=1).values_list("complete_until", flat=True).first()
 
 
+def reached() -> tuple[int, datetime | None]:
+    """The key up to which results are counted, and until when they were recorded that are; nothing yet: 0 and None."""
+    state = RollUpState.objects.using(database.using()).filter(pk=1).first()
+    return (state.reached, state.complete_until) if state else (0, None)
+
+
 def _firm_fence(patience: timedelta) -> Fence | None:
     """The newest that is firm. One that is not is kept: a transaction that lasts holds nothing up for ever."""
     with database.atomic():

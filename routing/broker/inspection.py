@@ -1,7 +1,8 @@
 """What RabbitMQ says of the queues, over a short-lived connection with tight time-outs."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from amqp.exceptions import AccessRefused, NotAllowed
 from celery import current_app
@@ -21,6 +22,13 @@ def inspect(domains: Iterable[Domain], *, seconds: float) -> dict[str, QueueDept
     ``seconds`` bounds each wait for the broker, not their sum. Raises BrokerUnavailable.
     """
     names = [name for domain in domains for name in (*domain.queues, domain.dead_letter_queue)]
+    with answering(seconds=seconds) as connection:
+        return depths(connection, [*names, UNROUTED_QUEUE.name])
+
+
+@contextmanager
+def answering(*, seconds: float) -> Iterator[Connection]:
+    """A connection of its own, on which each answer may take so long. Raises BrokerUnavailable."""
     connection = current_app.connection_for_read(
         connect_timeout=seconds,
         transport_options={"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds},
@@ -33,13 +41,12 @@ def inspect(domains: Iterable[Domain], *, seconds: float) -> dict[str, QueueDept
             interval_step=0,
             reraise_as_library_errors=False,
         )
-        found = depths(connection, [*names, UNROUTED_QUEUE.name])
+        yield connection
     except connection.connection_errors + connection.channel_errors as error:
         # No goodbye to a broker that does not answer: it would be one more wait.
         connection.collect()
         raise BrokerUnavailable(cure(error, connection)) from error
     connection.release()
-    return found
 
 
 def cure(error: BaseException, connection: Connection) -> str:

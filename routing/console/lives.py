@@ -19,7 +19,7 @@ from routing.ledger import pauses, processes
 from routing.ledger.tables import Process, QueuePause
 from routing.watching import Told
 
-_ENOUGH = 1000
+MANY = 1000
 """More rows than that no survey reads."""
 
 
@@ -77,7 +77,7 @@ class Lives:
 def look() -> Lives:
     rows = processes.rows().filter(Q(dead_at=None) | ~Q(role=Process.Role.WORKER))
     found: dict[str, list[Life]] = {}
-    for row in rows.annotate(now=Now()).order_by("-beat_at")[:_ENOUGH]:
+    for row in rows.annotate(now=Now()).order_by("-beat_at")[:MANY]:
         found.setdefault(row.role, []).append(_life(row, row.now))
     roles = (Process.Role.BEAT, Process.Role.RELAY, Process.Role.WORKER)
     beats, relays, workers = (found.get(role, ()) for role in roles)

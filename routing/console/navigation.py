@@ -21,6 +21,7 @@ PIPELINE, TASKS = "routing", ("Message", "DeadLetter", "ScheduleEntry", "Schedul
 def groups(request: HttpRequest) -> list[dict[str, Any]]:
     """For ``UNFOLD["SIDEBAR"]["navigation"]``. A ModelAdmin may bring ``icon``, ``menu_title`` and ``menu_order``."""
     start = {"title": _("Overview"), "icon": "monitor_heart", "link": reverse("admin:index")}
+    handbook = {"title": _("Handbook"), "icon": "menu_book", "link": reverse("console:handbook", args=["operations"])}
     apps = {app["app_label"]: app for app in admin.site.get_app_list(request)}
     results, people = apps.pop(RESULTS, {"models": []}), apps.pop(PEOPLE, None)
     tasks = {model["object_name"]: model for model in apps.get(PIPELINE, {"models": []})["models"]}
@@ -29,13 +30,19 @@ def groups(request: HttpRequest) -> list[dict[str, Any]]:
         apps[PIPELINE] = {**apps[PIPELINE], "models": [each for each in tasks.values() if each not in own]}
     first = {"models": [*own[:1], *results["models"], *own[1:]]}
     return [
-        {"items": [start, *_pages(first)]},
+        {"items": [start, *_own_pages(request), *_pages(first), handbook]},
         *(
             {"title": app["name"], "separator": True, "items": _pages(app)}
             for app in (*apps.values(), people)
             if app and app["models"]
         ),
     ]
+
+
+def _own_pages(request: HttpRequest) -> list[dict[str, Any]]:
+    if not request.user.has_perm("django_celery_results.view_taskresult"):
+        return []
+    return [{"title": _("Queues and pools"), "icon": "dns", "link": reverse("console:pools")}]
 
 
 def _pages(app: dict[str, Any]) -> list[dict[str, Any]]:

@@ -23,12 +23,25 @@ class Known(Generic[T]):
 class Reading(Generic[T]):
     """Safe from any thread. ``clock`` is any that only moves forward."""
 
-    def __init__(self, ask: Callable[[], T], *, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, ask: Callable[[], T], *, name: str, rest: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``rest``: seconds for which an answer is good in any case."""
         self._ask = ask
+        self._rest = rest
         self._clock = clock
         self._question = Question(self._read, name=name)
         self._known: Known[T] | None = None
         self._rested_at = float("-inf")
+
+    @property
+    def is_known(self) -> bool:
+        return self._known is not None
+
+    def begin(self) -> None:
+        """Ask, if it is time to, and wait for nothing."""
+        if self._clock() >= self._rested_at:
+            self._question.put()
 
     def latest(self, *, seconds: float) -> Known[T] | None:
         """Wait no longer than this for a new answer, then give the one before; None where there is none yet.
@@ -50,4 +63,4 @@ class Reading(Generic[T]):
         value = self._ask()
         # Noted here and not by whoever waits, who may be gone by now.
         self._known = Known(value, self._clock())
-        self._rested_at = self._known.at + REST * (self._known.at - began)
+        self._rested_at = self._known.at + max(REST * (self._known.at - began), self._rest)

@@ -1,34 +1,33 @@
 """The admin's start page: how each domain is doing, and what to do where one is not."""
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from celery import states
-from django.db.models import Count, Model
-from django.http import HttpRequest
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
 from django_celery_results.models import TaskResult
 
 from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
-from routing.console import lives, survey
-from routing.console.schedule_life import Need
-from routing.console.survey import Beat, Survey
+from routing.console import glance, lives, survey
+from routing.console.glance import Glance
+from routing.console.lives import Life
+from routing.console.queue_figures import HEADINGS, Figure, Links, QueueFigures
+from routing.console.start_verdict import start_verdict
+from routing.console.survey import Survey
 from routing.console.verdict import Verdict
 from routing.domains import Domain, Pool, registry
-from routing.ledger import lookup
-from routing.ledger.enqueue import REPLACED
+from routing.ledger.pulse_tables import LastAudit
 from routing.ledger.schedule_tables import ScheduleEntry
 from routing.ledger.tables import DeadLetter, Message
-
-RECENT = timedelta(hours=24)
-_DEAD = "dead letter"
-_COUNTED = (states.PENDING, states.RETRY, REPLACED, states.FAILURE, _DEAD)
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,9 @@ class LaneView:
     served: bool
     paused: str
     """Since when, by whom and why; empty where it is not."""
+    numbers: QueueFigures
+    figures: Sequence[Figure]
+    url: str
 
     @property
     def is_bad(self) -> bool:
@@ -48,139 +50,138 @@ class LaneView:
 class DomainView:
     domain: Domain
     lanes: list[LaneView]
-    waiting: int
-    running: int
-    to_retry: int
-    failed: int
-    dead: int
+    numbers: QueueFigures
+    figures: Sequence[Figure]
+    dead: int | None
     results_url: str
-    failures_url: str
     dead_url: str
-    in_flight_url: str
+
+    @property
+    def has_lanes(self) -> bool:
+        """Else what is to be said of its one queue is said of the domain."""
+        return len(self.lanes) > 1
 
 
 @dataclass(frozen=True)
 class Overview:
     verdict: Verdict
     domains: list[DomainView]
-    beat: Beat | None
-    unrouted: int | None
+    headings: Any
+    beat: Life | None
+    relay: Life | None
+    database_answers: bool
     broker_answers: bool
+    unrouted: int | None
     next_due: str
     """“clean-up tomorrow 02:00 (in 5 h)”."""
     schedule_url: str
+    differences: dict[str, int] | None
+    """Of each domain whose books do not balance just now; None where that is not known."""
+    audit: LastAudit | None
+    at: datetime
+    seconds_old: float
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """For ``UNFOLD["DASHBOARD_CALLBACK"]``. Whoever may not see results is told nothing of the pipeline."""
-    if not request.user.has_perm("django_celery_results.view_taskresult"):
-        return context
-    return {**context, "overview": overview(survey.take())}
+    return {**context, "overview": overview()} if may_look(request) else context
 
 
-def overview(seen: Survey) -> Overview:
-    failures = TaskResult.objects.filter(status=states.FAILURE, date_done__gte=timezone.now() - RECENT)
-    counts = _in_flight() + _by_domain(failures) + _dead_letters()
+@require_safe
+@cache_control(no_store=True)
+def fragment(request: HttpRequest) -> HttpResponse:
+    """The part of the page that changes, for its script; 403 for whoever sees none of it there."""
+    if not may_look(request):
+        return HttpResponse(status=403)
+    return TemplateResponse(request, "console/overview.html", {"overview": overview()})
+
+
+def may_look(request: HttpRequest) -> bool:
+    user: Any = request.user
+    return bool(user.has_perm("django_celery_results.view_taskresult"))
+
+
+def overview() -> Overview:
+    """It waits for no answer longer than two seconds, and for all of them at once."""
+    deadline = glance.begin()
+    seen = survey.take()
+    figures = glance.take(deadline=deadline)
+    domains = [_domain(domain, seen, figures) for domain in registry()]
     return Overview(
-        verdict=_verdict(seen),
-        domains=[_domain(domain, seen, counts) for domain in registry()],
+        verdict=start_verdict(seen, figures, domains=[(each.domain, each.numbers) for each in domains]),
+        domains=domains,
+        headings=HEADINGS,
         beat=seen.beat,
-        unrouted=_ready(seen, UNROUTED_QUEUE.name),
+        relay=seen.lives.relay,
+        database_answers=seen.database.error is None,
         broker_answers=seen.broker.error is None,
+        unrouted=_ready(seen, UNROUTED_QUEUE.name),
         next_due=seen.lives.schedule.next_words,
-        schedule_url=_list(ScheduleEntry),
+        schedule_url=list_url(ScheduleEntry),
+        differences=figures.now.figures.differences if figures.now else None,
+        audit=figures.now.audit if figures.now else None,
+        at=timezone.now(),
+        seconds_old=figures.seconds_old,
     )
 
 
-def _verdict(seen: Survey) -> Verdict:
-    sentences = _sentences(seen)
-    if len(sentences) == 1 and not seen.looks:
-        return Verdict("bad", sentences[0])
-    if sentences:
-        details = [*sentences, *seen.looks]
-        needs = ngettext("%(count)d thing needs you.", "%(count)d things need you.", len(details))
-        return Verdict("bad", needs % {"count": len(details)}, details)
-    count = len(registry().pools.keys() - seen.lives.paused.keys())
-    served = ngettext("%(count)d queue served", "%(count)d queues served", count) % {"count": count}
-    aside = survey.set_aside_sentence(seen)
-    details = [*seen.looks, *seen.pauses, *([aside] if aside else [])]
-    if not details:
-        return Verdict("good", _("All is well: %(served)s, beat alive.") % {"served": served})
-    return Verdict("look", _but(seen) % {"served": served, "paused": _paused(seen)}, details)
-
-
-def _but(seen: Survey) -> str:
-    if seen.has_lapsed:
-        return _("%(served)s, beat alive, but the schedule was not kept in all.")
-    if seen.looks:
-        return _("%(served)s, beat alive, but see below.")
-    if seen.pauses:
-        return _("%(served)s, beat alive, and %(paused)s.")
-    return _("%(served)s, beat alive, but messages were set aside.")
-
-
-def _paused(seen: Survey) -> str:
-    queues, entries = len(seen.lives.paused), len(seen.lives.schedule.sentences(Need.PAUSED))
-    parts = [
-        ngettext("%(count)d is paused", "%(count)d are paused", queues) % {"count": queues} if queues else "",
-        ngettext("%(count)d entry of the schedule is paused", "%(count)d entries of the schedule are paused", entries)
-        % {"count": entries}
-        if entries
-        else "",
-    ]
-    return ", ".join(filter(None, parts))
-
-
-def _sentences(seen: Survey) -> list[str]:
-    """What is wrong; where every lane is, that is one thing and not one for each."""
-    if seen.broker.error or not all(_lane(pool, seen).is_bad for pool in registry().pools.values()):
-        return [problem.sentence for problem in seen.problems]
-    others = [problem.sentence for problem in seen.problems if not problem.subject.startswith("lane ")]
-    return [_("No worker runs, so no task does. Start all of it: make up. Or one: manage.py pool NAME"), *others]
-
-
-def _domain(domain: Domain, seen: Survey, counts: Counter[tuple[str, str]]) -> DomainView:
-    running = [counts[name, state] for name, state in counts if name == domain.name and state not in _COUNTED]
+def _domain(domain: Domain, seen: Survey, figures: Glance) -> DomainView:
+    day = figures.past.day.domains.get(domain.name) if figures.past else None
+    numbers = QueueFigures(list(domain.queues), day, figures, targets=domain.targets)
+    lanes = [_lane(registry().pools[name], seen, figures) for name in domain.queues]
+    links = Links(
+        waiting=list_url(Message, domain=domain.name),
+        running=list_url(Message, domain=domain.name, q="state:running"),
+        failed=list_url(TaskResult, domain=domain.name, state=states.FAILURE),
+    )
+    workers = {life.process for name in domain.queues for life in _workers(seen, name)}
     return DomainView(
         domain=domain,
-        lanes=[_lane(registry().pools[name], seen) for name in domain.queues],
-        waiting=counts[domain.name, states.PENDING] + counts[domain.name, REPLACED],
-        # A task may make up states of its own while it runs.
-        running=sum(running),
-        to_retry=counts[domain.name, states.RETRY],
-        failed=counts[domain.name, states.FAILURE],
-        dead=counts[domain.name, _DEAD],
-        results_url=_list(TaskResult, domain=domain.name),
-        failures_url=_list(TaskResult, domain=domain.name, state=states.FAILURE),
-        dead_url=_list(DeadLetter, domain=domain.name, state__exact=DeadLetter.State.OPEN.value),
-        in_flight_url=_list(Message, domain=domain.name),
+        lanes=lanes,
+        numbers=numbers,
+        figures=numbers.figures(links, workers=_count(seen, len(workers)), workers_tone=_tone(lanes, seen)),
+        dead=figures.now.figures.dead_letters.get(domain.name, 0) if figures.now else None,
+        results_url=list_url(TaskResult, domain=domain.name),
+        dead_url=list_url(DeadLetter, domain=domain.name, state__exact=DeadLetter.State.OPEN.value),
     )
 
 
-def _lane(pool: Pool, seen: Survey) -> LaneView:
+def _lane(pool: Pool, seen: Survey, figures: Glance) -> LaneView:
     depth = seen.queues.get(pool.name)
     paused = seen.lives.paused.get(pool.name)
+    day = figures.past.day.queues.get(pool.name) if figures.past else None
+    numbers = QueueFigures([pool.name], day, figures, targets=pool.domain.targets)
+    links = Links(
+        waiting=list_url(Message, queue=pool.name),
+        running=list_url(Message, queue=pool.name, q="state:running"),
+        failed=list_url(TaskResult, q=f"queue:{pool.name} state:failure since:2d"),
+    )
     served = bool(depth and depth.consumers)
-    return LaneView(pool, depth, served=served, paused=lives.pause_sentence(paused) if paused else "")
+    tone = "look" if paused else "bad" if not served and seen.broker.error is None else ""
+    workers = _count(seen, len(_workers(seen, pool.name)))
+    return LaneView(
+        pool,
+        depth,
+        served=served,
+        paused=lives.pause_sentence(paused) if paused else "",
+        numbers=numbers,
+        figures=numbers.figures(links, workers=workers, workers_tone=tone),
+        url=f"{reverse('console:pools')}#{pool.name}",
+    )
 
 
-def _by_domain(rows: Any) -> Counter[tuple[str, str]]:
-    """Rows by domain and state, in one query."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for name, status, count in rows.order_by().values_list("task_name", "status").annotate(Count("pk")):
-        if domain := registry().of_task(name or ""):
-            counts[domain.name, status] += count
-    return counts
+def _tone(lanes: Sequence[LaneView], seen: Survey) -> str:
+    if seen.broker.error is None and any(lane.is_bad for lane in lanes):
+        return "bad"
+    return "look" if any(lane.paused for lane in lanes) else ""
 
 
-def _in_flight() -> Counter[tuple[str, str]]:
-    rows = lookup.messages().order_by().values_list("domain", "state").annotate(Count("pk"))
-    return Counter({(domain, state): count for domain, state, count in rows})
+def _workers(seen: Survey, queue: str) -> list[Life]:
+    return [life for life in seen.lives.workers if queue in life.queues and not life.late]
 
 
-def _dead_letters() -> Counter[tuple[str, str]]:
-    rows = DeadLetter.objects.filter(state=DeadLetter.State.OPEN).order_by().values_list("domain").annotate(Count("pk"))
-    return Counter({(domain, _DEAD): count for domain, count in rows})
+def _count(seen: Survey, count: int) -> str:
+    return "?" if seen.database.error else f"{count:,}"
 
 
 def _ready(seen: Survey, name: str) -> int | None:
@@ -188,6 +189,6 @@ def _ready(seen: Survey, name: str) -> int | None:
     return depth.ready if depth else None
 
 
-def _list(model: type[Model], **filters: str) -> str:
+def list_url(model: type[Model], **filters: str) -> str:
     url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     return f"{url}?{urlencode(filters)}" if filters else url

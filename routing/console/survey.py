@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
-from django.db import OperationalError, ProgrammingError
+from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 from django.utils.translation import gettext as _
 
 from routing.broker.inspection import BrokerUnavailable, inspect
 from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
 from routing.console import lives, schedule_life
+from routing.console.cures import Advice
 from routing.console.lives import Beat, Lives
 from routing.console.questions import Answer, Question, answer_by
 from routing.console.schedule_life import Need
@@ -62,6 +63,10 @@ class Finding:
     public: str = ""
     """What of the sentence may be told to whoever asks, where that is less than all of it."""
 
+    @property
+    def advice(self) -> Advice:
+        return Advice(self.sentence, self.subject)
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -95,13 +100,13 @@ class Survey:
     @property
     def pauses(self) -> list[str]:
         """A sentence for each paused queue, and each paused entry of the schedule."""
-        queues = [lives.pause_sentence(paused) for paused in self.lives.paused.values()]
-        return [*queues, *self.lives.schedule.sentences(Need.PAUSED)]
+        queues = [Advice(lives.pause_sentence(paused), "pause") for paused in self.lives.paused.values()]
+        return [*queues, *(Advice(each, "schedule") for each in self.lives.schedule.sentences(Need.PAUSED))]
 
     @property
     def looks(self) -> list[str]:
         """What is worth a look, and holds nothing up."""
-        return [finding.sentence for finding in self.findings if finding.mark is Mark.LOOK]
+        return [finding.advice for finding in self.findings if finding.mark is Mark.LOOK]
 
     @property
     def has_lapsed(self) -> bool:
@@ -201,6 +206,13 @@ def _lane_sentence(pool: Pool, depth: QueueDepth | None) -> str:
     if depth.consumers == 0:
         return f"No worker serves {pool.name}. Start one: manage.py pool {pool.name}"
     return ""
+
+
+def sentence_of(error: BaseException | None) -> str:
+    """Why something that needs both was not told, and what to do."""
+    if isinstance(error, DatabaseError | InterfaceError):
+        return _database_sentence(error)
+    return _broker_sentence(error or TimeoutError())
 
 
 def _broker_sentence(error: BaseException) -> str:

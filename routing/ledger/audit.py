@@ -11,6 +11,7 @@ from typing import Any
 
 from routing.domains import registry
 from routing.ledger import database, tally
+from routing.ledger.pulse_tables import LastAudit
 from routing.ledger.snapshot import one_moment
 from routing.ledger.stuck import Stuck, everything_stuck
 from routing.ledger.tally import Books
@@ -137,6 +138,24 @@ def audit() -> Audit:
         for name in [*declared, *others]
     )
     return Audit(tuple(accounts), stuck)
+
+
+def note(found: Audit) -> None:
+    """For the start page, which could not go through all results. The last one to end is kept."""
+    LastAudit.objects.using(database.using()).update_or_create(
+        pk=1,
+        defaults={
+            "at": database.now(),
+            "balances": found.balances,
+            "stuck": sum(stuck.for_long for stuck in found.stuck),
+            "accepted": found.accepted,
+            "verdict": " ".join(found.verdict),
+        },
+    )
+
+
+def last() -> LastAudit | None:
+    return LastAudit.objects.using(database.using()).first()
 
 
 def _in_flight() -> dict[str, Counts]:

@@ -18,11 +18,16 @@ from routing.ledger.tally import Books
 
 @dataclass(frozen=True)
 class Line:
-    """``wait``: seconds for which the longest-waiting task that is due has not begun. ``lag``: of a publication."""
+    """``wait``: seconds for which the longest-waiting task that is due has not begun. ``lag``: of a publication.
+
+    ``due`` and ``later``: how many have not begun though they may, and how many have their time still to come.
+    """
 
     load: Load
     wait: float = 0.0
     lag: float = 0.0
+    due: int = 0
+    later: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,18 @@ class Figures:
         books = self.books.get(domain, Books())
         return books.accepted - books.finished - self.in_flight.get(domain, 0)
 
+    @property
+    def differences(self) -> dict[str, int]:
+        """Of those domains whose books do not balance."""
+        known = {domain: self.difference(domain) for domain in {*self.books, *self.in_flight}}
+        return {domain: known[domain] for domain in sorted(known) if known[domain]}
+
 
 def read() -> Figures:
     """Raises what the database raises."""
     with one_moment():
         now, books, outbox = database.now(), tally.books(), _outbox()
-        messages = _messages()
+        messages = _messages(now)
         dead = database.rows(
             "SELECT domain, COUNT(*) AS count FROM routing_deadletter WHERE state = %s GROUP BY domain",
             [DeadLetter.State.OPEN.value],
@@ -55,14 +66,16 @@ def read() -> Figures:
     return Figures(_lines(messages, outbox, now), books, in_flight, {row["domain"]: row["count"] for row in dead})
 
 
-def _messages() -> list[database.Row]:
+def _messages(now: datetime) -> list[database.Row]:
     return database.rows(
         f"""
         SELECT domain, queue, COUNT(*) AS total, COUNT(owner) AS running,
             COUNT(*) FILTER (WHERE state = '{REPLACED}') AS replaced,
+            COUNT(*) FILTER (WHERE owner IS NULL AND state <> '{REPLACED}' AND due_at > %s) AS later,
             MIN(due_at) FILTER (WHERE owner IS NULL AND state <> '{REPLACED}') AS earliest
         FROM routing_message GROUP BY domain, queue
-        """
+        """,
+        [database.parameter(now)],
     )
 
 
@@ -82,7 +95,9 @@ def _lines(messages: list[database.Row], outbox: Mapping[str, database.Row], now
         in_ledger = outbox.get(queue, {"count": 0, "earliest": None})
         load = Load(waiting=in_ledger["count"], running=running, out=max(total - running - in_ledger["count"], 0))
         wait = max((_seconds_since(row["earliest"], now) for row in own), default=0.0)
-        lines[queue] = Line(load, wait, _seconds_since(in_ledger["earliest"], now))
+        later = sum(row["later"] for row in own)
+        lag = _seconds_since(in_ledger["earliest"], now)
+        lines[queue] = Line(load, wait, lag, due=max(total - running - later, 0), later=later)
     return lines
 
 

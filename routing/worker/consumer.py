@@ -21,7 +21,7 @@ from routing.domains import registry
 from routing.ledger.enqueue import enqueue
 from routing.ledger.patience import until_reachable
 from routing.ledger.tables import DeadLetter
-from routing.worker import door, paused, revocations  # noqa: F401  (registers its answers to broadcasts)
+from routing.worker import door, paused, resizing, revocations  # noqa: F401  (they register answers to broadcasts)
 from routing.worker.admission import envelope_of
 from routing.worker.holding import is_held
 from routing.worker.request import PARKED, SETTLEMENTS, Job
@@ -44,6 +44,8 @@ class Consumer(CeleryConsumer):
     connection_errors: Any
     consumed_at: float | None = None
     """When its event loop last found it consuming, by the monotonic clock."""
+    is_resized = False
+    """Whether its pool has another size than it had when it told RabbitMQ how many messages to give."""
 
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc, valid-type]
         default_steps = [
@@ -107,6 +109,12 @@ class Consumer(CeleryConsumer):
         """
         if is_held.is_set():
             raise ConnectionResetError("A queue of this worker is changed by manage.py topology apply")
+        if self.is_resized:
+            # RabbitMQ goes by what a consumer of a quorum queue said when it began.
+            self.is_resized = False
+            raise ConnectionResetError(
+                "The pool has another size now, and RabbitMQ gives as many messages once asked anew"
+            )
         self.follow_pauses()
         wanted = [queue for queue in self.task_consumer.queues if self.task_consumer.consuming_from(queue)]
         if len(self.task_consumer.channel.callbacks) < len(wanted):

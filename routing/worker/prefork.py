@@ -54,6 +54,12 @@ class AsynPool(asynpool.AsynPool):
     ResultHandler = ResultReader
     _result_handler: ResultReader
     _pool: list[Any]
+    _cache: dict[int, Any]
+
+    def _worker_active(self, worker: Any) -> bool:
+        """A child that is being given a task is not idle: when the pool shrinks, idle ones are ended."""
+        given = (child for job in list(self._cache.values()) for child in (job._write_to, job._scheduled_for))
+        return bool(super()._worker_active(worker)) or any(child is worker for child in given)  # type: ignore[misc]
 
     def process_flush_queues(self, proc: Any) -> None:
         """Called when a child has ended, before its pipe is emptied, and then closed or given to the next one."""

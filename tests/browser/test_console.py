@@ -131,7 +131,7 @@ def test_the_verdict_and_every_queue_are_on_the_start_page(
     sign_in(page)
 
     expect(page.get_by_text("All is well: 5 queues served, beat alive.")).to_be_visible()
-    expect(page.get_by_role("row", name=re.compile(r"^notifications\.bulk 0 1$"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile(r"^notifications\.bulk "))).to_be_visible()
 
 
 def test_from_the_start_page_to_a_failure_and_its_traceback(
@@ -140,7 +140,7 @@ def test_from_the_start_page_to_a_failure_and_its_traceback(
     page = open_page()
     sign_in(page)
 
-    page.locator("section", has_text="Notifications").locator(".console-bad a").click()
+    page.get_by_label("Notifications", exact=True).locator(".console-glance-domain .console-bad a").click()
     page.get_by_role("link", name="notifications.send_email").click()
 
     expect(page.get_by_role("heading", name="routing.errors.PermanentError")).to_be_visible()

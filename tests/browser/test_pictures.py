@@ -1,6 +1,7 @@
 """The pictures in the README, taken anew by ``PICTURES=1 python -m pytest tests/browser/test_pictures.py``."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 from django.contrib.auth.models import User
 
 from reporting import links, reports
+from reporting.rollups import gathering
 from reporting.runs import building
 from tests.browser.conftest import OpenPage
 from tests.browser.test_console import RESULTS, busy_day, sign_in
+from tests.console import specimens
 from tests.console.conftest import serve
 from tests.reporting import full_week
 
@@ -26,8 +29,16 @@ pytestmark = [
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
 
 
+@pytest.fixture
+def whole_day(busy_day: object) -> None:
+    specimens.a_day_of_results()
+    gathering.roll_up(budget=timedelta(seconds=30))
+    specimens.a_day_of_hours()
+    specimens.workers()
+
+
 @pytest.mark.parametrize(("name", "url"), [("start-page", "/admin/"), ("results", RESULTS)])
-def test_picture(open_page: OpenPage, administrator: User, busy_day: object, name: str, url: str) -> None:
+def test_picture(open_page: OpenPage, administrator: User, whole_day: object, name: str, url: str) -> None:
     page = open_page(width=1280, height=800)
     sign_in(page)
 

@@ -1,7 +1,9 @@
 """Result rows of every kind, as the pipeline writes them, for tests and for the pictures in the README."""
 
 import json
+import random
 import uuid
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +11,9 @@ from celery import states
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from routing.ledger.tables import DeadLetter, Message, Outbox, Process
+from routing.ledger import pulse
+from routing.ledger.pulse_tables import QueueHour
+from routing.ledger.tables import DeadLetter, Message, Outbox, Process, Tally
 from tests import stored_results
 
 BULK, URGENT, DEFAULT = "notifications.bulk", "notifications.urgent", "notifications"
@@ -107,14 +111,62 @@ def a_busy_day() -> dict[str, TaskResult]:
 
 
 def a_busy_hour() -> dict[str, Message]:
-    """Tasks in flight, in every place where one can be."""
-    return {
+    """Tasks in flight, in every place where one can be, and entered in the books."""
+    hour = {
         "retrying": _retrying(),
         "running": _running(),
         "waiting": _waiting(),
         "unpublished": _unpublished(),
         "scheduled": _scheduled(),
     }
+    for domain, count in Counter(Message.objects.values_list("domain", flat=True)).items():
+        Tally.objects.create(domain=domain, accepted=count)
+    return hour
+
+
+def a_day_of_hours() -> None:
+    """As relays saw the queues, each hour a little fuller than the one before, with a rush in the middle."""
+    for place, hour in enumerate(pulse.hours(timezone.now())):
+        rush = 900 * (place in (13, 14))
+        for queue in (DEFAULT, URGENT, BULK, "reporting", "maintenance"):
+            waiting = place * 3 + rush if queue == BULK else place % 4
+            QueueHour.objects.create(
+                hour=hour, queue=queue, waiting=waiting, wait=waiting / 7, running=min(waiting, 1), workers=1
+            )
+
+
+def a_day_of_results() -> None:
+    """Each hour a few, more of them at noon of a day that is just over; all of them counted by the caller."""
+    chance = random.Random(7)  # noqa: S311
+    tasks = {
+        BULK: ("notifications.deliver", 9),
+        URGENT: ("notifications.deliver", 5),
+        DEFAULT: ("notifications.send_email", 7),
+        "reporting": ("reporting.weekly", 1),
+        "maintenance": ("maintenance.roll_up", 3),
+    }
+    for place, hour in enumerate(pulse.hours(timezone.now())[:-1]):
+        for queue, (task, usual) in tasks.items():
+            for _ in range(usual + chance.randrange(3) + usual * (place in (13, 14))):
+                result(
+                    task,
+                    queue=queue,
+                    enqueued=hour + timedelta(seconds=chance.randrange(3500)),
+                    waited=timedelta(milliseconds=chance.lognormvariate(5, 1)),
+                    ran=timedelta(milliseconds=chance.lognormvariate(6, 0.7)),
+                )
+
+
+def workers() -> None:
+    for place, queue in enumerate((DEFAULT, URGENT, BULK, "reporting", "maintenance")):
+        Process.objects.create(
+            role=Process.Role.WORKER,
+            host="app-1",
+            pid=970 + place,
+            name=f"{queue}@app-1",
+            version="0.1.0",
+            queues=json.dumps([queue]),
+        )
 
 
 def _mail(to: str, subject: str) -> dict[str, Any]:

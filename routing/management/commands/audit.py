@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import logging
 from typing import Any
 
 from celery import states
 from django.core.management.base import BaseCommand
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -15,6 +16,8 @@ from routing.console.lives import pause_sentence
 from routing.ledger import audit, pauses
 from routing.ledger.audit import Audit
 from routing.management import reachable
+
+logger = logging.getLogger(__name__)
 
 PASSED, FAILED, UNREACHABLE = 0, 1, 2
 CURE = "What to do: docs/operations.md, “When the books do not balance”."
@@ -36,6 +39,7 @@ class Command(BaseCommand):
     def handle(self, *, as_json: bool, **_: Any) -> None:
         try:
             found = audit.audit()
+            _note(found)
         except (OperationalError, InterfaceError) as error:
             self.stderr.write(f"The database cannot be reached, so nothing was audited: {reachable.first_line(error)}.")
             raise SystemExit(UNREACHABLE) from None
@@ -57,6 +61,14 @@ class Command(BaseCommand):
             console.print(sentence, style="green" if found.balances else "red", markup=False, highlight=False)
         if not found.passed:
             console.print(CURE, markup=False, highlight=False)
+
+
+def _note(found: Audit) -> None:
+    try:
+        audit.note(found)
+    except DatabaseError as error:
+        # A database that can be read and not written, or one that still has to be migrated, is audited as well.
+        logger.warning("The start page will not tell of this audit: %s", reachable.first_line(error))
 
 
 def _table(found: Audit) -> Table:
