@@ -2,14 +2,17 @@
 
 from routing.console.tokens import ApiToken
 from routing.ledger.cleanup_tables import Cleanup, Removal
+from routing.ledger.job_tables import CauseNote, Job
 from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
 from routing.ledger.tables import BrokerMarker, DeadLetter, Message, Outbox, Process, Tally, UniqueKey
 
 __all__ = [
     "ApiToken",
     "BrokerMarker",
+    "CauseNote",
     "Cleanup",
     "DeadLetter",
+    "Job",
     "Message",
     "Outbox",
     "Process",
