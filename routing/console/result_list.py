@@ -14,14 +14,14 @@ from django.utils.translation import gettext as _
 from django_celery_results.models import TaskResult
 from unfold.views import ChangeList
 
-from routing.console import html
+from routing.console import everything, html
 from routing.console.found_in_flight import Found, find
 from routing.console.searching import counts, finished, pages
 from routing.console.searching.counts import Count
 from routing.console.searching.limit import TookTooLong, time_limit
 from routing.console.searching.pages import Page, Place, Reading
 from routing.console.searching.parser import parse
-from routing.console.searching.terms import Mistake, Search, Term
+from routing.console.searching.terms import Mistake, Narrowing, Search, Term
 from routing.console.searching.words import WORDS, Word, completions, vocabulary
 from routing.ledger.results import task_names
 
@@ -51,6 +51,7 @@ class PlacePaginator(Paginator):  # type: ignore[type-arg]  # not generic at run
 
 class ResultList(ChangeList):
     search: Search
+    asked: tuple[Term | Narrowing, ...]
     page: Page
     count: Count | None
     stopped = False
@@ -67,10 +68,12 @@ class ResultList(ChangeList):
         self.vocabulary = vocabulary()
         self.search = parse(self.query, known=self.vocabulary, now=timezone.now())
         narrowed = [term for spec in self.filter_specs for term in spec.terms()]
-        self.question = finished.question((*narrowed, *self.search.terms), names=_once(task_names))
+        self.asked = (*narrowed, *self.search.terms)
+        self.question = finished.question(self.asked, names=_once(task_names))
         return rows.filter(self.question.whole) if not self.search.mistakes else rows.none()
 
     def get_results(self, request: HttpRequest) -> None:
+        self.everything = everything.links(request, everything.OF_RESULTS)
         self.misplaced = self._misplaced(request)
         self.page = Page([]) if self.search.mistakes else self._read(request)
         self.result_list = self.page.rows
