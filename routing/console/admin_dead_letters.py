@@ -50,6 +50,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     ordering = ("-dead_at",)
     show_facets = admin.ShowFacets.NEVER
     actions = ("replay_selected", "discard_selected", "restore_selected")
+    list_before_template = "console/letter_list_head.html"
     change_form_template = "console/result.html"
 
     def get_urls(self) -> list[Any]:

@@ -19,7 +19,10 @@ from routing.console.read_only import ReadOnlyAdmin
 from routing.ledger.job_tables import Job
 
 LOOKS_AGAIN = 5
-"""Seconds until the page of a job that is at work shows itself anew."""
+"""Seconds until the page of a job that is watched shows itself anew."""
+
+
+WATCHED = "watched"
 
 
 @admin.register(Job)
@@ -57,7 +60,8 @@ class JobAdmin(ReadOnlyAdmin):
             "row": row,
             "job": job,
             "may_decide": may_decide(request, job),
-            "looks_again": LOOKS_AGAIN if row.is_open else 0,
+            # Only where that is asked for: whoever goes by keyboard would be thrown back to the top each time.
+            "looks_again": LOOKS_AGAIN if row.is_open and WATCHED in request.GET else 0,
             **(extra_context or {}),
         }
         return TemplateResponse(request, "console/job.html", context)

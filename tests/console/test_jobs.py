@@ -1,6 +1,9 @@
 """Jobs: each row once, whoever dies or comes twice; a cause is replayed in stages, and no further once it is back."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +13,6 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from routing import faults
 from routing.console.jobs import asking, carrying, stages, verbs
 from routing.console.jobs.asking import AtWork
 from routing.console.jobs.scopes import OfCause
@@ -20,7 +22,9 @@ from routing.ledger.tables import DeadLetter, Message
 from routing.tasks import do_job
 from routing.testing import drain
 from tests.console.test_causes import CAUSES, text_of
+from tests.ledger.test_cancel import together
 from tests.ledger.test_causes import FULL, LOST, letters
+from tests.workers import ROOT, environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -248,27 +252,49 @@ def test_what_cannot_be_done_breaks_the_job_off_and_says_why(olga: User) -> None
     assert states() == {"open": 1}
 
 
-@pytest.mark.parametrize("point", ["job.written", "job.committed"])
-def test_a_process_that_dies_in_a_job_leaves_each_row_done_once_or_not_at_all(
-    olga: User, monkeypatch: pytest.MonkeyPatch, point: str
-) -> None:
-    letters(5)
-    monkeypatch.setitem(verbs.VERBS, "discard", verbs.Verb("discard", "", verbs.DISCARD.act, 2, "discarded"))
+@pytest.mark.parametrize("fault", ["job.written:2", "job.committed:2", "job.handed_on"])
+def test_after_a_kill_each_row_was_done_once_or_not_at_all(olga: User, fault: str) -> None:
+    letters(501)
     job = discarding(olga)
-    died: list[str] = []
 
-    def dies(name: str) -> None:
-        if name == point and not died:
-            died.append(name)
-            raise SystemExit
+    assert _killed(job, fault) == -signal.SIGKILL
 
-    monkeypatch.setattr(faults, "point", dies)
-    with pytest.raises(SystemExit):
-        carrying.carry_on(job.pk, turn=1)
-    assert states() == ({"open": 5} if point == "job.written" else {"open": 3, "discarded": 2})
-
+    job.refresh_from_db()
+    done = {"job.written:2": 500, "job.committed:2": 501, "job.handed_on": 500}[fault]
+    assert (job.seen, states().get("discarded", 0)) == (done, done)
     works(job)
-    assert (job.state, job.seen, json.loads(job.outcomes)) == ("done", 5, {"discarded": 5})
+    assert (job.state, job.seen, json.loads(job.outcomes)) == ("done", 501, {"discarded": 501})
+
+
+def _killed(job: Job, fault: str) -> int:
+    seconds = -1 if fault == "job.handed_on" else 60
+    code = (
+        "import django; django.setup(); from routing.console.jobs.carrying import carry_on; "
+        f"carry_on({job.pk}, turn={job.turn}, seconds={seconds})"
+    )
+    environs = {**environment(), "TASKYARD_FAULT": fault, "DJANGO_SETTINGS_MODULE": "project.settings"}
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environs, timeout=120, check=False).returncode
+
+
+def test_of_two_at_once_each_row_is_done_by_one(olga: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    letters(40)
+    monkeypatch.setitem(verbs.VERBS, "discard", verbs.Verb("discard", "", verbs.DISCARD.act, 3, "discarded"))
+    job = discarding(olga)
+
+    together(*[lambda: carrying.carry_on(job.pk, turn=1)] * 2)
+
+    job.refresh_from_db()
+    assert (job.state, job.seen, json.loads(job.outcomes)) == ("done", 40, {"discarded": 40})
+    histories = DeadLetter.objects.values_list("history", flat=True)
+    assert {len(json.loads(history)) for history in histories} == {1}
+
+
+def test_of_two_who_press_the_button_at_once_one_has_asked(olga: User) -> None:
+    letters(1)
+
+    together(*[lambda: discarding(olga)] * 2)
+
+    assert (Job.objects.count(), Message.objects.count(), LogEntry.objects.count()) == (1, 1, 1)
 
 
 def test_a_cause_is_replayed_in_stages_from_its_page(operator: Client, breaks: str) -> None:
@@ -313,12 +339,14 @@ def test_a_job_is_stopped_and_goes_on_from_its_page(operator: Client) -> None:
     job = Job.objects.get()
     page = f"/admin/routing/job/{job.pk}"
 
+    assert 'http-equiv="refresh"' not in operator.get(f"{page}/change/").content.decode()
+    assert 'http-equiv="refresh"' in operator.get(f"{page}/change/?watched").content.decode()
     assert "It is stopped." in text_of(operator, f"{page}/stop/", {})
     assert "olga stopped it." in text_of(operator, f"{page}/change/")
     assert "It goes on with the rest." in text_of(operator, f"{page}/go-on/", {})
     assert operator.get(f"{page}/stop/").status_code == 302
+    assert "at work" in text_of(operator, "/admin/routing/job/")
     assert Job.objects.get().state == "open", "looking at an address stops nothing"
-    assert "told" not in text_of(operator, "/admin/routing/job/")
 
 
 def test_who_may_only_look_asks_for_no_job(viewer: Client, olga: User) -> None:
