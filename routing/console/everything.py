@@ -31,6 +31,8 @@ REPLAY, EXPORT = "replay", "export"
 OF_RESULTS = "admin:routing_results_all"
 OF_TASKS = "admin:routing_message_all"
 COUNTED_FOR = 1.0
+PLACES = ("before", "after", "p")
+"""In the address of a list, which of its pages is shown."""
 FAILED = StateIn("state:failure", (states.FAILURE,))
 
 
@@ -41,7 +43,7 @@ def links(request: HttpRequest, view: str) -> list[tuple[str | Promise, str]]:
         found.append((gettext_lazy("Replay the failures"), REPLAY))
     if view == OF_TASKS:
         found += [(deed.title, name) for name, deed in task_deeds.DEEDS.items() if task_deeds.may(request, deed)]
-    query = request.GET.urlencode()
+    query = _query(request)
     return [
         (words, f"{reverse(view, args=[verb])}{'?' if query else ''}{query}")
         for words, verb in [*found, (gettext_lazy("Export"), EXPORT)]
@@ -133,6 +135,14 @@ def _words(asked: Sequence[Term | Any], more: Sequence[str] = ()) -> str:
     return " ".join([*(term.word for term in asked), *more]) or _("everything")
 
 
+def _query(request: HttpRequest) -> str:
+    """What narrows the list, and not which page of it is shown."""
+    query = request.GET.copy()
+    for name in PLACES:
+        query.pop(name, None)
+    return query.urlencode()
+
+
 def _back(request: HttpRequest, view: str) -> str:
-    query = request.GET.urlencode()
+    query = _query(request)
     return f"{reverse(view)}{'?' if query else ''}{query}"

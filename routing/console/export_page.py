@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.utils.functional import Promise
@@ -45,7 +45,7 @@ def chosen(admin: Any, request: HttpRequest, kind: Kind, rows: QuerySet[Any]) ->
     if len(keys) > CHOSEN:
         text = _("More than %(most)d are chosen. Use “Export” above the list, for all that it shows.")
         messages.error(request, text % {"most": CHOSEN})
-        return HttpResponse(status=302, headers={"Location": request.get_full_path()})
+        return HttpResponseRedirect(request.get_full_path())
     told = ", ".join(map(str, keys))
     if "confirmed" in request.POST and (found := _format(request)):
         return _file(request, kind, kind.few(keys, user=request.user), found, f"{len(keys):,}", told)
