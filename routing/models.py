@@ -3,15 +3,18 @@
 from routing.console.tokens import ApiToken
 from routing.ledger.cleanup_tables import Cleanup, Removal
 from routing.ledger.pulse_tables import LastAudit, QueueHour
+from routing.ledger.job_tables import CauseNote, Job
 from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
 from routing.ledger.tables import BrokerMarker, DeadLetter, Message, Outbox, Process, Tally, UniqueKey
 
 __all__ = [
     "ApiToken",
     "BrokerMarker",
+    "CauseNote",
     "Cleanup",
     "DeadLetter",
     "LastAudit",
+    "Job",
     "Message",
     "Outbox",
     "Process",

@@ -5,17 +5,18 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django_celery_results.models import TaskResult
 
-from routing.console import html
+from routing.console import html, letter_edit
+from routing.console.admin_causes import CausePages
 from routing.console.admin_messages import MessageDomainFilter
 from routing.console.dead_letter_page import can_run, dead_letter_page, state_of
-from routing.console.decisions import DISCARD, REPLAY, Decision, make, may_decide
+from routing.console.decisions import DISCARD, REPLAY, RESTORE, Decision, make, may_decide
 from routing.console.page_parts import result_url
 from routing.console.period_filters import within
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
@@ -35,6 +36,7 @@ class DeadLetterList(ReadOnlyList):
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
     icon = "drafts"
+    more_pages = ((_("Causes of failures"), "troubleshoot", "admin:routing_deadletter_causes"),)
     list_display = ("name", "queue", "why", "last_error", "dead", "state_label", "result")
     list_filter = (
         MessageDomainFilter,
@@ -47,8 +49,17 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     search_help_text = _("Task id, number or fingerprint")
     ordering = ("-dead_at",)
     show_facets = admin.ShowFacets.NEVER
-    actions = ("replay_selected", "discard_selected")
+    actions = ("replay_selected", "discard_selected", "restore_selected")
+    list_before_template = "console/letter_list_head.html"
     change_form_template = "console/result.html"
+
+    def get_urls(self) -> list[Any]:
+        edit = self.admin_site.admin_view(self.edit_view)
+        own = [path("<int:number>/edit/", edit, name="routing_deadletter_edit"), *CausePages(self).urls()]
+        return [*own, *super().get_urls()]
+
+    def edit_view(self, request: HttpRequest, number: int) -> HttpResponse:
+        return letter_edit.view(self, request, number)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DeadLetterList]:
         return DeadLetterList
@@ -86,6 +97,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
                 "decisions": self._open_to(request, row),
                 "decisions_url": reverse("admin:routing_deadletter_changelist"),
                 "decisions_key": row.pk,
+                "decision_links": self._links(request, row),
                 **(extra_context or {}),
             }
         page: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
@@ -102,10 +114,19 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def discard_selected(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> HttpResponse | None:
         return make(self, request, DISCARD, chosen=chosen, letters=chosen)
 
+    @admin.action(description=_("Take back selected, which were discarded"), permissions=["decide"])
+    def restore_selected(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> HttpResponse | None:
+        return make(self, request, RESTORE, chosen=chosen, letters=chosen)
+
+    def _links(self, request: HttpRequest, row: DeadLetter) -> list[tuple[Any, str]]:
+        if not may_decide(request) or row.state not in REPLAY.states or not can_run(row):
+            return []
+        return [(_("Edit and replay"), letter_edit.url(row))]
+
     def _open_to(self, request: HttpRequest, row: DeadLetter) -> list[Decision]:
         if not may_decide(request):
             return []
-        decisions = [REPLAY, DISCARD] if can_run(row) else [DISCARD]
+        decisions = [REPLAY, DISCARD, RESTORE] if can_run(row) else [DISCARD, RESTORE]
         return [decision for decision in decisions if row.state in decision.states]
 
     @admin.display(description=_("task"), ordering="task")

@@ -19,6 +19,8 @@ class LogAdmin(ReadOnlyAdmin):
     menu_title = _("Actions of people")
     list_display = ("when", "user", "what", "deed")
     list_filter = (within("action_time", _("done")), "user")
+    search_fields = ("change_message", "object_repr", "user__username")
+    search_help_text = _("Task, number, or whatever else is told of the deed")
     list_select_related = ("user", "content_type")
     ordering = ("-action_time",)
     show_facets = admin.ShowFacets.NEVER

@@ -7,14 +7,16 @@ from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django_celery_results.models import TaskResult
 
-from routing.console import html
+from routing.console import everything, export_page, html, task_deeds
 from routing.console.message_page import message_page
 from routing.console.message_rows import MessageRow, workers_of
 from routing.console.page_parts import result_url
@@ -78,10 +80,11 @@ class MessageList(ReadOnlyList):
         rows: QuerySet[Message] = super().get_queryset(request, exclude_parameters)
         self.vocabulary, now = vocabulary(), timezone.now()
         search = parse(self.query, known=self.vocabulary, now=now)
-        self.mistakes = search.mistakes
+        self.mistakes, self.asked = search.mistakes, search.terms
         return rows.filter(in_flight.whole(search.terms, now=now)) if not search.mistakes else rows.none()
 
     def get_results(self, request: HttpRequest) -> None:
+        self.everything = everything.links(request, everything.OF_TASKS)
         try:
             with time_limit(STOPPED_AFTER):
                 self._read(request)
@@ -89,6 +92,11 @@ class MessageList(ReadOnlyList):
             self.stopped = True
             self.queryset = self.root_queryset.none()
             self._read(request)
+
+    @property
+    def narrowed(self) -> dict[str, str]:
+        """By the filters, whose names are those of columns."""
+        return {str(each.parameter_name): str(each.value()) for each in self.filter_specs if each.value()}
 
     @property
     def words(self) -> Iterable[Word]:
@@ -117,9 +125,36 @@ class MessageAdmin(ReadOnlyAdmin):
     show_facets = admin.ShowFacets.NEVER
     list_before_template = "console/message_list_head.html"
     change_form_template = "console/result.html"
+    actions = ("cancel_selected", "run_now_selected", "move_selected", "export_selected")
 
     class Media:
         js = ("console/search.js",)
+
+    def get_urls(self) -> list[Any]:
+        page = self.admin_site.admin_view(self.all_view)
+        return [path("all/<slug:verb>/", page, name="routing_message_all"), *super().get_urls()]
+
+    def all_view(self, request: HttpRequest, verb: str) -> HttpResponse:
+        return everything.tasks(self, request, verb)
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return task_deeds.may(request, task_deeds.DEEDS["cancel"])
+
+    @admin.action(description=_("Cancel selected tasks"), permissions=["decide"])
+    def cancel_selected(self, request: HttpRequest, chosen: QuerySet[Message]) -> HttpResponse | None:
+        return task_deeds.to_chosen(self, request, task_deeds.DEEDS["cancel"], chosen)
+
+    @admin.action(description=_("Run selected tasks now"), permissions=["decide"])
+    def run_now_selected(self, request: HttpRequest, chosen: QuerySet[Message]) -> HttpResponse | None:
+        return task_deeds.to_chosen(self, request, task_deeds.DEEDS["run_now"], chosen)
+
+    @admin.action(description=_("Move selected tasks to another lane"), permissions=["decide"])
+    def move_selected(self, request: HttpRequest, chosen: QuerySet[Message]) -> HttpResponse | None:
+        return task_deeds.to_chosen(self, request, task_deeds.DEEDS["move"], chosen)
+
+    @admin.action(description=_("Export selected tasks"), permissions=["view"])
+    def export_selected(self, request: HttpRequest, chosen: QuerySet[Message]) -> HttpResponseBase:
+        return export_page.chosen(self, request, export_page.TASKS, chosen)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[MessageList]:
         return MessageList
@@ -158,6 +193,9 @@ class MessageAdmin(ReadOnlyAdmin):
                 "title": row.task,
                 "subtitle": row.pk,
                 "original": row.pk,
+                "decisions": [deed for deed in task_deeds.DEEDS.values() if task_deeds.may(request, deed)],
+                "decisions_url": reverse("admin:routing_message_changelist"),
+                "decisions_key": row.pk,
                 **(extra_context or {}),
             }
         page: HttpResponse = super().change_view(request, object_id, form_url, extra_context)

@@ -6,13 +6,14 @@ from celery import states
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django_celery_results.models import GroupResult, TaskResult
 
-from routing.console import html
+from routing.console import everything, export_page, html
 from routing.console.decisions import REPLAY, make, may_decide
 from routing.console.period_filters import CountedInFilter, FinishedInFilter, TriedAgainFilter
 from routing.console.read_only import ReadOnlyAdmin
@@ -50,10 +51,21 @@ class ResultAdmin(ReadOnlyAdmin):
     show_facets = admin.ShowFacets.NEVER
     list_before_template = "console/result_list_head.html"
     change_form_template = "console/result.html"
-    actions = ("replay_selected",)
+    actions = ("replay_selected", "export_selected")
 
     class Media:
         js = ("console/search.js",)
+
+    def get_urls(self) -> list[Any]:
+        page = self.admin_site.admin_view(self.all_view)
+        return [path("all/<slug:verb>/", page, name="routing_results_all"), *super().get_urls()]
+
+    def all_view(self, request: HttpRequest, verb: str) -> HttpResponse:
+        return everything.results(self, request, verb)
+
+    @admin.action(description=_("Export selected results"), permissions=["view"])
+    def export_selected(self, request: HttpRequest, chosen: QuerySet[TaskResult]) -> HttpResponseBase:
+        return export_page.chosen(self, request, export_page.RESULTS, chosen)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TaskResult]:
         rows: QuerySet[TaskResult] = super().get_queryset(request)
@@ -142,4 +154,7 @@ class ResultAdmin(ReadOnlyAdmin):
 
 def _is_list(request: HttpRequest) -> bool:
     match = request.resolver_match
-    return match is not None and match.url_name == "django_celery_results_taskresult_changelist"
+    return match is not None and match.url_name in (
+        "django_celery_results_taskresult_changelist",
+        "routing_results_all",
+    )

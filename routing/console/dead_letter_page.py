@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django_celery_results.models import TaskResult
 
 from routing.console import page_parts
+from routing.console.cause_rows import cause_url
 from routing.console.page_parts import Failure, Relative, Step, TaskPage, Value
 from routing.console.result_rows import StateWord
 from routing.ledger.renewal import REPLAY_HEADER, NotATask, renew
@@ -114,6 +115,8 @@ def _relatives(letter: DeadLetter) -> Iterator[Relative]:
     replay_of = page_parts.parsed(letter.headers).get(REPLAY_HEADER)
     yield from page_parts.relatives([*roles, *page_parts.replays(replay_of, letter.replayed_as)], but="")
     alike = DeadLetter.objects.filter(fingerprint=letter.fingerprint).exclude(pk=letter.pk).count()
+    if letter.fingerprint:
+        yield Relative(_("Its cause"), "", _("how often, since when, and notes"), None, cause_url(letter.fingerprint))
     if letter.fingerprint and alike:
         yield Relative(_("Of the same cause"), "", _("%(count)d others") % {"count": alike}, None, alike_url(letter))
 

@@ -1,7 +1,7 @@
 """Decisions about dead letters in the admin: what would happen to how many first, and then it is done and logged."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from routing.console.page_parts import message_url
 from routing.ledger import fingerprint
-from routing.ledger.replay import DECIDED, NO_QUEUE, NO_TASK, discard, replay
+from routing.ledger.replay import DECIDED, NO_QUEUE, NO_TASK, RESTORED, discard, replay, restore
 from routing.ledger.selection import summary
 from routing.ledger.tables import DeadLetter
 
@@ -58,11 +58,21 @@ DISCARD = Decision(
     "discard",
     gettext_lazy("Discard"),
     gettext_lazy(
-        "Each is marked as done with. It stays here until the clean-up removes it, and can still be replayed."
+        "Each is marked as done with. It stays here until the clean-up removes it, and can still be replayed, or taken "
+        "back."
     ),
     (State.OPEN,),
     State.DISCARDED,
     discard,
+)
+RESTORE = Decision(
+    "restore_selected",
+    "restore",
+    gettext_lazy("Take back"),
+    gettext_lazy("Each is open again, as it was before it was discarded."),
+    (State.DISCARDED,),
+    RESTORED,
+    restore,
 )
 
 
@@ -113,8 +123,8 @@ def _do(admin: Any, request: HttpRequest, decision: Decision, keys: Sequence[int
     current_app.loader.import_default_modules()
     by = request.user.get_username()
     outcomes = decision.decide(keys, by=by)
-    decided = DeadLetter.objects.filter(pk__in=keys, state=decision.outcome, decided_by=by).order_by("pk")
-    _log(request, decision, decided)
+    decided = decided_by(decision, keys, by)
+    _log(request, decision, list(decided.only("task", "task_id", "reason", "replayed_as")))
     done = outcomes.pop(decision.outcome, 0)
     if done == 1 and decision is REPLAY:
         new_id = decided[0].replayed_as
@@ -128,16 +138,47 @@ def _do(admin: Any, request: HttpRequest, decision: Decision, keys: Sequence[int
         admin.message_user(request, _("There is nothing left to decide about."), messages.WARNING)
 
 
-def _log(request: HttpRequest, decision: Decision, letters: Iterable[DeadLetter]) -> None:
-    for letter in letters:
-        told = _("Replayed as %(id)s.") % {"id": letter.replayed_as} if decision is REPLAY else _("Discarded.")
-        user: Any = request.user
-        LogEntry.objects.log_actions(user.pk, [letter], CHANGE, change_message=told, single_object=True)
+def decided_by(decision: Decision, keys: Sequence[int], by: str) -> "QuerySet[DeadLetter]":
+    letters = DeadLetter.objects.filter(pk__in=keys).order_by("pk")
+    # What is open again has been decided about by nobody.
+    return (
+        letters.filter(state=State.OPEN)
+        if decision is RESTORE
+        else letters.filter(state=decision.outcome, decided_by=by)
+    )
+
+
+def _log(request: HttpRequest, decision: Decision, letters: Sequence[DeadLetter]) -> None:
+    """One entry, whose words tell of which tasks and numbers they are."""
+    if not letters:
+        return
+    user: Any = request.user
+    told = _of_one(decision, letters[0]) if len(letters) == 1 else _of_several(decision, letters)
+    LogEntry.objects.log_actions(user.pk, [letters[0]], CHANGE, change_message=told, single_object=True)
+
+
+def _of_one(decision: Decision, letter: DeadLetter) -> str:
+    if decision is REPLAY:
+        return _("Replayed as %(id)s.") % {"id": letter.replayed_as}
+    return _("Taken back.") if decision is RESTORE else _("Discarded.")
+
+
+def _of_several(decision: Decision, letters: Sequence[DeadLetter]) -> str:
+    tasks = ", ".join(sorted({letter.task or _("no task") for letter in letters}))
+    numbers = ", ".join(str(letter.pk) for letter in letters)
+    return _("%(what)s: %(count)d dead letters of %(tasks)s, numbers %(numbers)s.") % {
+        "what": decision.title,
+        "count": len(letters),
+        "tasks": tasks,
+        "numbers": numbers,
+    }
 
 
 def _done(decision: Decision, count: int) -> str:
     if decision is REPLAY:
         text = ngettext("%(count)d task is enqueued anew.", "%(count)d tasks are enqueued anew.", count)
+    elif decision is RESTORE:
+        text = ngettext("%(count)d dead letter is open again.", "%(count)d dead letters are open again.", count)
     else:
         text = ngettext("%(count)d dead letter is discarded.", "%(count)d dead letters are discarded.", count)
     return text % {"count": count}

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-Own = TypeVar("Own", str, int)
+Own = TypeVar("Own")
 ICONS = {"TaskResult": "task_alt", "ApiToken": "key", "User": "person", "Group": "group"}
 OTHER_ICON = "list_alt"
 OTHER_ORDER = 100
@@ -19,7 +19,9 @@ PIPELINE, TASKS = "routing", ("Message", "DeadLetter", "ScheduleEntry", "Schedul
 
 
 def groups(request: HttpRequest) -> list[dict[str, Any]]:
-    """For ``UNFOLD["SIDEBAR"]["navigation"]``. A ModelAdmin may bring ``icon``, ``menu_title`` and ``menu_order``."""
+    """For ``UNFOLD["SIDEBAR"]["navigation"]``. A ModelAdmin may bring ``icon``, ``menu_title``, ``menu_order`` and, as
+    titles, icons and names of addresses, ``more_pages``.
+    """
     start = {"title": _("Overview"), "icon": "monitor_heart", "link": reverse("admin:index")}
     handbook = {"title": _("Handbook"), "icon": "menu_book", "link": reverse("console:handbook", args=["operations"])}
     apps = {app["app_label"]: app for app in admin.site.get_app_list(request)}
@@ -46,13 +48,19 @@ def _own_pages(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _pages(app: dict[str, Any]) -> list[dict[str, Any]]:
+    models = sorted(app["models"], key=lambda model: _own(model, "menu_order", OTHER_ORDER))
+    return [page for model in models for page in _of(model)]
+
+
+def _of(model: dict[str, Any]) -> list[dict[str, Any]]:
+    more: tuple[tuple[Any, str, str], ...] = _own(model, "more_pages", ())
     return [
         {
             "title": _own(model, "menu_title", capfirst(model["name"])),
             "icon": _own(model, "icon", ICONS.get(model["object_name"], OTHER_ICON)),
             "link": model["admin_url"],
-        }
-        for model in sorted(app["models"], key=lambda model: _own(model, "menu_order", OTHER_ORDER))
+        },
+        *({"title": title, "icon": icon, "link": reverse(name)} for title, icon, name in more),
     ]
 
 

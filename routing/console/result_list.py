@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django_celery_results.models import TaskResult
 
-from routing.console import html
+from routing.console import everything, html
 from routing.console.found_in_flight import Found, find
 from routing.console.places import AFTER, BEFORE, PlacedList
 from routing.console.searching import counts, finished, pages
@@ -20,7 +20,7 @@ from routing.console.searching.counts import Count
 from routing.console.searching.limit import TookTooLong, time_limit
 from routing.console.searching.pages import Page, Place, Reading
 from routing.console.searching.parser import parse
-from routing.console.searching.terms import Mistake, Search, Term, TriedAgain
+from routing.console.searching.terms import Mistake, Narrowing, Search, Term, TriedAgain
 from routing.console.searching.words import WORDS, Word, completions, vocabulary
 from routing.ledger.results import attempt, read_meta, task_names
 
@@ -42,6 +42,7 @@ class Limits:
 
 class ResultList(PlacedList):
     search: Search
+    asked: tuple[Term | Narrowing, ...]
     page: Page
     count: Count | None
     stopped = False
@@ -54,10 +55,12 @@ class ResultList(PlacedList):
         self.vocabulary = vocabulary()
         self.search = parse(self.query, known=self.vocabulary, now=timezone.now())
         self.narrowed = [term for spec in self.filter_specs for term in spec.terms()]
-        self.question = finished.question((*self.narrowed, *self.search.terms), names=_once(task_names))
+        self.asked = (*self.narrowed, *self.search.terms)
+        self.question = finished.question(self.asked, names=_once(task_names))
         return rows.filter(self.question.whole) if not self.search.mistakes else rows.none()
 
     def get_results(self, request: HttpRequest) -> None:
+        self.everything = everything.links(request, everything.OF_RESULTS)
         self.misplaced = self._misplaced(request)
         self.page = Page([]) if self.search.mistakes else self._read(request)
         self.count = self._counted()

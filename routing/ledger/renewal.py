@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from celery.utils import uuid
+from celery.utils.saferepr import saferepr
 
 from routing.ledger import typed
 from routing.ledger.tables import DeadLetter
@@ -13,6 +14,7 @@ from routing.options import PROPERTIES
 
 REPLAY_HEADER = "taskyard_replay_of"
 """The id of the task that this one replays."""
+LONGEST_REPR = 1024
 _IDS = ("task_id", "group_id", "root_id", "parent_id")
 _OF_THE_JOURNEY = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-", "taskyard_")
 
@@ -92,6 +94,20 @@ def renew(letter: DeadLetter) -> Renewal:
     _rename(headers, ("root_id", "parent_id"), ids)
     properties["correlation_id"] = renewal.id
     return renewal
+
+
+def change_arguments(renewal: Renewal, args: list[Any], kwargs: dict[str, Any]) -> None:
+    """Also where its headers tell them to whoever looks at a worker or a log."""
+    renewal.arguments = [args, kwargs]
+    for name, value in (("argsrepr", args), ("kwargsrepr", kwargs)):
+        if name in renewal.headers:
+            renewal.headers[name] = saferepr(value, LONGEST_REPR)
+
+
+def arguments_of(letter: DeadLetter) -> tuple[list[Any], dict[str, Any]]:
+    """Those that its task was called with. Raises NotATask."""
+    (args, kwargs), _ = _parts(letter)
+    return args, kwargs
 
 
 def _parts(letter: DeadLetter) -> tuple[list[Any], dict[str, Any]]:

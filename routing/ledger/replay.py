@@ -1,4 +1,4 @@
-"""Replay and discard: what people decide about dead letters. Each decision is made once, whoever asks for it at once.
+"""Replay, discard, restore: what people decide about dead letters. Each decision is made once, whoever asks at once.
 
 A replay is a new task: with new ids for itself and for all that is still to follow it, newly accepted, its runs counted
 anew. It, the links between old and new, and the mark on the dead letter are one transaction.
@@ -7,6 +7,9 @@ anew. It, the links between old and new, and the mark on the dead letter are one
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from celery import current_app
 from django.db import transaction
@@ -17,7 +20,7 @@ from routing.domains import Domain, registry
 from routing.ledger import database, wake
 from routing.ledger.enqueue import Envelope, enqueue
 from routing.ledger.rejoining import rejoin
-from routing.ledger.renewal import NotATask, Renewal, renew
+from routing.ledger.renewal import NotATask, Renewal, change_arguments, renew
 from routing.ledger.results import read_meta
 from routing.ledger.tables import DeadLetter
 
@@ -27,9 +30,35 @@ IN_MEMORY = 50
 """Dead letters whose bodies are in memory together, and that one transaction replays."""
 MARKS = {"state": "text", "decided_by": "text", "decided_at": "timestamptz", "replayed_as": "text", "history": "text"}
 State = DeadLetter.State
-REPLAYED, DISCARDED, DECIDED = "replayed", "discarded", "left, as somebody has decided about them already"
+REPLAYED, DISCARDED, RESTORED = "replayed", "discarded", "open again"
+DECIDED = "left, as somebody has decided about them already"
 NO_TASK = "left, as there is no task in them that could run: see dead_letters show"
 NO_QUEUE = "left, as no domain has a queue for their task: see project/domains.py"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a letter is from now on, and by whom. What is open again has been decided about by nobody."""
+
+    state: DeadLetter.State
+    by: str
+    new_id: str = ""
+    edited: bool = False
+
+    def columns(self, now: datetime) -> tuple[Any, ...]:
+        if self.state == State.OPEN:
+            return (self.state.value, "", None, "")
+        return (self.state.value, self.by[:150], database.parameter(now), self.new_id)
+
+    def history(self, letter: DeadLetter, now: datetime) -> str:
+        event: dict[str, Any] = {"at": now.isoformat(timespec="seconds"), "event": self.word, "by": self.by}
+        event |= {"as": self.new_id} if self.new_id else {}
+        event |= {"edited": True} if self.edited else {}
+        return json.dumps([*json.loads(letter.history), event])
+
+    @property
+    def word(self) -> str:
+        return "restored" if self.state == State.OPEN else self.state.value
 
 
 def replay(keys: Sequence[int], *, by: str) -> Counter[str]:
@@ -42,6 +71,16 @@ def discard(keys: Sequence[int], *, by: str) -> Counter[str]:
     return _in_parts(keys, lambda part: _discard(part, by))
 
 
+def restore(keys: Sequence[int], *, by: str) -> Counter[str]:
+    """Take back that they were discarded: they are open, as before. How many came to what."""
+    return _in_parts(keys, lambda part: _restore(part, by))
+
+
+def replay_edited(key: int, *, args: list[Any], kwargs: dict[str, Any], by: str) -> Counter[str]:
+    """Replay one with other arguments. It keeps those that it had, and its history says that its replay has others."""
+    return _replay([key], by, edit=lambda renewal: change_arguments(renewal, args, kwargs))
+
+
 def _in_parts(keys: Sequence[int], decide: Callable[[Sequence[int]], Counter[str]]) -> Counter[str]:
     outcomes: Counter[str] = Counter()
     for start in range(0, len(keys), IN_MEMORY):
@@ -49,13 +88,17 @@ def _in_parts(keys: Sequence[int], decide: Callable[[Sequence[int]], Counter[str
     return +outcomes
 
 
-def _replay(keys: Sequence[int], by: str) -> Counter[str]:
+def _replay(keys: Sequence[int], by: str, *, edit: Callable[[Renewal], None] | None = None) -> Counter[str]:
     with database.atomic():
         replayed, outcomes = _renewed(_held(keys, State.OPEN, State.DISCARDED))
+        if edit is not None:
+            for _, renewal in replayed:
+                edit(renewal)
         rejoin([renewal for _, renewal in replayed])
         enqueue([_envelope(letter, renewal) for letter, renewal in replayed])
         _link_results([renewal for _, renewal in replayed])
-        _mark([letter for letter, _ in replayed], State.REPLAYED, by, [renewal.id for _, renewal in replayed])
+        marks = [Mark(State.REPLAYED, by, renewal.id, edited=edit is not None) for _, renewal in replayed]
+        _mark([letter for letter, _ in replayed], marks)
         faults.point("replay.written")
         transaction.on_commit(wake.wake, using=database.using())
     faults.point("replay.committed")
@@ -81,8 +124,15 @@ def _renewed(letters: Iterable[DeadLetter]) -> tuple[list[tuple[DeadLetter, Rene
 def _discard(keys: Sequence[int], by: str) -> Counter[str]:
     with database.atomic():
         letters = _held(keys, State.OPEN)
-        _mark(letters, State.DISCARDED, by, [""] * len(letters))
+        _mark(letters, [Mark(State.DISCARDED, by)] * len(letters))
     return Counter({DISCARDED: len(letters), DECIDED: len(keys) - len(letters)})
+
+
+def _restore(keys: Sequence[int], by: str) -> Counter[str]:
+    with database.atomic():
+        letters = _held(keys, State.DISCARDED)
+        _mark(letters, [Mark(State.OPEN, by)] * len(letters))
+    return Counter({RESTORED: len(letters), DECIDED: len(keys) - len(letters)})
 
 
 def _held(keys: Sequence[int], *states: DeadLetter.State) -> list[DeadLetter]:
@@ -128,11 +178,10 @@ def _link_results(renewals: Sequence[Renewal]) -> None:
     database.set_columns("django_celery_results_taskresult", {"meta": "text"}, metas)
 
 
-def _mark(letters: Sequence[DeadLetter], state: DeadLetter.State, by: str, ids: Sequence[str]) -> None:
-    now, marked = database.now(), []
-    for letter, new_id in zip(letters, ids, strict=True):
-        event = {"at": now.isoformat(timespec="seconds"), "event": state.value, "by": by}
-        history = json.dumps([*json.loads(letter.history), event | ({"as": new_id} if new_id else {})])
-        marked.append((letter.pk, state.value, by[:150], database.parameter(now), new_id, history))
+def _mark(letters: Sequence[DeadLetter], marks: Sequence[Mark]) -> None:
+    now = database.now()
+    marked = [
+        (letter.pk, *mark.columns(now), mark.history(letter, now)) for letter, mark in zip(letters, marks, strict=True)
+    ]
     # The rows are locked. Django's bulk_update would take most of the time of a replay.
     database.set_columns("routing_deadletter", MARKS, marked)

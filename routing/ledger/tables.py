@@ -170,6 +170,14 @@ class DeadLetter(models.Model):
             models.Index(fields=["task_id"], name="routing_deadletter_task"),
             models.Index(fields=["dead_at"], name="routing_deadletter_age"),
             models.Index(fields=["fingerprint", "dead_at"], name="routing_deadletter_cause"),
+            # All that the page of causes counts by, and the order in which a cause is replayed.
+            models.Index(
+                fields=["fingerprint", "id", "dead_at"],
+                condition=models.Q(state="open"),
+                name="routing_deadletter_open",
+            ),
+            # Leads from what a replay came to, to what it is a replay of.
+            models.Index(fields=["replayed_as"], condition=~models.Q(replayed_as=""), name="routing_deadletter_replay"),
         ]
         constraints = [models.UniqueConstraint(fields=["delivery"], name="routing_deadletter_delivery")]
 

@@ -19,6 +19,11 @@ register.filter("task_of", task_of)
 register.filter("commas", lambda number: f"{number:,}")
 
 
+@register.filter
+def thousands(number: int) -> str:
+    return f"{number:,}"
+
+
 @register.inclusion_tag("admin/change_list_results.html")
 def console_result_list(cl: Any) -> dict[str, Any]:
     return list_rows.context(cl)

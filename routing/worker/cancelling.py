@@ -5,7 +5,6 @@ and all that would follow. With ``terminate`` an order to end it is written toge
 (routing/ledger/terminations.py), which its worker finds however little it hears of the broker.
 """
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,23 +23,13 @@ from routing.ledger.enqueue import OUTCOMES
 from routing.ledger.patience import until_reachable
 from routing.ledger.settle import settle_many
 from routing.ledger.tables import Message
+from routing.ledger.unpublishing import unpublish
 
 logger = logging.getLogger(__name__)
 
 REASON = "revoked"
 TOGETHER = 50
 """Tasks of one transaction; their bodies are in memory together."""
-# LATERAL and ARRAY, so that each is looked up in an index, however little PostgreSQL knows of its tables.
-UNPUBLISH = """
-    DELETE FROM routing_outbox WHERE id = ANY (ARRAY(
-        SELECT published.id FROM json_to_recordset(%s) AS gone (id text, queue text, due_at timestamptz)
-        CROSS JOIN LATERAL (
-            SELECT outbox.id FROM routing_outbox AS outbox
-            WHERE outbox.queue = gone.queue AND outbox.due_at = gone.due_at AND outbox.message_id = gone.id
-            FOR UPDATE SKIP LOCKED
-        ) AS published
-    ))
-"""
 
 
 class Fate(StrEnum):
@@ -136,7 +125,7 @@ def _together(task_ids: Sequence[str], order: Order) -> dict[str, Fate]:
         revoked = [backend.revocation(one, reason=REASON, about=order.about(one)) for one in found]
         won = settle_many(revoked)
         done = [one for one in found if one.id in won]
-        _unpublish(done)
+        unpublish(done)
         fates = {one.id: _fate(one, order) for one in done}
         faults.point("cancel.written")
     faults.point("cancel.committed")
@@ -163,7 +152,7 @@ def _settle(message: Message, order: Order) -> Fate | None:
     about = order.about(message)
     if not backend.settle_unrun(message, status=states.REVOKED, reason=REASON, error=REASON, about=about):
         return None
-    _unpublish([message])
+    unpublish([message])
     return _fate(message, order)
 
 
@@ -175,20 +164,3 @@ def _fate(message: Message, order: Order) -> Fate:
         return Fate.RUNS_ON
     terminations.ask(message.id, owner=message.owner, pid=message.pid, signal=order.signal)
     return Fate.ENDING
-
-
-def _unpublish(messages: Sequence[Message]) -> None:
-    """Found by the index on queue and due time: a publication that was put back, and one that a relay has in hand just
-    now, are left. Of them a relay finds no message, and a worker nothing to claim.
-    """
-    if database.on_postgresql():
-        places = [{"id": one.id, "queue": one.queue, "due_at": one.due_at.isoformat()} for one in messages]
-        database.execute(UNPUBLISH, [json.dumps(places)])
-        return
-    for message in messages:
-        # Text, in which zeros at the end are there or not.
-        due = message.due_at.strftime("%Y-%m-%d %H:%M:%S.%f")
-        database.execute(
-            "DELETE FROM routing_outbox WHERE queue = %s AND message_id = %s AND due_at BETWEEN %s AND %s",
-            [message.queue, message.id, due.rstrip("0").rstrip("."), due],
-        )

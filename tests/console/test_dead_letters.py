@@ -1,5 +1,6 @@
 """Dead letters in the admin: read as they came, and decided about by whoever may, after a look at what would happen."""
 
+import html
 import json
 import re
 from typing import Any
@@ -160,3 +161,85 @@ def test_one_is_found_by_its_number_its_task_and_its_cause(operator: Client, let
     assert found(letter.task_id) == found("AB12" * 8) == [letter]
     assert found(str(other.pk)) == [other]
     assert found("nothing") == found("9" * 40) == []
+
+
+def test_several_at_once_are_one_entry_of_the_log_which_names_them(operator: Client, letter: DeadLetter) -> None:
+    other = specimens.dead_letter(specimens.result("reporting.weekly", status="FAILURE"))
+
+    confirmed(operator, LETTERS, "replay_selected", letter.pk, other.pk)
+
+    told = LogEntry.objects.get().change_message
+    assert told == (
+        f"Replay: 2 dead letters of notifications.send_email, reporting.weekly, numbers {letter.pk}, {other.pk}."
+    )
+
+
+def test_what_was_discarded_is_taken_back(operator: Client, letter: DeadLetter) -> None:
+    confirmed(operator, LETTERS, "discard_selected", letter.pk)
+
+    assert "Take back 1 dead letter?" in asked(operator, LETTERS, "restore_selected", letter.pk)
+    assert "1 dead letter is open again." in confirmed(operator, LETTERS, "restore_selected", letter.pk)
+
+    letter.refresh_from_db()
+    assert (letter.state, letter.decided_by, letter.decided_at) == ("open", "", None)
+    assert [entry.change_message for entry in LogEntry.objects.order_by("pk")] == ["Discarded.", "Taken back."]
+    assert "nothing left to decide" in confirmed(operator, LETTERS, "restore_selected", letter.pk)
+
+
+def edited(client: Client, letter: DeadLetter, **typed: str) -> str:
+    response = client.post(f"{LETTERS}{letter.pk}/edit/", typed, follow=True)
+    return " ".join(re.sub(r"<[^>]*>", " ", response.content.decode()).split())
+
+
+MAIL = {"subject": "Hello", "text": "…", "to": ["ada@example.com"]}
+
+
+def test_a_letter_is_replayed_with_other_arguments_and_keeps_its_own(operator: Client, letter: DeadLetter) -> None:
+    DeadLetter.objects.update(headers=json.dumps({"kwargsrepr": "{}"}))
+    assert "Edit and replay…" in operator.get(f"{LETTERS}{letter.pk}/change/").content.decode()
+
+    text = edited(operator, letter, args="", kwargs=json.dumps(MAIL))
+
+    message = Message.objects.get()
+    assert f"It is enqueued anew with your arguments as {message.pk}" in text
+    assert json.loads(message.body)[:2] == [[], MAIL]
+    assert "ada@example.com" in json.loads(message.headers)["kwargsrepr"]
+    letter.refresh_from_db()
+    assert (letter.body, letter.state, letter.replayed_as) == ("[[], {}, {}]", "replayed", message.pk)
+    assert json.loads(letter.history)[-1]["edited"] is True
+    assert LogEntry.objects.get().change_message == f"Replayed with edited arguments as {message.pk}."
+    assert "Somebody has decided about it already" in edited(operator, letter, args="", kwargs=json.dumps(MAIL))
+    assert Message.objects.count() == 1
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    ("kwargs", "said"),
+    [
+        ('{"subject": 1,}', "Named arguments: line 1, column 15: "),
+        ("[]", "Named arguments: this must be an object"),
+        ('{"subject": NaN}', "NaN is no JSON. Write a number, null or a string."),
+        ('{"a": 1, "a": 2}', "the key “a” is there twice."),
+        ("[" * 100_000, "it is nested too deeply."),
+        ('{"colour": "red"}', "notifications.send_email cannot be called so:"),
+        (json.dumps({"text": "x" * 1024 * 1024}), "the limit is 1,048,576 (TASKYARD_MAX_PAYLOAD)"),
+    ],
+)
+def test_arguments_that_cannot_be_are_told_and_nothing_is_done(
+    operator: Client, letter: DeadLetter, kwargs: str, said: str
+) -> None:
+    text = edited(operator, letter, args="", kwargs=kwargs)
+
+    assert said in html.unescape(text)
+    assert DeadLetter.objects.get().state == "open"
+    assert not Message.objects.exists()
+
+
+def test_who_may_only_look_edits_nothing(viewer: Client, letter: DeadLetter) -> None:
+    assert viewer.get(f"{LETTERS}{letter.pk}/edit/").status_code == 403
+    assert viewer.post(f"{LETTERS}{letter.pk}/edit/", {"kwargs": "{}"}).status_code == 403
+    assert not Message.objects.exists()
+
+
+def test_what_holds_no_task_has_nothing_to_edit(operator: Client) -> None:
+    assert "There is no task in it" in edited(operator, unreadable(), args="", kwargs="{}")

@@ -158,6 +158,7 @@ def test_the_sidebar_leads_with_the_overview_and_the_results(admin_client: Clien
         "Tasks in flight",
         "Task results",
         "Dead letters",
+        "Causes of failures",
         "Schedule",
         "Slots",
         "Handbook",

@@ -119,6 +119,8 @@ def test_what_is_chosen_is_replayed_or_discarded_and_all_else_stays(run: Run) ->
     assert "1  left, as there is no task in them" in told
     assert states() == ["replayed", "replayed", "open", "open"]
     assert json.loads(run("discard", "--all", "--yes", "--json"))["done"] == {"discarded": 2}
+    assert json.loads(run("restore", "--all", "--yes", "--json"))["done"] == {"open again": 2}
+    assert json.loads(run("discard", "--all", "--yes", "--json"))["done"] == {"discarded": 2}
     assert Message.objects.count() == 2
     assert audit.audit().balances
     assert run("replay", "--all", "--yes").strip() == "There are no such open dead letters."

@@ -19,6 +19,7 @@ from reporting.models import ReportDelivery, ReportRun
 from routing.domains import Domain, Registry, Retention
 from routing.ledger import retention
 from routing.ledger.cleanup_tables import Cleanup, Removal
+from routing.ledger.job_tables import CauseNote, Job
 from routing.ledger.retention import What
 from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
 from routing.ledger.tables import DeadLetter, Termination, UniqueKey
@@ -144,6 +145,23 @@ def test_records_go_after_a_year() -> None:
 
     assert pruned.removed == {What("records of clean-ups"): 2}
     assert not Removal.objects.exclude(kind="records of clean-ups").exists()
+
+
+def test_jobs_that_ended_and_notes_on_nothing_go_after_a_year() -> None:
+    long_ago = NOW - 366 * DAY
+    for number, (state, ended_at) in enumerate([("done", long_ago), ("done", NOW - DAY), ("open", None)]):
+        Job.objects.create(verb="replay", scope="{}", state=state, ended_at=ended_at, asked_by="a", wish=str(number))
+    for fingerprint in ("a", "b"):
+        CauseNote.objects.create(fingerprint=fingerprint, text="the disk", by="ann", at=long_ago)
+    DeadLetter.objects.create(
+        task="reporting.x", domain="reporting", headers="{}", body="", fingerprint="b", dead_at=NOW
+    )
+
+    pruned = retention.prune(now=NOW)
+
+    assert pruned.removed == {What("jobs"): 1, What("notes about causes"): 1}
+    assert [job.state for job in Job.objects.order_by("pk")] == ["done", "open"]
+    assert CauseNote.objects.get().fingerprint == "b"
 
 
 def test_it_prints_json_for_programs(run: Run) -> None:

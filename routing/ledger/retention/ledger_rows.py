@@ -10,11 +10,13 @@ from routing.domains import Retention
 from routing.ledger import database, terminations
 from routing.ledger.chords import lost_chords
 from routing.ledger.cleanup_tables import Cleanup, Removal
+from routing.ledger.job_tables import CauseNote, Job
 from routing.ledger.retention import policy
 from routing.ledger.retention.kinds import Rows
 from routing.ledger.tables import DeadLetter, Message, UniqueKey
 
 CLEANUPS_KEPT = timedelta(days=365)
+DECISIONS_KEPT = timedelta(days=365)
 
 
 class LostChords(Rows):
@@ -87,6 +89,27 @@ class Groups(Rows):
     @property
     def using(self) -> str:
         return database.using()
+
+
+class Jobs(Rows):
+    """Those that have ended."""
+
+    kind = "jobs"
+
+    def rows(self) -> QuerySet[Job]:
+        return Job.objects.exclude(state=Job.State.OPEN).filter(ended_at__lt=self.now - DECISIONS_KEPT)
+
+
+class Notes(Rows):
+    """Those about causes of which no letter is left."""
+
+    kind = "notes about causes"
+
+    def rows(self) -> QuerySet[CauseNote]:
+        return CauseNote.objects.filter(at__lt=self.now - DECISIONS_KEPT)
+
+    def due(self) -> Q:
+        return ~Q(Exists(DeadLetter.objects.filter(fingerprint=OuterRef("fingerprint"))))
 
 
 class Cleanups(Rows):

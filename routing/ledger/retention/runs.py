@@ -101,6 +101,8 @@ def everything(
     yield ledger_rows.UniqueKeys(now)
     yield ledger_rows.Terminations(now)
     yield ledger_rows.Groups(now)
+    yield ledger_rows.Jobs(now)
+    yield ledger_rows.Notes(now)
     yield from site_rows.expired(now)
     yield from kinds.added(now)
     yield ledger_rows.Cleanups(now)

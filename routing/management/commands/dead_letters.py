@@ -1,4 +1,4 @@
-"""``manage.py dead_letters list|show|replay|discard``: what failed for good or could not be processed."""
+"""``manage.py dead_letters list|show|replay|discard|restore``: what failed for good or could not be processed."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from routing.ledger import database, fingerprint, processes
-from routing.ledger.replay import discard, replay
+from routing.ledger.replay import discard, replay, restore
 from routing.ledger.selection import DEAD, Selection
 from routing.ledger.tables import DeadLetter
 from routing.management import bulk, letter_text, reachable, selecting
@@ -29,10 +29,10 @@ State = DeadLetter.State
 
 
 class Command(BaseCommand):
-    help = "List, show, replay or discard what failed for good or could not be processed."
+    help = "List, show, replay, discard or take back what failed for good or could not be processed."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|replay|discard")
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|replay|discard|restore")
         listing = verbs.add_parser("list", help="the newest first", description="List dead letters, the newest first.")
         selecting.add_options(listing, states=DEAD, things=THINGS, ids=IDS)
         listing.add_argument("--limit", type=_positive, default=20, metavar="N", help="at most so many (20)")
@@ -44,6 +44,7 @@ class Command(BaseCommand):
         how.add_argument("--body", action="store_true", help="print the body, byte for byte, to be kept in a file")
         self._add_decision(verbs, "replay", (State.OPEN, State.DISCARDED), "Enqueue them anew, under new ids.")
         self._add_decision(verbs, "discard", (State.OPEN,), "Mark them as done with; the clean-up removes them later.")
+        self._add_decision(verbs, "restore", (State.DISCARDED,), "Take back the discarding; they are open again.")
 
     def _add_decision(self, verbs: Any, verb: str, states: Sequence[str], description: str) -> None:
         parser = verbs.add_parser(verb, help=description.partition(";")[0].rstrip(".").lower(), description=description)
@@ -51,8 +52,14 @@ class Command(BaseCommand):
         bulk.add_options(parser)
 
     def handle(self, *, verb: str, **options: Any) -> None:
-        act = {"list": self._list, "show": self._show, "replay": self._replay, "discard": self._discard}[verb]
-        with reachable.database(also=reachable.NOTHING_IS_LOST if verb in ("replay", "discard") else ""):
+        act = {
+            "list": self._list,
+            "show": self._show,
+            "replay": self._replay,
+            "discard": self._discard,
+            "restore": self._restore,
+        }[verb]
+        with reachable.database(also="" if verb in ("list", "show") else reachable.NOTHING_IS_LOST):
             act(options)
 
     def _list(self, options: dict[str, Any]) -> None:
@@ -90,6 +97,9 @@ class Command(BaseCommand):
     def _discard(self, options: dict[str, Any]) -> None:
         self._decide("discard", discard, options)
 
+    def _restore(self, options: dict[str, Any]) -> None:
+        self._decide("restore", restore, options, of=State.DISCARDED)
+
     def _tell_decided(self, selection: Selection) -> None:
         """Of what was named one by one, whatever is decided already. Raises CommandError where that is all of it."""
         if not selection.ids:
@@ -101,9 +111,11 @@ class Command(BaseCommand):
         if told:
             self.stderr.write(told)
 
-    def _decide(self, verb: str, decide: Callable[..., Any], options: dict[str, Any]) -> None:
+    def _decide(
+        self, verb: str, decide: Callable[..., Any], options: dict[str, Any], *, of: DeadLetter.State = State.OPEN
+    ) -> None:
         selection = selecting.selection_of(options)
-        selection = replace(selection, state=selection.state or State.OPEN.value)
+        selection = replace(selection, state=selection.state or of.value)
         self._tell_decided(selection)
         rows, by = _chosen(selection), f"{processes.whoever()} (command line)"
         fingerprint.work_out()
