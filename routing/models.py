@@ -1,11 +1,13 @@
 """Where Django looks for models; they live beside the code that uses them."""
 
 from routing.console.tokens import ApiToken
+from routing.ledger.alert_tables import Alert
 from routing.ledger.cleanup_tables import Cleanup, Removal
 from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
 from routing.ledger.tables import BrokerMarker, DeadLetter, Message, Outbox, Process, Tally, UniqueKey
 
 __all__ = [
+    "Alert",
     "ApiToken",
     "BrokerMarker",
     "Cleanup",

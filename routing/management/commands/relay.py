@@ -14,10 +14,12 @@ from routing.broker.collector import Collector
 from routing.broker.keeper import Keeper
 from routing.broker.publisher import BrokerTrouble
 from routing.broker.relay import Config, Relay
+from routing.console.alerting.watch import Watch
 from routing.ledger import redrive
 
 COLLECTED_WITHIN = 10
 """Seconds for the message at hand; what was not acked by then RabbitMQ gives again."""
+TOLD_WITHIN = 5
 
 
 class Command(BaseCommand):
@@ -68,8 +70,11 @@ def _run(config: Config, *, embedded: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    keeper = Keeper(name=f"relay@{socket.gethostname()}", embedded=embedded, stop=stop)
+    name = f"relay@{socket.gethostname()}"
+    keeper = Keeper(name=name, embedded=embedded, stop=stop)
     keeper.start()
+    watch = Watch(who=name, stop=stop)
+    watch.start()
     collector = Collector(stop=stop, stands_by=lambda: keeper.stands_by)
     collector.start()
     try:
@@ -77,4 +82,6 @@ def _run(config: Config, *, embedded: bool) -> None:
     finally:
         stop.set()
         collector.join(COLLECTED_WITHIN)
+        # What it has just told it writes down, so that nobody else tells it again.
+        watch.join(TOLD_WITHIN)
         keeper.end()
