@@ -1,4 +1,4 @@
-"""Has beat watch the pipeline, as relays do, and complains of alerts that nobody would read."""
+"""Has relays and beats watch the pipeline, and complains of alerts that nobody would read."""
 
 import socket
 import threading
@@ -28,9 +28,18 @@ def _unread() -> Iterator[CheckMessage]:
         )
 
 
-@beat_init.connect
-def _watch(**_: Any) -> None:
-    # Not above: workers have no use for it.
+def start(who: str, *, stop: threading.Event) -> threading.Thread | None:
+    """Watch in a thread, until ``stop`` is set; None where nobody is to be told."""
+    if not (settings.TASKYARD_ALERTS_EMAIL or settings.TASKYARD_ALERTS_WEBHOOK):
+        return None
+    # Not above: a start without it is cheaper.
     from routing.console.alerting.watch import Watch
 
-    Watch(who=f"beat@{socket.gethostname()}", stop=threading.Event()).start()
+    watch = Watch(who=who, stop=stop)
+    watch.start()
+    return watch
+
+
+@beat_init.connect
+def _watch(**_: Any) -> None:
+    start(f"beat@{socket.gethostname()}", stop=threading.Event())

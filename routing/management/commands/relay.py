@@ -9,12 +9,12 @@ from celery import current_app
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from routing import alarm
 from routing.broker import expiry, pair
 from routing.broker.collector import Collector
 from routing.broker.keeper import Keeper
 from routing.broker.publisher import BrokerTrouble
 from routing.broker.relay import Config, Relay
-from routing.console.alerting.watch import Watch
 from routing.ledger import redrive
 
 COLLECTED_WITHIN = 10
@@ -73,8 +73,7 @@ def _run(config: Config, *, embedded: bool) -> None:
     name = f"relay@{socket.gethostname()}"
     keeper = Keeper(name=name, embedded=embedded, stop=stop)
     keeper.start()
-    watch = Watch(who=name, stop=stop)
-    watch.start()
+    watch = alarm.start(name, stop=stop)
     collector = Collector(stop=stop, stands_by=lambda: keeper.stands_by)
     collector.start()
     try:
@@ -82,6 +81,7 @@ def _run(config: Config, *, embedded: bool) -> None:
     finally:
         stop.set()
         collector.join(COLLECTED_WITHIN)
-        # What it has just told it writes down, so that nobody else tells it again.
-        watch.join(TOLD_WITHIN)
+        if watch is not None:
+            # What it has just told it writes down, so that nobody else tells it again.
+            watch.join(TOLD_WITHIN)
         keeper.end()
