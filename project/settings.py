@@ -63,6 +63,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "routing.console.problems.ProblemMiddleware",
+    "routing.console.content_policy.ContentPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -168,6 +169,7 @@ UNFOLD = {
     "SITE_SYMBOL": "conveyor_belt",
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
+    "LOGIN": {"form": "routing.console.sign_in_form.SignInForm"},
     "DASHBOARD_CALLBACK": "routing.console.start_page.context",
     "STYLES": [lambda _request: static("console/console.css")],
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("console/favicon.svg")}],

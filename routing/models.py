@@ -1,5 +1,6 @@
 """Where Django looks for models; they live beside the code that uses them."""
 
+from routing.console.sign_ins import SignInAttempts
 from routing.console.tokens import ApiToken
 from routing.ledger.alert_tables import Alert
 from routing.ledger.cleanup_tables import Cleanup, Removal
@@ -18,6 +19,7 @@ __all__ = [
     "Removal",
     "ScheduleEntry",
     "ScheduleSlot",
+    "SignInAttempts",
     "Tally",
     "UniqueKey",
 ]

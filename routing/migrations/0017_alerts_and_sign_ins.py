@@ -39,4 +39,26 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("channel", "cause"), name="routing_alert_once")],
             },
         ),
+        migrations.CreateModel(
+            name="SignInAttempts",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name_digest", models.CharField(max_length=64)),
+                ("address", models.CharField(max_length=64, verbose_name="address")),
+                ("count", models.PositiveIntegerField(default=0, verbose_name="attempts")),
+                (
+                    "last_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), db_index=True, verbose_name="last"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "sign-in attempts",
+                "verbose_name_plural": "sign-in attempts",
+                "constraints": [
+                    models.UniqueConstraint(fields=("name_digest", "address"), name="routing_sign_in_once")
+                ],
+            },
+        ),
     ]
