@@ -10,8 +10,8 @@ BOOTSTRAP := $(PYTHON) -I project/bootstrap.py
 RUN := $(VENV)/requirements.stamp
 DEV := $(VENV)/requirements-dev.stamp
 SOURCES := project routing notifications reporting tests benchmarks
-# libatomic1 is for Playwright's driver, systemd for systemd-analyze, which looks at the units in deploy/.
-TEST_PACKAGES := rabbitmq-server postgresql pgbouncer chromium fonts-dejavu-core libatomic1 systemd
+# libatomic1 is for Playwright's driver; systemd for systemd-analyze and prometheus for promtool, which look at deploy/.
+TEST_PACKAGES := rabbitmq-server postgresql pgbouncer chromium fonts-dejavu-core libatomic1 systemd prometheus
 CHAOS_PACKAGES := rabbitmq-server postgresql
 
 # make chaos: how long, which decisions (at random if left out), and on what.

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import environ
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 
 T = TypeVar("T")
 
@@ -147,6 +148,32 @@ class Environment:
                 raise _wrong(name, value, f"it has {key} twice; leave one out.")
             found[key] = int(match[2]), match[3]
         return found
+
+    def addresses(self, name: str) -> list[str]:
+        """E-mail addresses with spaces or commas between."""
+        value = self.text(name, "")
+        found = value.replace(",", " ").split()
+        for address in found:
+            try:
+                validate_email(address)
+            except ValidationError:
+                cure = f"{address!r} is no e-mail address. Use such as ops@example.com, with spaces between several."
+                raise _wrong(name, value, cure) from None
+        return found
+
+    def address_of_web(self, name: str) -> str:
+        """An address that requests are sent to; empty where there is none. Its path may be a secret."""
+        value = self.text(name, "").strip()
+        try:
+            parts = urlsplit(value)
+            parts.port  # noqa: B018  (raises where it is no number)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and value.isascii()
+            usable = usable and value.isprintable() and not re.search(r"[\s@]", value)
+        except ValueError:
+            usable = False
+        if value and not usable:
+            raise _wrong(name, "***", "use an address such as https://hooks.example.com/a-long-secret.")
+        return value
 
     def port(self, name: str, default: int) -> int:
         return self.integer(name, default, lowest=1, highest=65535)

@@ -63,6 +63,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "routing.console.problems.ProblemMiddleware",
+    "routing.console.content_policy.ContentPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -169,6 +170,7 @@ UNFOLD = {
     "SITE_SYMBOL": "conveyor_belt",
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
+    "LOGIN": {"form": "routing.console.sign_in_form.SignInForm"},
     "DASHBOARD_CALLBACK": "routing.console.start_page.context",
     "STYLES": [lambda _request: static("console/console.css")],
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("console/favicon.svg")}],
@@ -198,6 +200,16 @@ TASKYARD_REPLICAS = env.counts("TASKYARD_REPLICAS")
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, lowest=1)
 # Whoever shows it may read /metrics; without it, programs on this machine alone.
 TASKYARD_METRICS_TOKEN = env.secret("TASKYARD_METRICS_TOKEN")
+# Who is told what is wrong, without the pipeline; docs/operations.md, "Alerts".
+TASKYARD_ALERTS_EMAIL = env.addresses("TASKYARD_ALERTS_EMAIL")
+TASKYARD_ALERTS_WEBHOOK = env.address_of_web("TASKYARD_ALERTS_WEBHOOK")
+TASKYARD_ALERTS_AFTER = timedelta(seconds=env.integer("TASKYARD_ALERTS_AFTER", 120, lowest=15, highest=86_400))
+TASKYARD_ALERTS_WINDOW = timedelta(seconds=env.integer("TASKYARD_ALERTS_WINDOW", 3600, lowest=300, highest=604_800))
+# Services elsewhere that call people when these signs of life stop coming.
+TASKYARD_PINGS = {
+    "beat": env.address_of_web("TASKYARD_PING_BEAT_URL"),
+    "weekly-report": env.address_of_web("TASKYARD_PING_WEEKLY_REPORT_URL"),
+}
 TASKYARD_MAX_PAYLOAD = env.integer("TASKYARD_MAX_PAYLOAD", 1024 * 1024, lowest=1024)
 # A relay keeps this many messages ready in each queue, confirms so many together, and waits so long for that.
 TASKYARD_DEAD_AFTER = env.integer("TASKYARD_DEAD_AFTER", 21, lowest=5)

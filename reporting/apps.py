@@ -7,3 +7,6 @@ class ReportingConfig(AppConfig):
 
     def ready(self) -> None:
         from reporting import retention  # noqa: F401  (clean-ups go through its rows, too)
+        from routing import watching
+
+        watching.add_metrics(self.name, "reporting.rollups.metrics.families")

@@ -7,6 +7,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from reporting.rollups import gathering
+from routing import pinging
 from routing.ledger import lookup
 
 BUDGET = timedelta(minutes=10)
@@ -27,7 +28,9 @@ def weekly(self: Any, week: str | None = None) -> dict[str, object]:
     if week:
         return ordering.send_now(report, report.parse_period(week), now=timezone.now()).as_json()
     wanted = report.period_of(_enqueued_at(self.request.id))
-    return ordering.send_due(report, wanted, now=timezone.now()).as_json()
+    sent = ordering.send_due(report, wanted, now=timezone.now()).as_json()
+    pinging.once(pinging.WEEKLY_REPORT)
+    return sent
 
 
 @shared_task(name="reporting.dispatch")

@@ -7,4 +7,4 @@ class RoutingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from routing import budget, checks  # noqa: F401  (registers the system checks)
+        from routing import alarm, budget, checks  # noqa: F401  (registers the system checks, and what beat starts)

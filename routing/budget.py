@@ -20,6 +20,8 @@ RELAY_HANDS = 2
 BEAT = 2
 WEB_THREADS, WEB_MAIN = 8, 2
 """Of each web process; the latter for itself and its probe."""
+ALERTS = 2
+"""Of each relay and beat, where somebody is told what is wrong: for its looks and what it finds."""
 BY_HAND = 5
 """For manage.py and psql."""
 OTHERS = ("relay", "beat", "web")
@@ -39,7 +41,8 @@ class Share:
 def shares() -> list[Share]:
     replicas = settings.TASKYARD_REPLICAS
     web = settings.WEB_CONCURRENCY * (WEB_THREADS + WEB_MAIN)
-    others = [("relay", RELAY, RELAY_HANDS), ("beat", BEAT, 0), ("web", web, 0)]
+    alerts = ALERTS if settings.TASKYARD_ALERTS_EMAIL or settings.TASKYARD_ALERTS_WEBHOOK else 0
+    others = [("relay", RELAY + alerts, RELAY_HANDS), ("beat", BEAT + alerts, 0), ("web", web, 0)]
     pools = [(pool.name, pool.concurrency + WORKER_MAIN, pool.concurrency) for pool in registry().pools.values()]
     return [
         Share(name, count, count * connections, count * transactions)

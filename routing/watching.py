@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils.module_loading import import_string
 
@@ -16,6 +17,7 @@ class Told:
 
 
 _watchers: dict[str, str] = {}
+_metrics: dict[str, str] = {}
 
 
 def add(domain: str, watcher: str) -> None:
@@ -28,4 +30,16 @@ def look() -> list[Told]:
     for watcher in _watchers.values():
         told: Iterable[Told] = import_string(watcher)()
         found.extend(told)
+    return found
+
+
+def add_metrics(domain: str, collector: str) -> None:
+    """``collector``: the dotted name of a function that returns families for ``/metrics``. Safe to call again."""
+    _metrics[domain] = collector
+
+
+def metrics() -> list[Any]:
+    found: list[Any] = []
+    for collector in _metrics.values():
+        found.extend(import_string(collector)())
     return found

@@ -74,6 +74,33 @@ def test_a_wrong_value_names_the_variable_and_the_cure(reader: str, value: str, 
     assert cure in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "hooks.example.com/a-secret",
+        "https://",
+        "file:///etc/a-secret",
+        "https://ann:a-secret@example.com/",
+        "https://x.example.com/a-secret b",
+        "https://x.example.com:99999/a-secret",
+    ],
+)
+def test_an_address_to_send_to_that_cannot_be_used_is_refused_and_not_shown(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="NAME='\\*\\*\\*' cannot be used; use an address such as") as error:
+        Environment({"NAME": value}).address_of_web("NAME")
+
+    assert "a-secret" not in str(error.value)
+    assert Environment({"NAME": "https://x.example.com/a-secret"}).address_of_web("NAME").endswith("/a-secret")
+
+
+def test_addresses_are_separated_by_spaces_or_commas() -> None:
+    value = "ann@example.com, ben@example.com cy@example.com"
+    assert Environment({"NAME": value}).addresses("NAME") == [f"{name}@example.com" for name in ("ann", "ben", "cy")]
+
+    with pytest.raises(ImproperlyConfigured, match="'ops' is no e-mail address"):
+        Environment({"NAME": "ann@example.com ops"}).addresses("NAME")
+
+
 def test_a_providers_url_becomes_settings_of_anymail() -> None:
     url = "anymail+mailgun://?api_key=k%26y&sender_domain=mg.example.org"
 

@@ -55,6 +55,14 @@ class Sum:
             self.waited += waited
             self.waits[histogram.bucket(waited)] += 1
 
+    def take_in(self, other: "Sum") -> None:
+        self.count += other.count
+        self.retries += other.retries
+        self.waited += other.waited
+        self.ran += other.ran
+        self.waits.update(other.waits)
+        self.runs.update(other.runs)
+
 
 def count(rows: Iterable[TaskResult]) -> tuple[dict[Key, Sum], list[int]]:
     """What they add up to, and the keys of those that have no outcome yet."""

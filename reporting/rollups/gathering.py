@@ -16,7 +16,7 @@ from django_celery_results.models import TaskResult
 
 from reporting.rollups import counting, histogram
 from reporting.rollups.counting import Key, Sum
-from reporting.rollups.tables import RollUp, RollUpState
+from reporting.rollups.tables import RollUp, RollUpState, RollUpTotal
 from routing import faults
 from routing.ledger import database, settled
 from routing.ledger.enqueue import OUTCOMES
@@ -102,6 +102,7 @@ def _count_batch(fence: Fence) -> tuple[int, bool]:
         again = list(_rows().filter(pk__in=state.unfinished, status__in=OUTCOMES)) if state.unfinished else []
         sums, unfinished = counting.count([*rows, *again])
         _add(sums)
+        _add_to_totals(sums)
         state.unfinished = _still_unfinished(state.unfinished, again, unfinished)
         is_last = len(rows) < BATCH
         state.reached = max(state.reached, fence.key if is_last else rows[-1].pk)
@@ -147,6 +148,25 @@ def _add(sums: Mapping[Key, Sum]) -> None:
         unique_fields=["hour", "domain", "queue", "task", "outcome"],
         update_fields=["count", "retries", "waited", "ran", "waits", "runs"],
     )
+
+
+def _add_to_totals(sums: Mapping[Key, Sum]) -> None:
+    """The same by domain, queue and outcome, whatever the hour and the task."""
+    added: dict[tuple[str, str, str], Sum] = {}
+    for key, one in sums.items():
+        added.setdefault((key.domain, key.queue, key.outcome), Sum()).take_in(one)
+    totals = RollUpTotal.objects.using(database.using())
+    known = {(row.domain, row.queue, row.outcome): row for row in totals.all()} if added else {}
+    for (domain, queue, outcome), one in added.items():
+        row = known.get((domain, queue, outcome))
+        row = row or RollUpTotal(domain=domain, queue=queue, outcome=outcome, count=0)
+        row.count += one.count
+        row.retries += one.retries
+        row.waited += one.waited
+        row.ran += one.ran
+        row.waits = histogram.stored(histogram.merged([row.waits]) + one.waits)
+        row.runs = histogram.stored(histogram.merged([row.runs]) + one.runs)
+        row.save(using=database.using())
 
 
 def _any_of(sums: Mapping[Key, Sum]) -> Q:

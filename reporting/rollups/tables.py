@@ -32,6 +32,28 @@ class RollUp(models.Model):
         return f"{self.hour:%Y-%m-%d %H}: {self.task} {self.outcome}"
 
 
+class RollUpTotal(models.Model):
+    """All that was counted since migration 0004. It is never pruned: what counts on only ever rises."""
+
+    domain = models.CharField(_("domain"), max_length=40, blank=True)
+    queue = models.CharField(_("queue"), max_length=100, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=50)
+    count = models.PositiveBigIntegerField(_("count"))
+    retries = models.PositiveBigIntegerField(_("retries"), default=0)
+    waited = models.PositiveBigIntegerField(_("waited in all"), default=0)
+    ran = models.PositiveBigIntegerField(_("ran in all"), default=0)
+    waits = models.JSONField(_("waits"), default=dict)
+    runs = models.JSONField(_("runs"), default=dict)
+
+    class Meta:
+        verbose_name = _("total")
+        verbose_name_plural = _("totals")
+        constraints = [models.UniqueConstraint(fields=["domain", "queue", "outcome"], name="reporting_total_once")]
+
+    def __str__(self) -> str:
+        return f"{self.queue} {self.outcome}"
+
+
 class RollUpState(models.Model):
     """The one row of it is locked by whoever goes on."""
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, InterfaceError
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from routing import watching
 from routing.broker.topology import UNROUTED_QUEUE
 from routing.console import survey
 from routing.console.lives import Lives
@@ -104,7 +105,7 @@ def _ledger() -> Iterator[Family]:
         return
     if known is None:
         return
-    ledger, fired = known.value
+    ledger, fired, others = known.value
     yield _gauge("ledger_age_seconds", "How old the figures below are.", {(): LEDGER.age(known)})
     yield _gauge(
         "schedule_last_fired_timestamp_seconds",
@@ -114,6 +115,7 @@ def _ledger() -> Iterator[Family]:
     )
     yield from _queues(ledger)
     yield from _books(ledger)
+    yield from others
 
 
 def _queues(ledger: Figures) -> Iterator[Family]:
@@ -175,8 +177,8 @@ def _filled(family: Any, values: Mapping[L, float | None]) -> Family:
     return found
 
 
-def _read() -> tuple[Figures, Mapping[str, datetime]]:
-    return figures.read(), schedule_figures.last_fired()
+def _read() -> tuple[Figures, Mapping[str, datetime], list[Any]]:
+    return figures.read(), schedule_figures.last_fired(), watching.metrics()
 
 
 LEDGER = Reading(_read, name="ask-ledger")

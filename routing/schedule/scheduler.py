@@ -8,6 +8,7 @@ from typing import Any
 from celery.beat import Scheduler as CelerysScheduler
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 
+from routing import pinging
 from routing.ledger import database, slots
 from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
 from routing.schedule.deciding import Clock, Decided, decide
@@ -33,6 +34,7 @@ class Scheduler(CelerysScheduler):
         self._born_at = time.monotonic()
         self._clock = clock
         self._presence = Presence()
+        self._ping = pinging.Steady(pinging.BEAT)
         self._found: dict[str, Definition | Unusable] = {}
         self._is_registered = False
         self._held_until: dict[str, float] = {}
@@ -54,11 +56,14 @@ class Scheduler(CelerysScheduler):
             # Beat lives for months, longer than any connection.
             close_old_connections()
             self._register()
-            return self._decide_all()
+            wait = self._decide_all()
         except (DatabaseError, InterfaceError) as error:
             self._tell_once(error)
             connections[database.using()].close()
             return min(RETRY_AFTER, self._longest)
+        # Only now: a beat that cannot reach the schedule gives no sign of life.
+        self._ping.alive()
+        return wait
 
     def should_sync(self) -> bool:
         """What is decided is in the database."""

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reporting.rollups import gathering, histogram
-from reporting.rollups.tables import RollUp
+from reporting.rollups.tables import RollUp, RollUpTotal
 from routing.ledger import retention
 from tests.retention.old_rows import store_many
 from tests.services import DATABASE
@@ -173,6 +173,7 @@ def test_a_roll_up_that_is_killed_counts_nothing_twice(fault: str) -> None:
 
     assert _command() == 0
     assert counts().total() == 6_000
+    assert sum(RollUpTotal.objects.values_list("count", flat=True)) == 6_000
 
 
 def test_two_roll_ups_at_once_count_each_result_once() -> None:
@@ -188,6 +189,7 @@ def test_two_roll_ups_at_once_count_each_result_once() -> None:
         assert sum(pool.map(one, range(2))) == 12_000
 
     assert counts().total() == 12_000
+    assert sum(RollUpTotal.objects.values_list("count", flat=True)) == 12_000
 
 
 @postgresql

@@ -9,6 +9,7 @@ from celery import current_app
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from routing import alarm
 from routing.broker import expiry, pair
 from routing.broker.collector import Collector
 from routing.broker.keeper import Keeper
@@ -18,6 +19,7 @@ from routing.ledger import redrive
 
 COLLECTED_WITHIN = 10
 """Seconds for the message at hand; what was not acked by then RabbitMQ gives again."""
+TOLD_WITHIN = 5
 
 
 class Command(BaseCommand):
@@ -68,8 +70,10 @@ def _run(config: Config, *, embedded: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    keeper = Keeper(name=f"relay@{socket.gethostname()}", embedded=embedded, stop=stop)
+    name = f"relay@{socket.gethostname()}"
+    keeper = Keeper(name=name, embedded=embedded, stop=stop)
     keeper.start()
+    watch = alarm.start(name, stop=stop)
     collector = Collector(stop=stop, stands_by=lambda: keeper.stands_by)
     collector.start()
     try:
@@ -77,4 +81,7 @@ def _run(config: Config, *, embedded: bool) -> None:
     finally:
         stop.set()
         collector.join(COLLECTED_WITHIN)
+        if watch is not None:
+            # What it has just told it writes down, so that nobody else tells it again.
+            watch.join(TOLD_WITHIN)
         keeper.end()
