@@ -15,6 +15,7 @@ from celery.result import AsyncResult
 from celery.utils import uuid
 from celery.utils.saferepr import saferepr
 
+from routing import sensitive
 from routing.broker.sending import body_of
 from routing.ledger import continuation
 from routing.ledger.enqueue import Envelope
@@ -78,6 +79,7 @@ class Template:
         self._check = getattr(task, "__header__", None) if task is not None and task.typing else None
         self._parent = app.current_worker_task if options.get("add_to_parent", True) else None
         self._levels = app.conf.task_repr_maxlevels
+        self._secret = sensitive.of(first.task)
         self._handle, self._is_ignored = type(handle), handle.ignored
 
     def make(
@@ -87,13 +89,15 @@ class Template:
         named = dict(kwargs or {})
         if self._check is not None:
             self._check(*args, **named)
+        if self._secret is not None:
+            args, named = self._secret.sealed(args, named)
         amqp = self._app.amqp
         root_id = task_id if self._is_root else self._first.root_id
         self._headers["id"], self._headers["root_id"] = task_id, root_id
         body = body_of(self._first.task, (args, named, self._embed))
         for name, value, longest in (
-            ("argsrepr", args, amqp.argsrepr_maxsize),
-            ("kwargsrepr", named, amqp.kwargsrepr_maxsize),
+            ("argsrepr", sensitive.hidden(args) if self._secret else args, amqp.argsrepr_maxsize),
+            ("kwargsrepr", sensitive.hidden(named) if self._secret else named, amqp.kwargsrepr_maxsize),
         ):
             # Celery's takes a third of all the time; what is short needs no shortening.
             is_short = len(body) < longest

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django_celery_results.models import TaskResult
 
+from routing import sensitive
 from routing.console import traceback_frames
 from routing.console.result_rows import ResultRow, Span, StateWord, state_word
 from routing.console.traceback_frames import Piece
@@ -121,11 +122,11 @@ def text(name: str, words: str, *, folds: bool | None = None) -> Value:
 
 
 def pretty(stored: str) -> str:
-    """Indented JSON; where it is none, or too long to be worth it, the text as it is stored."""
+    """Indented JSON, with what is sealed masked; where it is none, or too long to be worth it, as it is stored."""
     if len(stored) > SHOWN:
         return stored
     try:
-        return json.dumps(json.loads(stored), indent=2, ensure_ascii=False)
+        return json.dumps(sensitive.hidden(json.loads(stored)), indent=2, ensure_ascii=False)
     except ValueError:
         return stored
 
