@@ -12,13 +12,14 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django_celery_results.models import TaskResult
 
-from routing.console import html
+from routing.console import html, revealing, rights
 from routing.console.admin_messages import MessageDomainFilter
 from routing.console.dead_letter_page import can_run, dead_letter_page, state_of
 from routing.console.decisions import DISCARD, REPLAY, Decision, make, may_decide
 from routing.console.page_parts import result_url
 from routing.console.period_filters import within
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
+from routing.console.sight import seen_by
 from routing.ledger.selection import LONGEST_NUMBER
 from routing.ledger.tables import DeadLetter
 
@@ -67,6 +68,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
         rows: QuerySet[DeadLetter] = super().get_queryset(request)
+        if (domains := rights.domains_of(request.user)) is not None:
+            rows = rows.filter(domain__in=domains)
         match = request.resolver_match
         # A list of fifty must not load fifty bodies, which may be long.
         if match is not None and match.url_name == "routing_deadletter_changelist":
@@ -78,8 +81,12 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is not None and self.has_view_permission(request, row):
+            secrets = revealing.sealed_in_body(row.content)
+            if (revealed := revealing.answer(self, request, row, secrets, task=row.task)) is not None:
+                return revealed
             extra_context = {
-                "page": dead_letter_page(row),
+                "page": seen_by(request.user, dead_letter_page(row)),
+                "secrets": revealing.offered(request, secrets),
                 "title": row.task or row.get_reason_display().capitalize(),
                 "subtitle": row.get_state_display(),
                 "original": f"{row.pk}",

@@ -48,6 +48,8 @@ class Value:
     folded: bool
     pieces: tuple[Piece, ...] = ()
     """Of a traceback: the same text, by frames."""
+    payload: bool = False
+    """It is what a task was called with, or came to."""
 
     @property
     def left_out(self) -> int:
@@ -110,15 +112,18 @@ def started(attempt: Any) -> str:
     return _("Started, attempt %(attempt)s") % {"attempt": attempt} if attempt not in (None, 1) else _("Started")
 
 
-def value(name: str, stored: str | None, *, empty: Any, folds: bool | None = None) -> Iterator[Value]:
+def value(
+    name: str, stored: str | None, *, empty: Any, folds: bool | None = None, payload: bool = True
+) -> Iterator[Value]:
     """Nothing where it is absent or ``empty``; ``folds`` False or True where its length shall not decide."""
     if stored is None or parsed(stored) == empty:
         return
-    yield text(name, pretty(stored), folds=folds)
+    yield text(name, pretty(stored), folds=folds, payload=payload)
 
 
-def text(name: str, words: str, *, folds: bool | None = None) -> Value:
-    return Value(name, words[:SHOWN], len(words), folded=len(words) > FOLDED if folds is None else folds)
+def text(name: str, words: str, *, folds: bool | None = None, payload: bool = False) -> Value:
+    is_folded = len(words) > FOLDED if folds is None else folds
+    return Value(name, words[:SHOWN], len(words), folded=is_folded, payload=payload)
 
 
 def pretty(stored: str) -> str:

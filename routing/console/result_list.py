@@ -14,14 +14,15 @@ from django.utils.translation import gettext as _
 from django_celery_results.models import TaskResult
 from unfold.views import ChangeList
 
-from routing.console import html
+from routing.console import html, rights
 from routing.console.found_in_flight import Found, find
 from routing.console.searching import counts, finished, pages
 from routing.console.searching.counts import Count
 from routing.console.searching.limit import TookTooLong, time_limit
 from routing.console.searching.pages import Page, Place, Reading
 from routing.console.searching.parser import parse
-from routing.console.searching.terms import Mistake, Search, Term
+from routing.console.searching.permitted import permitted
+from routing.console.searching.terms import DomainIn, Mistake, Search, Term
 from routing.console.searching.words import WORDS, Word, completions, vocabulary
 from routing.ledger.results import task_names
 
@@ -65,8 +66,13 @@ class ResultList(ChangeList):
             self.filter_params.pop(name, None)
         rows: QuerySet[TaskResult] = super().get_queryset(request, exclude_parameters)
         self.vocabulary = vocabulary()
-        self.search = parse(self.query, known=self.vocabulary, now=timezone.now())
+        found = parse(self.query, known=self.vocabulary, now=timezone.now())
+        self.search = permitted(found, payloads=rights.sees_payloads(request.user))
         narrowed = [term for spec in self.filter_specs for term in spec.terms()]
+        self.limits_of_user = rights.domains_of(request.user)
+        if self.limits_of_user is not None:
+            # The rows are theirs already; this has the indexes lead to them.
+            narrowed.append(DomainIn("", tuple(sorted(self.limits_of_user))))
         self.question = finished.question((*narrowed, *self.search.terms), names=_once(task_names))
         return rows.filter(self.question.whole) if not self.search.mistakes else rows.none()
 
@@ -127,7 +133,8 @@ class ResultList(ChangeList):
     @cached_property
     def in_flight(self) -> Found | None:
         """On the first page of a search."""
-        return find(self.terms, self.query) if self.terms and not self.page.newer else None
+        shown = self.terms and not self.page.newer
+        return find(self.terms, self.query, domains=self.limits_of_user) if shown else None
 
     @property
     def limits(self) -> Limits:

@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from django_celery_results.models import TaskResult
 
 from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
-from routing.console import lives, survey
+from routing.console import lives, rights, survey
 from routing.console.schedule_life import Need
 from routing.console.survey import Beat, Survey
 from routing.console.verdict import Verdict
@@ -75,15 +75,16 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """For ``UNFOLD["DASHBOARD_CALLBACK"]``. Whoever may not see results is told nothing of the pipeline."""
     if not request.user.has_perm("django_celery_results.view_taskresult"):
         return context
-    return {**context, "overview": overview(survey.take())}
+    return {**context, "overview": overview(survey.take(), user=request.user)}
 
 
-def overview(seen: Survey) -> Overview:
+def overview(seen: Survey, *, user: Any = None) -> Overview:
+    """Of the domains that the user is limited to; the verdict is about all."""
     failures = TaskResult.objects.filter(status=states.FAILURE, date_done__gte=timezone.now() - RECENT)
     counts = _in_flight() + _by_domain(failures) + _dead_letters()
     return Overview(
         verdict=_verdict(seen),
-        domains=[_domain(domain, seen, counts) for domain in registry()],
+        domains=[_domain(one, seen, counts) for one in registry() if user is None or rights.covers(user, one.name)],
         beat=seen.beat,
         unrouted=_ready(seen, UNROUTED_QUEUE.name),
         broker_answers=seen.broker.error is None,

@@ -63,7 +63,7 @@ def test_any_name_will_do_for_a_task_that_takes_any() -> None:
 
 @pytest.mark.any_database
 def test_a_class_may_declare_them_and_the_place_does_not_count_self() -> None:
-    class Charge(app.Task):  # type: ignore[misc]
+    class Charge(app.Task):
         name = "reporting.charge_class"
         sensitive = ("card",)
 
