@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from routing.console import (
     admin_cleanups,
     admin_dead_letters,
+    admin_erasures,
     admin_log,
     admin_messages,
     admin_results,
@@ -18,6 +19,7 @@ from routing.console import (
 __all__ = [
     "admin_cleanups",
     "admin_dead_letters",
+    "admin_erasures",
     "admin_log",
     "admin_messages",
     "admin_results",

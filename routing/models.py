@@ -2,6 +2,7 @@
 
 from routing.console.tokens import ApiToken
 from routing.ledger.cleanup_tables import Cleanup, Removal
+from routing.ledger.erasure_tables import Erasure
 from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
 from routing.ledger.tables import BrokerMarker, DeadLetter, Message, Outbox, Process, Tally, UniqueKey
 
@@ -10,6 +11,7 @@ __all__ = [
     "BrokerMarker",
     "Cleanup",
     "DeadLetter",
+    "Erasure",
     "Message",
     "Outbox",
     "Process",
