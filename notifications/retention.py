@@ -96,7 +96,7 @@ class Files(Rows):
         return Attachment.objects.filter(notification__in=Notification.objects.filter(_is_over(self._until())))
 
     def delete(self, keys: list[Any]) -> None:
-        _delete_attachments(Attachment.objects.using(self.using).filter(pk__in=keys))
+        delete_attachments(Attachment.objects.using(self.using).filter(pk__in=keys))
 
     def _until(self) -> datetime:
         return self.now - settings.TASKYARD_CONTENTS_KEPT
@@ -176,7 +176,7 @@ class Notifications(Rows):
         # As a rule they are gone; one that another clean-up held, or that came with an old date, is not.
         left = Delivery.objects.using(self.using).filter(notification__in=keys)
         _let_go(Delivery, list(left.values_list("pk", flat=True)), using=self.using)
-        _delete_attachments(Attachment.objects.using(self.using).filter(notification__in=keys))
+        delete_attachments(Attachment.objects.using(self.using).filter(notification__in=keys))
         _let_go(Notification, keys, using=self.using)
         super().delete(keys)
 
@@ -238,7 +238,7 @@ def _let_go(model: type[Model], keys: list[Any], *, using: str) -> None:
             rows._raw_delete(using)
 
 
-def _delete_attachments(rows: QuerySet[Any]) -> None:
+def delete_attachments(rows: QuerySet[Any]) -> None:
     # What lies elsewhere in the storage is the application's own.
     names = list(rows.filter(file__startswith=f"{FOLDER}/").values_list("file", flat=True))
     storage = Attachment._meta.get_field("file").storage

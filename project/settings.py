@@ -92,6 +92,8 @@ TEMPLATES = [
         },
     },
 ]
+# Django's own, which knows of people that are limited to some domains.
+AUTHENTICATION_BACKENDS = ["routing.console.rights.LimitedBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{validator}"}
     for validator in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")

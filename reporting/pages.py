@@ -14,9 +14,9 @@ from reporting.runs.tables import ReportEdition
 from reporting.subscribing import choosing, objections
 from reporting.subscribing.tables import Subscription
 from reporting.subscribing.words import lines, title
+from routing.addresses import masked
 from routing.console import public_pages
 from routing.console.public_pages import Page
-from routing.masking import masked
 
 LARGEST = 2_000
 """Bytes of a form."""

@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from routing.console import (
     admin_cleanups,
     admin_dead_letters,
+    admin_erasures,
     admin_jobs,
     admin_log,
     admin_messages,
@@ -19,6 +20,7 @@ from routing.console import (
 __all__ = [
     "admin_cleanups",
     "admin_dead_letters",
+    "admin_erasures",
     "admin_jobs",
     "admin_log",
     "admin_messages",

@@ -11,7 +11,7 @@ from celery.exceptions import QueueNotFound
 from celery.result import AsyncResult
 from celery.utils import uuid
 
-from routing import moments
+from routing import moments, unique_keys
 from routing import options as known_options
 from routing.broker import repeated
 from routing.broker.names import logical
@@ -20,6 +20,7 @@ from routing.domains import registry
 from routing.ledger import continuation, database, unique
 from routing.ledger.continuation import Key
 from routing.refusals import UniqueInCanvas, UnusableId
+from routing.sealed_messages import sealed_message
 from routing.worker import steps
 
 
@@ -50,7 +51,7 @@ class Pipeline(Celery):
         """As ``Celery.send_task``; see routing/options.py for what is honoured. Nothing here speaks to the broker.
 
         Raises UnusableOption, NaiveTime, UnusableTime, UnusableId, PayloadTooLarge, NotSerialisable, UnusableHeaders,
-        NoDomain, and QueueNotFound for an undeclared queue, all before the database is touched.
+        NoDomain, SecretsInMap, and QueueNotFound for an undeclared queue, all before the database is touched.
         """
         options = self._checked(options, producer)
         _require_text("task id", task_id)
@@ -60,11 +61,14 @@ class Pipeline(Celery):
         # Celery would send a delay through 28 exchanges of its own, and would give an expiring message a time-to-live,
         # so that RabbitMQ drops it and nobody learns its outcome. It sees neither.
         options |= {"expires": None, "producer": producer if isinstance(producer, Producer) else PRODUCER}
+        if unique_key is not None:
+            if task_id is not None:
+                raise UniqueInCanvas(name)
+            _require_text("unique key", unique_key)
+            unique_key = unique_keys.without_secrets(name, unique_key, args, kwargs)
+        args, kwargs, options = sealed_message(name, args, kwargs, options)
         if unique_key is None:
             return super().send_task(name, args, kwargs, task_id=task_id, **options)
-        if task_id is not None:
-            raise UniqueInCanvas(name)
-        _require_text("unique key", unique_key)
         return self._send_unique(f"{name}:{unique_key}", period, name, args, kwargs, **options)
 
     def enqueue_many(

@@ -60,3 +60,15 @@ class NotCommitted(RuntimeError):
 
 class TaskOutsideTransaction(UserWarning):
     """A task is enqueued while a transaction is open on another database than the ledger's."""
+
+
+class WrongDeclaration(TypeError):
+    def __init__(self, task: str, what: str, cure: str) -> None:
+        super().__init__(f"The task {task} cannot be declared: {what}. To cure it, {cure}.")
+
+
+class SecretsInMap(TypeError):
+    def __init__(self, task: str, by: str) -> None:
+        super().__init__(
+            f"{task} has secret arguments, which {by} would keep readable. Call it by enqueue_many(), or in a group."
+        )

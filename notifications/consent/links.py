@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from django.conf import settings
 
-from routing.masking import masked
+from routing.addresses import masked
 
 PREFIX = "notifications/"
 """Of the public pages. Written out here: to ask Django for a URL would load all pages, in each worker."""

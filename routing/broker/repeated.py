@@ -15,6 +15,7 @@ from celery.result import AsyncResult
 from celery.utils import uuid
 from celery.utils.saferepr import saferepr
 
+from routing import sensitive
 from routing.broker.sending import body_with
 from routing.ledger import continuation
 from routing.ledger.enqueue import Envelope
@@ -80,6 +81,7 @@ class Template:
         self._check = getattr(task, "__header__", None) if task is not None and task.typing else None
         self._parent = app.current_worker_task if options.get("add_to_parent", True) else None
         self._longest = min(app.amqp.argsrepr_maxsize, app.amqp.kwargsrepr_maxsize)
+        self._secret = sensitive.of(first.task)
         self._handle, self._backend, self._is_ignored = type(handle), handle.backend, handle.ignored
 
     def make(
@@ -90,6 +92,8 @@ class Template:
         if self._check is not None:
             self._check(*args, **named)
         first = self._first
+        if self._secret is not None:
+            args, named = self._secret.sealed(args, named)
         body = body_with(first.task, args, named, self._following)
         handle = self._handle(task_id, backend=self._backend, app=self._app)
         handle.ignored = self._is_ignored
@@ -118,6 +122,8 @@ class Template:
 
     def _shown(self, args: Sequence[Any], kwargs: Mapping[str, Any], body: str) -> tuple[str, str]:
         """Celery's way takes a third of all the time; what is short needs no shortening."""
+        if self._secret is not None:
+            args, kwargs = sensitive.hidden(args), sensitive.hidden(kwargs)
         if len(body) < self._longest:
             return repr(args), repr(kwargs)
         amqp, levels = self._app.amqp, self._app.conf.task_repr_maxlevels

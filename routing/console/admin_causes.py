@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext as _
 
-from routing.console import cause_deeds
+from routing.console import cause_deeds, rights
 from routing.console.cause_page import CausePage, cause_page
 from routing.console.cause_rows import SECONDS, cause_list, cause_url
 from routing.console.decisions import may_decide
@@ -87,6 +87,7 @@ class CausePages:
         def seen(request: HttpRequest, **of: Any) -> HttpResponse:
             if not self.admin.has_view_permission(request):
                 raise PermissionDenied
+            rights.require_all_domains(request.user)
             return view(request, **of)
 
         return seen

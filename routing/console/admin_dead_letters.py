@@ -12,7 +12,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django_celery_results.models import TaskResult
 
-from routing.console import html, letter_edit
+from routing.console import html, letter_edit, revealing, rights
 from routing.console.admin_causes import CausePages
 from routing.console.admin_messages import MessageDomainFilter
 from routing.console.dead_letter_page import can_run, dead_letter_page, state_of
@@ -20,6 +20,7 @@ from routing.console.decisions import DISCARD, REPLAY, RESTORE, Decision, make, 
 from routing.console.page_parts import result_url
 from routing.console.period_filters import within
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
+from routing.console.sight import seen_by
 from routing.ledger.selection import LONGEST_NUMBER
 from routing.ledger.tables import DeadLetter
 
@@ -78,6 +79,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
         rows: QuerySet[DeadLetter] = super().get_queryset(request)
+        if (domains := rights.domains_of(request.user)) is not None:
+            rows = rows.filter(domain__in=domains)
         match = request.resolver_match
         # A list of fifty must not load fifty bodies, which may be long.
         if match is not None and match.url_name == "routing_deadletter_changelist":
@@ -89,8 +92,12 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is not None and self.has_view_permission(request, row):
+            secrets = revealing.sealed_in_body(row.content)
+            if (revealed := revealing.answer(self, request, row, secrets, task=row.task)) is not None:
+                return revealed
             extra_context = {
-                "page": dead_letter_page(row),
+                "page": seen_by(request.user, dead_letter_page(row)),
+                "secrets": revealing.offered(request, secrets),
                 "title": row.task or row.get_reason_display().capitalize(),
                 "subtitle": row.get_state_display(),
                 "original": f"{row.pk}",
@@ -119,7 +126,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         return make(self, request, RESTORE, chosen=chosen, letters=chosen)
 
     def _links(self, request: HttpRequest, row: DeadLetter) -> list[tuple[Any, str]]:
-        if not may_decide(request) or row.state not in REPLAY.states or not can_run(row):
+        may_edit = may_decide(request) and rights.sees_payloads(request.user)
+        if not may_edit or row.state not in REPLAY.states or not can_run(row):
             return []
         return [(_("Edit and replay"), letter_edit.url(row))]
 

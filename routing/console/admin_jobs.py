@@ -10,7 +10,7 @@ from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from routing.console import html
+from routing.console import html, rights
 from routing.console.job_rows import JobRow, job_url
 from routing.console.jobs import asking
 from routing.console.jobs.asking import AtWork
@@ -34,6 +34,9 @@ class JobAdmin(ReadOnlyAdmin):
     search_help_text = _("What it is for, or who asked for it")
     ordering = ("-pk",)
     show_facets = admin.ShowFacets.NEVER
+
+    def has_view_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
+        return super().has_view_permission(request, obj) and rights.domains_of(request.user) is None
 
     def get_urls(self) -> list[Any]:
         def page(view: Any) -> Any:
@@ -112,4 +115,4 @@ class JobAdmin(ReadOnlyAdmin):
 def may_decide(request: HttpRequest, job: Job) -> bool:
     user: Any = request.user
     verb = VERBS.get(job.verb)
-    return bool(verb and user.has_perm(verb.permission))
+    return bool(verb and user.has_perm(verb.permission) and rights.domains_of(user) is None)

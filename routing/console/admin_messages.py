@@ -16,7 +16,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django_celery_results.models import TaskResult
 
-from routing.console import everything, export_page, html, task_deeds
+from routing.console import everything, export_page, html, revealing, rights, task_deeds
 from routing.console.message_page import message_page
 from routing.console.message_rows import MessageRow, workers_of
 from routing.console.page_parts import result_url
@@ -26,7 +26,10 @@ from routing.console.result_rows import STATES
 from routing.console.searching import in_flight
 from routing.console.searching.limit import TookTooLong, time_limit
 from routing.console.searching.parser import parse
+from routing.console.searching.permitted import permitted
+from routing.console.searching.terms import DomainIn
 from routing.console.searching.words import HINT, WORDS, Word, completions, vocabulary
+from routing.console.sight import seen_by
 from routing.domains import registry
 from routing.ledger import lookup
 from routing.ledger.enqueue import OUTCOMES
@@ -79,8 +82,12 @@ class MessageList(ReadOnlyList):
     ) -> "QuerySet[Message]":
         rows: QuerySet[Message] = super().get_queryset(request, exclude_parameters)
         self.vocabulary, now = vocabulary(), timezone.now()
-        search = parse(self.query, known=self.vocabulary, now=now)
+        found = parse(self.query, known=self.vocabulary, now=now)
+        search = permitted(found, payloads=rights.sees_payloads(request.user))
         self.mistakes, self.asked = search.mistakes, search.terms
+        if (domains := rights.domains_of(request.user)) is not None:
+            # The rows are theirs already; this is for what is asked about all of them.
+            self.asked = (*self.asked, DomainIn("", tuple(sorted(domains))))
         return rows.filter(in_flight.whole(search.terms, now=now)) if not search.mistakes else rows.none()
 
     def get_results(self, request: HttpRequest) -> None:
@@ -161,6 +168,8 @@ class MessageAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         rows = lookup.messages()
+        if (domains := rights.domains_of(request.user)) is not None:
+            rows = rows.filter(domain__in=domains)
         match = request.resolver_match
         # A list of fifty must not load fifty bodies, which may be long.
         if match is not None and match.url_name == "routing_message_changelist":
@@ -188,8 +197,12 @@ class MessageAdmin(ReadOnlyAdmin):
             # It has finished since the link was made.
             return HttpResponseRedirect(elsewhere)
         if may_see and row is not None:
+            secrets = revealing.sealed_in_body(row.body)
+            if (revealed := revealing.answer(self, request, row, secrets, task=row.task)) is not None:
+                return revealed
             extra_context = {
-                "page": message_page(row),
+                "page": seen_by(request.user, message_page(row)),
+                "secrets": revealing.offered(request, secrets),
                 "title": row.task,
                 "subtitle": row.pk,
                 "original": row.pk,

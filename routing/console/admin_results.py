@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django_celery_results.models import GroupResult, TaskResult
 
-from routing.console import everything, export_page, html
+from routing.console import everything, export_page, html, revealing, rights
 from routing.console.decisions import REPLAY, make, may_decide
 from routing.console.period_filters import CountedInFilter, FinishedInFilter, TriedAgainFilter
 from routing.console.read_only import ReadOnlyAdmin
@@ -21,7 +21,10 @@ from routing.console.result_filters import DayFilter, DomainFilter, StateFilter,
 from routing.console.result_list import ResultList
 from routing.console.result_page import result_page
 from routing.console.result_rows import ResultRow
+from routing.console.searching import finished
 from routing.console.searching.words import HINT
+from routing.console.sight import seen_by
+from routing.ledger.results import task_names
 from routing.ledger.tables import DeadLetter
 
 # Both packages' apps come before this one, so that their own pages are there to be taken away.
@@ -69,6 +72,8 @@ class ResultAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TaskResult]:
         rows: QuerySet[TaskResult] = super().get_queryset(request)
+        if (domains := rights.domains_of(request.user)) is not None:
+            rows = rows.filter(finished.of_domains(domains, names=task_names))
         if _is_list(request):
             # A list of fifty must not load fifty results, which may be long.
             return rows.defer("result", "traceback", "task_args", "task_kwargs")
@@ -92,8 +97,12 @@ class ResultAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is not None and self.has_view_permission(request, row):
+            task, secrets = row.task_name or row.task_id, revealing.sealed_in_texts(row.task_args, row.task_kwargs)
+            if (revealed := revealing.answer(self, request, row, secrets, task=task)) is not None:
+                return revealed
             extra_context = {
-                "page": result_page(row),
+                "page": seen_by(request.user, result_page(row)),
+                "secrets": revealing.offered(request, secrets),
                 "title": row.task_name or row.task_id,
                 "subtitle": ResultRow(row).state.word,
                 # A text keeps DCR's name for the row, which shows Celery's state in brackets, out of the heading.

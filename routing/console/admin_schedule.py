@@ -1,6 +1,7 @@
 """The schedule in the admin: what is due next, what became of the last due times, and what can be done."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin
@@ -13,12 +14,13 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from routing.console import html, lives, schedule_deeds
+from routing.console import html, lives, rights, schedule_deeds
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
 from routing.console.schedule_deeds import DEEDS, Deed
 from routing.console.schedule_page import entry_page
 from routing.console.schedule_rows import EntryRow, entry_rows, entry_url
 from routing.console.schedule_verdict import schedule_verdict
+from routing.console.sight import values_for
 from routing.ledger import slots
 from routing.ledger.schedule_tables import ScheduleEntry
 from routing.schedule import operating
@@ -71,7 +73,11 @@ class ScheduleAdmin(ReadOnlyAdmin):
         return EntryList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduleEntry]:
-        return slots.entries()
+        rows = slots.entries()
+        if rights.domains_of(request.user) is None:
+            return rows
+        tasks = set(rows.values_list("task", flat=True))
+        return rows.filter(task__in=[task for task in tasks if rights.covers_task(request.user, task)])
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> ScheduleEntry | None:
         # PostgreSQL takes no NUL, not even to look for.
@@ -87,8 +93,9 @@ class ScheduleAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         row = self._row(request, object_id)
         if row is not None and self.has_view_permission(request):
+            entry = entry_page(row)
             extra_context = {
-                "page": entry_page(row),
+                "page": replace(entry, values=values_for(request.user, entry.values)),
                 "title": row.name,
                 "subtitle": row.plan.entry.task,
                 "deeds": [(deed, entry_url(row.name, deed.verb)) for deed in schedule_deeds.open_to(request, row)],

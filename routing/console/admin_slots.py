@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from routing.console import html
+from routing.console import html, rights
 from routing.console.period_filters import within
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
 from routing.console.schedule_rows import entry_url, slot_rows, task_of
@@ -72,7 +72,11 @@ class SlotAdmin(ReadOnlyAdmin):
         return SlotList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduleSlot]:
-        return slots.slots()
+        rows = slots.slots()
+        if rights.domains_of(request.user) is None:
+            return rows
+        entries = slots.entries().values_list("name", "task")
+        return rows.filter(entry__in=[name for name, task in entries if rights.covers_task(request.user, task)])
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         page: TemplateResponse = super().changelist_view(request, {"title": _("Slots"), **(extra_context or {})})

@@ -88,10 +88,11 @@ def _values(letter: DeadLetter) -> Iterator[Value]:
     content = letter.content
     if content:
         text = readable(content)
-        yield page_parts.text(_("Body"), page_parts.pretty(text) if text[:1] in "[{" else text)
+        shown = page_parts.pretty(text) if text[:1] in "[{" else text
+        yield page_parts.text(_("Body"), shown, payload=True)
     yield from page_parts.value(_("Headers"), letter.headers, empty={}, folds=True)
     yield from page_parts.value(_("Properties"), letter.properties, empty={}, folds=True)
-    yield from page_parts.value(_("History"), letter.history, empty=[], folds=True)
+    yield from page_parts.value(_("History"), letter.history, empty=[], folds=True, payload=False)
 
 
 def _facts(letter: DeadLetter) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,11 @@
 """Tasks that have not finished, found by a search for results: a few of them, and what each waits for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlencode
 
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -41,11 +42,13 @@ class Found:
     stopped: bool = False
 
 
-def find(terms: Sequence[Term], query: str) -> Found:
+def find(terms: Sequence[Term], query: str, *, domains: Collection[str] | None = None) -> Found:
+    """``domains``: those that are looked at; None for all."""
     url = f"{reverse('admin:routing_message_changelist')}?{urlencode({'q': query})}"
     wanted = in_flight.whole(terms, now=timezone.now())
     # In no order: that would have all of them read before the first.
-    rows = lookup.messages().filter(wanted).defer("body", "headers", "properties", "progress")
+    within = Q() if domains is None else Q(domain__in=domains)
+    rows = lookup.messages().filter(wanted, within).defer("body", "headers", "properties", "progress")
     try:
         with time_limit(SECONDS):
             found = list(rows[: SHOWN + 1])

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-from routing.console import payloads
+from routing.console import rights
 from routing.console.decisions import REPLAY, may_decide
 from routing.console.page_parts import message_url
 from routing.ledger.renewal import NotATask, arguments_of
@@ -38,10 +38,10 @@ class Draft:
 
 def view(admin: Any, request: HttpRequest, number: int) -> HttpResponse:
     """A page with the arguments to be edited; once they are sent, the replay, and back to the letter."""
-    if not (admin.has_view_permission(request) and may_decide(request)):
+    if not (admin.has_view_permission(request) and may_decide(request) and rights.sees_payloads(request.user)):
         raise PermissionDenied
     letter = DeadLetter.objects.filter(pk=number).first()
-    if letter is None:
+    if letter is None or not rights.covers(request.user, letter.domain):
         raise Http404
     back = HttpResponseRedirect(reverse("admin:routing_deadletter_change", args=[number]))
     try:
@@ -58,7 +58,8 @@ def view(admin: Any, request: HttpRequest, number: int) -> HttpResponse:
             return _ask(admin, request, letter, sent)
         _replay(request, letter, sent)
         return back
-    shown = {name: _shown(value, request.user) for name, value in ((ARGS, args), (KWARGS, kwargs))}
+    # Secret ones as they are sealed: what is sent back is what the task gets.
+    shown = {name: json.dumps(value, indent=2, ensure_ascii=False) for name, value in ((ARGS, args), (KWARGS, kwargs))}
     return _ask(admin, request, letter, Draft(letter.task, shown))
 
 
@@ -155,7 +156,3 @@ def _ask(admin: Any, request: HttpRequest, letter: DeadLetter, draft: Draft) -> 
         "back": reverse("admin:routing_deadletter_change", args=[letter.pk]),
     }
     return TemplateResponse(request, "console/letter_edit.html", context)
-
-
-def _shown(value: Any, user: Any) -> str:
-    return payloads.written(json.dumps(value, indent=2, ensure_ascii=False), user=user)

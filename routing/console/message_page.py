@@ -59,7 +59,7 @@ def _body(body: str) -> Iterator[Value]:
         args, kwargs, embed = json.loads(body)
     except (ValueError, TypeError):
         # Another program's message: as it is.
-        yield page_parts.text(_("Body"), body)
+        yield page_parts.text(_("Body"), body, payload=True)
         return
     for name, part, empty in ((_("Arguments"), kwargs, {}), (_("Positional arguments"), args, [])):
         yield from page_parts.value(name, json.dumps(part), empty=empty)

@@ -8,6 +8,8 @@ from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from routing.console import rights
+
 Own = TypeVar("Own")
 ICONS = {"TaskResult": "task_alt", "ApiToken": "key", "User": "person", "Group": "group"}
 OTHER_ICON = "list_alt"
@@ -42,7 +44,7 @@ def groups(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _own_pages(request: HttpRequest) -> list[dict[str, Any]]:
-    if not request.user.has_perm("django_celery_results.view_taskresult"):
+    if not request.user.has_perm("django_celery_results.view_taskresult") or rights.domains_of(request.user):
         return []
     return [{"title": _("Queues and pools"), "icon": "dns", "link": reverse("console:pools")}]
 

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django_celery_results.models import TaskResult
 
+from routing import sensitive
 from routing.console import traceback_frames
 from routing.console.result_rows import ResultRow, Span, StateWord, state_word
 from routing.console.traceback_frames import Piece
@@ -47,6 +48,8 @@ class Value:
     folded: bool
     pieces: tuple[Piece, ...] = ()
     """Of a traceback: the same text, by frames."""
+    payload: bool = False
+    """It is what a task was called with, or came to."""
 
     @property
     def left_out(self) -> int:
@@ -109,23 +112,26 @@ def started(attempt: Any) -> str:
     return _("Started, attempt %(attempt)s") % {"attempt": attempt} if attempt not in (None, 1) else _("Started")
 
 
-def value(name: str, stored: str | None, *, empty: Any, folds: bool | None = None) -> Iterator[Value]:
+def value(
+    name: str, stored: str | None, *, empty: Any, folds: bool | None = None, payload: bool = True
+) -> Iterator[Value]:
     """Nothing where it is absent or ``empty``; ``folds`` False or True where its length shall not decide."""
     if stored is None or parsed(stored) == empty:
         return
-    yield text(name, pretty(stored), folds=folds)
+    yield text(name, pretty(stored), folds=folds, payload=payload)
 
 
-def text(name: str, words: str, *, folds: bool | None = None) -> Value:
-    return Value(name, words[:SHOWN], len(words), folded=len(words) > FOLDED if folds is None else folds)
+def text(name: str, words: str, *, folds: bool | None = None, payload: bool = False) -> Value:
+    is_folded = len(words) > FOLDED if folds is None else folds
+    return Value(name, words[:SHOWN], len(words), folded=is_folded, payload=payload)
 
 
 def pretty(stored: str) -> str:
-    """Indented JSON; where it is none, or too long to be worth it, the text as it is stored."""
+    """Indented JSON, with what is sealed masked; where it is none, or too long to be worth it, as it is stored."""
     if len(stored) > SHOWN:
         return stored
     try:
-        return json.dumps(json.loads(stored), indent=2, ensure_ascii=False)
+        return json.dumps(sensitive.hidden(json.loads(stored)), indent=2, ensure_ascii=False)
     except ValueError:
         return stored
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from routing.broker import remote
 from routing.broker.inspection import BrokerUnavailable
 from routing.broker.topology import QueueDepth
-from routing.console import lives, pool_rows, survey
+from routing.console import lives, pool_rows, rights, survey
 from routing.console.pool_rows import PoolRows, WorkerRow
 from routing.console.questions import Question, answer_by
 from routing.console.result_rows import StateWord
@@ -98,7 +98,7 @@ def pools_page(request: HttpRequest) -> PoolsPage:
 def may_change(request: HttpRequest) -> bool:
     """Pause, resume, and resize."""
     user: Any = request.user
-    return bool(user.has_perm("routing.change_queuepause"))
+    return bool(user.has_perm("routing.change_queuepause")) and rights.domains_of(user) is None
 
 
 def ask_size(worker: str, *, seconds: float = ANSWERED_WITHIN) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from routing.broker import drift
 from routing.broker.comparison import Action, Comparison, Step
-from routing.console import survey
+from routing.console import rights, survey
 from routing.console.cures import Advice
 from routing.console.pool_page import pools_page
 from routing.console.questions import Answer, Question
@@ -54,6 +54,7 @@ def topology(request: HttpRequest) -> HttpResponse:
 def _require(request: HttpRequest) -> None:
     if not may_look(request):
         raise PermissionDenied
+    rights.require_all_domains(request.user)
 
 
 def _verdict(answer: Answer[drift.Drift]) -> Verdict:

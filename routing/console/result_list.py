@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django_celery_results.models import TaskResult
 
-from routing.console import everything, html
+from routing.console import everything, html, rights
 from routing.console.found_in_flight import Found, find
 from routing.console.places import AFTER, BEFORE, PlacedList
 from routing.console.searching import counts, finished, pages
@@ -20,7 +20,8 @@ from routing.console.searching.counts import Count
 from routing.console.searching.limit import TookTooLong, time_limit
 from routing.console.searching.pages import Page, Place, Reading
 from routing.console.searching.parser import parse
-from routing.console.searching.terms import Mistake, Narrowing, Search, Term, TriedAgain
+from routing.console.searching.permitted import permitted
+from routing.console.searching.terms import DomainIn, Mistake, Narrowing, Search, Term, TriedAgain
 from routing.console.searching.words import WORDS, Word, completions, vocabulary
 from routing.ledger.results import attempt, read_meta, task_names
 
@@ -53,8 +54,13 @@ class ResultList(PlacedList):
         """All that is asked for, on whatever page; nothing where the search cannot be read."""
         rows: QuerySet[TaskResult] = super().get_queryset(request, exclude_parameters)
         self.vocabulary = vocabulary()
-        self.search = parse(self.query, known=self.vocabulary, now=timezone.now())
+        found = parse(self.query, known=self.vocabulary, now=timezone.now())
+        self.search = permitted(found, payloads=rights.sees_payloads(request.user))
         self.narrowed = [term for spec in self.filter_specs for term in spec.terms()]
+        self.limits_of_user = rights.domains_of(request.user)
+        if self.limits_of_user is not None:
+            # The rows are theirs already; this has the indexes lead to them.
+            self.narrowed.append(DomainIn("", tuple(sorted(self.limits_of_user))))
         self.asked = (*self.narrowed, *self.search.terms)
         self.question = finished.question(self.asked, names=_once(task_names))
         return rows.filter(self.question.whole) if not self.search.mistakes else rows.none()
@@ -122,7 +128,8 @@ class ResultList(PlacedList):
     @cached_property
     def in_flight(self) -> Found | None:
         """On the first page of a search."""
-        return find(self.terms, self.query) if self.terms and not self.page.newer else None
+        shown = self.terms and not self.page.newer
+        return find(self.terms, self.query, domains=self.limits_of_user) if shown else None
 
     @property
     def limits(self) -> Limits:

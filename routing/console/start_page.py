@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 from django_celery_results.models import TaskResult
 
 from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
-from routing.console import glance, lives, survey
+from routing.console import glance, lives, rights, survey
 from routing.console.glance import Glance
 from routing.console.lives import Life
 from routing.console.queue_figures import HEADINGS, Figure, Links, QueueFigures
@@ -84,7 +84,7 @@ class Overview:
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """For ``UNFOLD["DASHBOARD_CALLBACK"]``. Whoever may not see results is told nothing of the pipeline."""
-    return {**context, "overview": overview()} if may_look(request) else context
+    return {**context, "overview": overview(user=request.user)} if may_look(request) else context
 
 
 @require_safe
@@ -93,7 +93,7 @@ def fragment(request: HttpRequest) -> HttpResponse:
     """The part of the page that changes, for its script; 403 for whoever sees none of it there."""
     if not may_look(request):
         return HttpResponse(status=403)
-    return TemplateResponse(request, "console/overview.html", {"overview": overview()})
+    return TemplateResponse(request, "console/overview.html", {"overview": overview(user=request.user)})
 
 
 def may_look(request: HttpRequest) -> bool:
@@ -101,15 +101,18 @@ def may_look(request: HttpRequest) -> bool:
     return bool(user.has_perm("django_celery_results.view_taskresult"))
 
 
-def overview() -> Overview:
-    """It waits for no answer longer than two seconds, and for all of them at once."""
+def overview(*, user: Any = None) -> Overview:
+    """Of the domains that the user is limited to; the verdict is about all.
+
+    It waits for no answer longer than two seconds, and for all of them at once.
+    """
     deadline = glance.begin()
     seen = survey.take()
     figures = glance.take(deadline=deadline)
     domains = [_domain(domain, seen, figures) for domain in registry()]
     return Overview(
         verdict=start_verdict(seen, figures, domains=[(each.domain, each.numbers) for each in domains]),
-        domains=domains,
+        domains=[each for each in domains if user is None or rights.covers(user, each.domain.name)],
         headings=HEADINGS,
         beat=seen.beat,
         relay=seen.lives.relay,

@@ -10,7 +10,7 @@ from uuid import uuid4
 from celery import current_app, states
 from django_celery_results.models import TaskResult
 
-from routing import faults
+from routing import faults, sensitive
 from routing.domains import Domain, registry
 from routing.ledger import adoption, database, lookup, reschedule
 from routing.ledger.enqueue import OUTCOMES, REPLACED
@@ -18,6 +18,8 @@ from routing.ledger.fingerprint import fingerprint
 from routing.ledger.results import read_meta
 from routing.ledger.settle import Fence
 from routing.ledger.tables import DeadLetter, Message
+from routing.masking import MASK
+from routing.sealed_messages import sealed_body
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,8 @@ PAUSE = 5.0
 """Seconds until what RabbitMQ gave up is published again: what made it do so may last."""
 POISON = "It was started {runs} times and each time its process died, and now RabbitMQ has given it up."
 CRASHED = "Its worker died while it ran, and it may not start twice. What it did is not known."
+SHOWN = ("argsrepr", "kwargsrepr")
+"""Headers that repeat the arguments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +140,11 @@ def _columns(dead: DeadMessage) -> dict[str, Any]:
         "task": dead.task,
         "domain": dead.domain,
         "queue": dead.queue,
-        "headers": dead.headers,
+        "headers": _headers(dead),
         "properties": dead.properties,
         "body": "",
-        "raw": dead.raw,
+        # Byte for byte, but for arguments that nobody shall read.
+        "raw": sealed_body(dead.task, dead.raw),
         "reason": reason,
         "error": error,
         # What is unreadable differs in each message; what they have in common is where they came from.
@@ -147,6 +152,14 @@ def _columns(dead: DeadMessage) -> dict[str, Any]:
         "source": dead.source,
         "history": json.dumps(dead.history),
     }
+
+
+def _headers(dead: DeadMessage) -> str:
+    """Its program shows the arguments there once more, if it is one of Celery's kind."""
+    if sensitive.of(dead.task) is None:
+        return dead.headers
+    headers = json.loads(dead.headers)
+    return json.dumps({name: MASK if name in SHOWN else value for name, value in headers.items()})
 
 
 def _letters() -> Any:

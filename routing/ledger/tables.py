@@ -44,6 +44,10 @@ class Message(models.Model):
     class Meta:
         verbose_name = _("task in flight")
         verbose_name_plural = _("tasks in flight")
+        permissions = [
+            ("view_payload", _("Can see arguments and results")),
+            ("reveal_secret", _("Can reveal secret arguments, which is written down")),
+        ]
         indexes = [
             models.Index(
                 fields=["expires_at"], condition=models.Q(expires_at__isnull=False), name="routing_message_expiry"

@@ -125,7 +125,7 @@ def _confirmed(command: BaseCommand, deed: Deed, found: Summary) -> bool:
 
 def _do(command: BaseCommand, deed: Deed, found: Summary) -> Done:
     done = Done()
-    with _interruption() as interrupted, _progress(command, found.total) as advance:
+    with interruption() as interrupted, _progress(command, found.total) as advance:
         for keys in batches(deed.rows, size=deed.batch):
             if interrupted:
                 done.complete = False
@@ -141,7 +141,7 @@ def _do(command: BaseCommand, deed: Deed, found: Summary) -> Done:
 
 
 @contextmanager
-def _interruption() -> Iterator[list[int]]:
+def interruption() -> Iterator[list[int]]:
     """Something falls into the list at Ctrl-C. A second one ends the program; the batch at hand is then undone."""
     stopped: list[int] = []
 

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("routing", "0013_result_search_indexes"),
+        ("routing", "0016_erasures"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("routing", "0013_result_search_indexes"),
+        ("routing", "0017_alerts_and_sign_ins"),
     ]
 
     operations = [

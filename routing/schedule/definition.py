@@ -15,7 +15,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
@@ -25,6 +25,7 @@ from celery import Celery
 from celery.schedules import ParseException, crontab, schedule
 
 from routing import options as known_options
+from routing import sensitive
 from routing.domains import registry
 from routing.schedule.timing import Crontab, Interval, Timing
 
@@ -93,7 +94,9 @@ class Definition:
 
     @property
     def fingerprint(self) -> str:
-        return hashlib.sha256(self.as_text().encode()).hexdigest()
+        """Of all but secret arguments, which are sealed anew each time that they are read."""
+        plain = replace(self, args=sensitive.hidden(self.args), kwargs=sensitive.hidden(self.kwargs))
+        return hashlib.sha256(plain.as_text().encode()).hexdigest()
 
 
 def from_text(text: str) -> Definition:
@@ -172,8 +175,10 @@ def _task(spec: Mapping[str, Any], app: Celery) -> str:
 
 def _arguments(spec: Mapping[str, Any], task: str, app: Celery) -> tuple[list[Any], dict[str, Any]]:
     args, kwargs = spec.get("args") or (), spec.get("kwargs") or {}
+    secret = sensitive.of(task)
     if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
-        raise Unusable(f"Its arguments are {args!r:.60} and {kwargs!r:.60}.", "Make args a list, and kwargs a dict.")
+        shown = [type(each).__name__ if secret else f"{each!r:.60}" for each in (args, kwargs)]
+        raise Unusable(f"Its arguments are {' and '.join(shown)}.", "Make args a list, and kwargs a dict.")
     try:
         plain = json.loads(json.dumps([list(args), dict(kwargs)], allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
@@ -186,7 +191,7 @@ def _arguments(spec: Mapping[str, Any], task: str, app: Celery) -> tuple[list[An
             declared.__header__(*plain[0], **plain[1])
     except TypeError as error:
         raise Unusable(f"The task does not take its arguments: {error}.", "Correct args and kwargs.") from error
-    return plain[0], plain[1]
+    return secret.sealed(*plain) if secret else (plain[0], plain[1])
 
 
 def _timing(spec: Mapping[str, Any], app: Celery) -> Timing:

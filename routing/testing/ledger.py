@@ -10,6 +10,7 @@ from typing import Any
 from celery import current_app
 from django.db.models import F, OuterRef, Subquery
 
+from routing import sensitive
 from routing.ledger import database
 from routing.ledger.enqueue import REPLACED
 from routing.ledger.tables import Message, Outbox
@@ -100,6 +101,8 @@ def _all() -> str:
 
 def _read(message: Message) -> Enqueued:
     args, kwargs, embed = json.loads(message.body)
+    if (secret := sensitive.of(message.task)) is not None:
+        args, kwargs = secret.opened(args, kwargs)
     return Enqueued(
         id=message.id,
         name=message.task,

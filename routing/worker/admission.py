@@ -20,6 +20,7 @@ from routing.ledger.claim import Claim, Refusal
 from routing.ledger.enqueue import Envelope
 from routing.ledger.patience import until_reachable
 from routing.ledger.settle import Fence
+from routing.sealed_messages import sealed_parts
 from routing.worker import hands, incarnation, paused
 from routing.worker.door import moment
 from routing.worker.running import Run, storable
@@ -165,7 +166,8 @@ def envelope_of(request: Any) -> Envelope:
     # Its times are the ledger's from here on.
     headers = {**custom, **{name: getattr(request, name, None) for name in _HEADERS}, "eta": None, "expires": None}
     embed = {name: getattr(request, name) for name in ("callbacks", "errbacks", "chain", "chord")}
-    _, _, body = dumps([list(request.args or ()), dict(request.kwargs or {}), embed], serializer="json")
+    parts = sealed_parts(request.task, [list(request.args or ()), dict(request.kwargs or {}), embed])
+    _, _, body = dumps(parts, serializer="json")
     return Envelope(
         id=request.id,
         task=request.task,

@@ -17,6 +17,7 @@ from django_celery_results.models import TaskResult
 from kombu.exceptions import EncodeError
 from kombu.utils.json import JSONEncoder
 
+from routing import sensitive
 from routing.broker.sending import is_uncommitted
 from routing.ledger import continuation, database, lookup, tally
 from routing.ledger.completion import write
@@ -27,6 +28,7 @@ from routing.ledger.renewal import REPLAY_HEADER
 from routing.ledger.replay import REPLAY_OF
 from routing.ledger.settle import Fence, Outcome
 from routing.ledger.tables import Message
+from routing.masking import masked
 from routing.refusals import NotCommitted
 from routing.worker.chords import finish_chord
 from routing.worker.running import Run, run_of, storable
@@ -192,14 +194,18 @@ class ResultBackend(DatabaseBackend):
         task = self.app.tasks.get(request.task)
         wants_none = task is not None and get_actual_ignore_result(task, request)
         is_error = isinstance(result, BaseException)
+        args, kwargs = list(request.args or ()), dict(request.kwargs or {})
+        if (secret := sensitive.of(request.task)) is not None:
+            # It may have been enqueued before they were declared.
+            args, kwargs = secret.sealed(args, kwargs)
         return Outcome(
             status=status,
             result=None if wants_none and not is_error else self._encoded(result, status),
             traceback=storable(str(traceback)) if traceback else None,
             meta=self._meta(request, reason or (run.reason if run else None), run.about if run else {}),
             # They came as JSON.
-            args=_to_json(list(request.args or ())),
-            kwargs=_to_json(dict(request.kwargs or {})),
+            args=_to_json(args),
+            kwargs=_to_json(kwargs),
             # As wide as the columns: PostgreSQL would refuse the whole outcome over a long host name.
             worker=request.hostname[:100] if request.hostname else None,
             periodic_task_name=(getattr(request, "periodic_task_name", None) or "")[:255] or None,
@@ -219,6 +225,8 @@ class ResultBackend(DatabaseBackend):
         if getattr(request, "is_eager", False) and not self.app.conf.task_store_eager_result:
             return result
         run = run_of(request)
+        if run is not None and run.secrets:
+            result = masked(result, run.secrets)
         is_own = run is not None and run.task_id == task_id
         if state not in OUTCOMES:
             _require_state(state)

@@ -14,8 +14,9 @@ from django.utils import timezone
 from kombu import Message
 from kombu.serialization import dumps
 
-from routing import moments
+from routing import moments, sensitive
 from routing.refusals import NaiveTime, UnusableTime
+from routing.sealed_messages import reprs, sealed_parts
 
 LONGEST = 255
 _LISTS = (list, tuple)
@@ -44,7 +45,9 @@ def examine(message: Message) -> Visitor | None:
         return None
     if not isinstance(fields["task"], str):
         raise Unfit(f"its task is {fields['task']!r:.60}, and not a name")
-    args, kwargs, embed = _parts(message, payload)
+    args, kwargs, embed = _parts(fields["task"], message, payload)
+    if sensitive.of(fields["task"]):
+        fields |= reprs(args, kwargs)
     fields["id"] = _id(fields.get("id"))
     fields |= {name: usable_id(fields.get(name)) for name in ("root_id", "parent_id") if name in fields}
     _require_number(fields.get("retries"))
@@ -66,18 +69,20 @@ def moment(value: object, *, utc: bool = True) -> datetime | None:
     return parsed
 
 
-def _parts(message: Message, payload: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
-    """Arguments, named arguments and what follows, put back where Celery reads them."""
+def _parts(task: str, message: Message, payload: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
+    """Arguments, named arguments and what follows, put back where Celery reads them, with secret ones sealed."""
     if isinstance(payload, dict):
-        args, kwargs = _arguments(payload.get("args"), payload.get("kwargs"))
-        payload |= {"args": args, "kwargs": kwargs}
-        return args, kwargs, {name: payload.get(name) for name in ("callbacks", "errbacks", "chord")}
+        args, kwargs = _arguments(task, payload.get("args"), payload.get("kwargs"))
+        payload |= sealed_parts(task, {**payload, "args": args, "kwargs": kwargs})
+        found = {name: payload.get(name) for name in ("callbacks", "errbacks", "chord")}
+        return payload["args"], payload["kwargs"], found
     if not isinstance(payload, list) or not 2 <= len(payload) <= 3:
         raise Unfit("its body is neither [args, kwargs, embed] nor an object with args and kwargs")
-    args, kwargs = _arguments(*payload[:2])
+    args, kwargs = _arguments(task, *payload[:2])
     embed = (payload[2] if len(payload) > 2 else None) or {}
     if not isinstance(embed, dict):
-        raise Unfit(f"what should follow it is no object: {embed!r:.60}")
+        raise Unfit(f"what should follow it is no object: {_shown(task, embed)}")
+    args, kwargs, embed = sealed_parts(task, [args, kwargs, embed])
     if [args, kwargs, embed] != payload:
         # Celery reads it here, and its children there.
         payload[:] = [args, kwargs, embed]
@@ -85,12 +90,16 @@ def _parts(message: Message, payload: Any) -> tuple[list[Any], dict[str, Any], d
     return args, kwargs, embed
 
 
-def _arguments(args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+def _arguments(task: str, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
     # PHP writes an empty object as a list.
     args, kwargs = [] if args is None else args, kwargs or {}
     if not isinstance(args, list) or not isinstance(kwargs, dict):
-        raise Unfit(f"its arguments are no list and object: {args!r:.60}, {kwargs!r:.60}")
+        raise Unfit(f"its arguments are no list and object: {_shown(task, args)}, {_shown(task, kwargs)}")
     return args, kwargs
+
+
+def _shown(task: str, value: object) -> str:
+    return type(value).__name__ if sensitive.of(task) else f"{value!r:.60}"
 
 
 def _id(value: object) -> str:

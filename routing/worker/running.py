@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,8 @@ class Run:
         self.sent_again: Envelope | None = None
         """Its own task, as ``retry`` or ``replace`` has sent it."""
         self.replacement: Continuation | None = None
+        self.secrets: Sequence[Any] = ()
+        """Its task's secret arguments, once its body has got them."""
 
     def again(self, envelope: Envelope) -> None:
         """The body sent its own task: a wish, that counts when the body has ended."""

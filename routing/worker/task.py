@@ -3,17 +3,20 @@
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from inspect import signature
+from inspect import getattr_static
 from typing import Any
 
 import celery
 from celery.exceptions import Ignore
 from celery.result import AsyncResult
 
+from routing import unique_keys
 from routing.domains import Domain, registry
 from routing.errors import NotYet, TransientError
 from routing.last_step import LastStep
 from routing.ledger import continuation, database
+from routing.sensitive import Declared, declare, read
+from routing.worker import opening
 from routing.worker.admission import admit
 from routing.worker.running import run_of
 
@@ -41,10 +44,21 @@ class Task(celery.Task):  # type: ignore[type-arg]
     unique_by: Sequence[str] | Callable[..., str] | None = None
     """Names of arguments, or a function of them, that make its unique key: one in flight for each."""
     unique_for: float | timedelta | None = None
+    sensitive: Sequence[str] = ()
+    """Names of its secret arguments: sealed wherever it is kept or travels, and opened just before its body."""
+    secret: Declared | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Raises WrongDeclaration: before Celery knows the task, or it would run with its secrets readable."""
+        super().__init_subclass__(**options)
+        if cls.sensitive and cls.run is not celery.Task.run:
+            bound = not isinstance(getattr_static(cls, "run"), staticmethod)
+            cls.secret = read(cls.name or cls.__qualname__, cls.run, cls.sensitive, bound=bound)
 
     @classmethod
     def on_bound(cls, app: celery.Celery) -> None:
         super().on_bound(app)
+        declare(cls.name, cls.secret)
         if not cls.acks_late:
             # The broker still learns last: the ledger is what keeps it from starting twice. A message acked before its
             # claim would be lost with its worker.
@@ -69,7 +83,7 @@ class Task(celery.Task):  # type: ignore[type-arg]
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:  # type: ignore[override]
         """As ``celery.Task.apply_async``; routing/options.py tells what is honoured."""
         if self.unique_by is not None and options.get("task_id") is None and options.get("unique_key") is None:
-            options["unique_key"] = self._unique_key(args or (), kwargs or {})
+            options["unique_key"] = unique_keys.made(self.name, self.run, self.unique_by, args or (), kwargs or {})
             options.setdefault("unique_for", self.unique_for)
         return super().apply_async(args, kwargs, **options)
 
@@ -105,12 +119,24 @@ class Task(celery.Task):  # type: ignore[type-arg]
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         request = self.request
         if request.called_directly or request.is_eager:
-            return _at_once(super().__call__(*args, **kwargs))
+            call = super().__call__
+            if self.secret is not None:
+                return _at_once(opening.call(self.secret, call, args, kwargs))
+            return _at_once(call(*args, **kwargs))
         # A ``before_start`` that does not call this one has claimed nothing.
         run = run_of(request) or admit(self, request)
         if run.entered:
             return super().__call__(*args, **kwargs)
+        if self.secret is not None:
+            secret = self.secret
+            return run.execute(self, request, lambda: opening.call(secret, self.run, args, kwargs, run=run))
         return run.execute(self, request, lambda: self.run(*args, **kwargs))
+
+    def apply(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:  # type: ignore[override]
+        """As ``celery.Task.apply``, which is what eager mode calls: secret arguments are sealed on their way, too."""
+        if self.secret is not None:
+            args, kwargs = self.secret.sealed(args, kwargs)
+        return super().apply(args, kwargs, **options)
 
     def retry(  # type: ignore[override]
         self, args: Any = None, kwargs: Any = None, exc: Any = None, **options: Any
@@ -121,6 +147,11 @@ class Task(celery.Task):  # type: ignore[type-arg]
         """
         if isinstance(exc, NotYet):
             raise exc
+        if self.secret is not None:
+            # An error that there is no attempt left quotes them.
+            own = self.request
+            given = own.args if args is None else args, own.kwargs if kwargs is None else kwargs
+            args, kwargs = self.secret.sealed(*given)
         domain = self.domain()
         if domain and options.get("countdown") is None and options.get("eta") is None:
             delay = exc.retry_after if isinstance(exc, TransientError) else None
@@ -136,10 +167,3 @@ class Task(celery.Task):  # type: ignore[type-arg]
         with continuation.apart() as run.replacement:
             sig.delay()
         raise Ignore("Replaced by new task")
-
-    def _unique_key(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-        if callable(self.unique_by):
-            return str(self.unique_by(*args, **kwargs))
-        bound = signature(self.run).bind(*args, **kwargs)
-        bound.apply_defaults()
-        return ",".join(f"{name}={bound.arguments[name]!r}" for name in self.unique_by or ())

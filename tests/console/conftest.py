@@ -17,9 +17,9 @@ Serve = Callable[..., None]
 
 @pytest.fixture
 def viewer(client: Client, db: None) -> Client:
-    """Signed in as somebody who may look at results and do nothing else."""
+    """Signed in as somebody who may look at results, and at what tasks were called with, and do nothing else."""
     user = User.objects.create(username="viewer", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_taskresult"))
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_taskresult", "view_payload"]))
     client.force_login(user)
     return client
 

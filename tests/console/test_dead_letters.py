@@ -26,7 +26,7 @@ KEYS = "_selected_action"
 def operator(client: Client) -> Client:
     """Signed in as somebody who may look at results, and decide about dead letters."""
     user = User.objects.create(username="olga", is_staff=True)
-    permissions = Permission.objects.filter(codename__in=["view_taskresult", "change_deadletter"])
+    permissions = Permission.objects.filter(codename__in=["view_taskresult", "view_payload", "change_deadletter"])
     user.user_permissions.set(permissions)
     client.force_login(user)
     return client

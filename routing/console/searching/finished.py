@@ -90,6 +90,12 @@ def question(terms: Iterable[Term | Narrowing], *, names: Callable[[], Names]) -
     return Question(tuple(found), tuple(split.values()))
 
 
+def of_domains(domains: Iterable[str], *, names: Callable[[], Names]) -> Q:
+    """All rows of these domains, for those who are limited to them."""
+    known = names()
+    return either(each for name in domains for each in _of_domain(name, known))
+
+
 def _conditions(term: Term | Narrowing, names: Callable[[], Names]) -> Iterator[Condition]:
     match term:
         case FinishedIn(word, begin, end):

@@ -1,0 +1,63 @@
+"""What may be kept but not read: encrypted with SECRET_KEY, opened with that or one of SECRET_KEY_FALLBACKS."""
+
+import base64
+import hashlib
+import hmac
+from functools import lru_cache
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+
+
+class SealedOtherwise(Exception):
+    """With a key that is not at hand, or it is no seal at all."""
+
+
+def seal(content: bytes, *, purpose: str) -> str:
+    """What is sealed for one purpose is not opened for another."""
+    return _fernet(purpose).encrypt(content).decode()
+
+
+def unseal(sealed: str, *, purpose: str) -> bytes:
+    """Raises SealedOtherwise."""
+    try:
+        return _fernet(purpose).decrypt(sealed.encode())
+    except (InvalidToken, UnicodeEncodeError):
+        raise SealedOtherwise from None
+
+
+def reseal(sealed: str, *, purpose: str) -> str:
+    """With the key that is in use now; the content and the time at which it was sealed stay. Raises SealedOtherwise."""
+    try:
+        return _fernet(purpose).rotate(sealed.encode()).decode()
+    except (InvalidToken, UnicodeEncodeError):
+        raise SealedOtherwise from None
+
+
+def is_of_todays_key(sealed: str, *, purpose: str) -> bool:
+    """Whether it can be opened with SECRET_KEY alone."""
+    try:
+        Fernet(_key(settings.SECRET_KEY, purpose)).decrypt(sealed.encode())
+    except (InvalidToken, UnicodeEncodeError):
+        return False
+    return True
+
+
+def digest(text: str, *, purpose: str) -> str:
+    """The same for the same text, and nobody without the key can tell which that was."""
+    return hmac.new(_key(settings.SECRET_KEY, purpose), text.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def _fernet(purpose: str) -> MultiFernet:
+    return _made((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose)
+
+
+@lru_cache(maxsize=16)
+def _made(keys: tuple[str | bytes, ...], purpose: str) -> MultiFernet:
+    return MultiFernet([Fernet(_key(key, purpose)) for key in keys])
+
+
+def _key(secret: str | bytes, purpose: str) -> bytes:
+    data = secret if isinstance(secret, bytes) else secret.encode()
+    person = purpose.encode()
+    return base64.urlsafe_b64encode(hashlib.blake2b(data, digest_size=32, person=person).digest())
