@@ -15,7 +15,8 @@ FILES = {
     "3": ("tests/browser/", "tests/console/", "tests/management/", "tests/notifications/", "tests/reporting/"),
     "4": ("tests/pipeline/", "tests/prove_schedule/", "tests/schedule/"),
 }
-PARTS = ("1", OTHERS, "3", "4")
+PARTS = ("3", "4", "1", OTHERS)
+"""The longest first, so that none is left to run alone in the end."""
 
 PART = os.environ.get("TEST_PART", "")
 

@@ -90,6 +90,8 @@ def test_what_had_no_time_to_tell_that_it_began_is_ended_too(
 ) -> None:
     worker = start_worker("reporting", "--concurrency=1")
     main, child = worker.popen.pid, child_of(worker.popen.pid)
+    # Until it has told that it is there, it is given nothing.
+    outcome(probe.add.delay(1, 2))
     os.kill(child, signal.SIGSTOP)
     handle = probe.wait_for_file.delay(journal, str(release))
     until(lambda: lies_before(child), what="the job written")
