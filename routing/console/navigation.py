@@ -22,7 +22,7 @@ PIPELINE, TASKS = "routing", ("Message", "DeadLetter", "ScheduleEntry", "Schedul
 
 def groups(request: HttpRequest) -> list[dict[str, Any]]:
     """For ``UNFOLD["SIDEBAR"]["navigation"]``. A ModelAdmin may bring ``icon``, ``menu_title``, ``menu_order`` and, as
-    titles, icons and names of addresses, ``more_pages``.
+    titles, icons and names of addresses, ``more_pages``, which tell of all domains.
     """
     start = {"title": _("Overview"), "icon": "monitor_heart", "link": reverse("admin:index")}
     handbook = {"title": _("Handbook"), "icon": "menu_book", "link": reverse("console:handbook", args=["operations"])}
@@ -34,9 +34,9 @@ def groups(request: HttpRequest) -> list[dict[str, Any]]:
         apps[PIPELINE] = {**apps[PIPELINE], "models": [each for each in tasks.values() if each not in own]}
     first = {"models": [*own[:1], *results["models"], *own[1:]]}
     return [
-        {"items": [start, *_own_pages(request), *_pages(first), handbook]},
+        {"items": [start, *_own_pages(request), *_pages(first, request), handbook]},
         *(
-            {"title": app["name"], "separator": True, "items": _pages(app)}
+            {"title": app["name"], "separator": True, "items": _pages(app, request)}
             for app in (*apps.values(), people)
             if app and app["models"]
         ),
@@ -49,13 +49,15 @@ def _own_pages(request: HttpRequest) -> list[dict[str, Any]]:
     return [{"title": _("Queues and pools"), "icon": "dns", "link": reverse("console:pools")}]
 
 
-def _pages(app: dict[str, Any]) -> list[dict[str, Any]]:
+def _pages(app: dict[str, Any], request: HttpRequest) -> list[dict[str, Any]]:
     models = sorted(app["models"], key=lambda model: _own(model, "menu_order", OTHER_ORDER))
-    return [page for model in models for page in _of(model)]
+    return [page for model in models for page in _of(model, request)]
 
 
-def _of(model: dict[str, Any]) -> list[dict[str, Any]]:
+def _of(model: dict[str, Any], request: HttpRequest) -> list[dict[str, Any]]:
     more: tuple[tuple[Any, str, str], ...] = _own(model, "more_pages", ())
+    if rights.domains_of(request.user) is not None:
+        more = ()
     return [
         {
             "title": _own(model, "menu_title", capfirst(model["name"])),

@@ -239,3 +239,68 @@ def test_nobody_is_limited_without_such_a_permission_nor_is_a_superuser() -> Non
 def test_a_sealed_value_is_known_by_its_form_alone() -> None:
     assert not sensitive.is_sealed({"taskyard_sealed": 1})
     assert not sensitive.is_sealed({"taskyard_sealed": "x", "other": 1})
+
+
+CAUSES, JOBS, POOLS = (
+    reverse(name) for name in ("admin:routing_deadletter_causes", "admin:routing_job_changelist", "console:pools")
+)
+
+
+@pytest.mark.parametrize("url", [CAUSES, JOBS, POOLS])
+def test_what_tells_of_all_domains_is_closed_to_who_is_limited_to_one(client: Client, url: str) -> None:
+    assert signed_in(client, "operator").get(url).status_code == 200
+    limited = signed_in(client, "operator", "notifications")
+
+    assert limited.get(url).status_code == 403
+    # In the sidebar of any page.
+    assert f'href="{url}"' not in body(limited, RESULTS)
+
+
+def test_who_is_limited_neither_pauses_nor_edits_what_is_anothers(client: Client) -> None:
+    *_, letter_url = charged()
+    edit = f"{letter_url.removesuffix('change/')}edit/"
+    pause = reverse("console:pause", args=["reporting"])
+    assert signed_in(client, "operator").get(edit).status_code == 200
+    assert client.get(pause).status_code == 200
+    limited = signed_in(client, "operator", "notifications")
+
+    assert limited.get(edit).status_code == 404
+    assert limited.post(pause, {"reason": "no"}).status_code == 403
+
+
+def test_an_edit_keeps_secret_arguments_sealed(client: Client) -> None:
+    *_, letter_url = charged()
+    page = body(signed_in(client, "operator"), f"{letter_url.removesuffix('change/')}edit/")
+
+    assert ORDER in page
+    assert CARD not in page
+    assert MASK not in page
+    assert "taskyard_sealed" in page
+
+
+@pytest.mark.parametrize(("group", "sees"), [("viewer", False), ("operator", True), ("admin", True)])
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_an_export_has_what_its_reader_may_see_and_secrets_for_nobody(
+    client: Client, group: str, sees: bool, form: str
+) -> None:
+    charged()
+    url = reverse("admin:routing_results_all", args=["export"])
+
+    answer: Any = signed_in(client, group).post(url, {"confirmed": "1", "format": form})
+    exported = b"".join(answer.streaming_content).decode()
+
+    assert "reporting.charge" in exported
+    assert (ORDER in exported) is sees
+    assert CARD not in exported
+    assert "taskyard_sealed" not in exported
+
+
+def test_an_export_of_all_holds_no_other_domains_rows(client: Client) -> None:
+    charged()
+    specimens.result("notifications.deliver", queue="notifications")
+    limited = signed_in(client, "operator", "notifications")
+
+    for view in ("admin:routing_results_all", "admin:routing_message_all"):
+        answer: Any = limited.post(reverse(view, args=["export"]), {"confirmed": "1", "format": "json"})
+        exported = b"".join(answer.streaming_content).decode()
+        assert "reporting" not in exported
