@@ -1,4 +1,4 @@
-"""The suite in parts of about the same length, each with services of its own: ``TEST_PART=1`` to ``TEST_PART=4``.
+"""The suite in parts of about the same length, each with services of its own: ``TEST_PART=1`` to ``TEST_PART=5``.
 
 Most of the time a test waits for processes, so that several of them side by side take little longer than one.
 """
@@ -12,10 +12,11 @@ OTHERS = "2"
 """What is in no other part."""
 FILES = {
     "1": ("tests/attacks/", "tests/retention/", "tests/broker/test_namespace.py"),
-    "3": ("tests/browser/", "tests/console/", "tests/management/", "tests/notifications/", "tests/reporting/"),
+    "3": ("tests/console/", "tests/management/", "tests/notifications/", "tests/reporting/"),
     "4": ("tests/pipeline/", "tests/prove_schedule/", "tests/schedule/"),
+    "5": ("tests/browser/",),
 }
-PARTS = ("3", "4", "1", OTHERS)
+PARTS = ("3", "4", "5", "1", OTHERS)
 """The longest first, so that none is left to run alone in the end."""
 
 PART = os.environ.get("TEST_PART", "")
