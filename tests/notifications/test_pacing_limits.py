@@ -23,6 +23,8 @@ from tests.workers import ROOT, environment
 
 HOST, OTHER = "one.example.org:25", "two.example.org:25"
 FAST = Limit("email", 50, "s")
+TRIES = 3
+"""A machine that is busy with others is slow to wake who waits for a turn: too few may be its fault, too many never."""
 
 
 @pytest.fixture(autouse=True)
@@ -78,13 +80,18 @@ def passed(
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("processes", [1, 4])
 def test_fifty_in_a_second_are_fifty_with_any_number_of_processes(processes: int) -> None:
-    moments, asked = passed(processes=processes, deliveries=2000, seconds=12, rates="email=50/s")
-
-    begun = moments[0]
-    in_ten_seconds = sum(1 for at in moments if at < begun + 10)
-    idle = stood_still(at for at in asked if begun <= at < begun + 10)
-    assert in_ten_seconds <= 525
-    assert in_ten_seconds >= 475 - 50 * idle, f"{idle:.1f} s without anybody who asked"
+    fewest = []
+    for _ in range(TRIES):
+        moments, asked = passed(processes=processes, deliveries=2000, seconds=12, rates="email=50/s")
+        begun = moments[0]
+        in_ten_seconds = sum(1 for at in moments if at < begun + 10)
+        assert in_ten_seconds <= 525
+        idle = stood_still(at for at in asked if begun <= at < begun + 10)
+        if in_ten_seconds >= 475 - 50 * idle:
+            return
+        fewest.append(f"{in_ten_seconds} in ten seconds, {idle:.1f} of them without anybody who asked")
+        Gate.objects.all().delete()
+    pytest.fail(f"Fewer than 475, each time: {'; '.join(fewest)}")
 
 
 @pytest.mark.django_db(transaction=True)
