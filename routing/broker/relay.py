@@ -22,6 +22,7 @@ from routing.broker.windows import LOOK_AGAIN_AFTER, Windows
 from routing.domains import registry
 from routing.ledger import database, outbox
 from routing.ledger.marker import Overtaken
+from routing.ledger.outbox import Batch
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ EXAMINE_EVERY = 10.0
 TICK = 1.0
 TAKEN_BY_OTHERS = 0.02
 """Seconds to wait where all that is due is in another relay's batch."""
+REST = 0.01
+"""Seconds after a round that left nothing due: what comes one by one meanwhile goes out together in the next."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 
 
@@ -135,18 +138,21 @@ class Relay:
         waiting = [queue for queue in mine if due.get(queue, 1.0) <= 0]
         for queue in set(mine).difference(waiting):
             self._hand.emptied(queue)
-        count, rooms = 0, Counter[str]()
+        count, is_more, rooms = 0, False, Counter[str]()
         for queue in waiting:
             if self._stop.is_set():
                 break
             rooms[queue] = self._room(queue)
             if rooms[queue]:
                 with gate.passing(queue) as is_open:
-                    count += self._relay(queue, rooms[queue]) if is_open else 0
+                    batch = self._relay(queue, rooms[queue]) if is_open else None
+                count, is_more = count + len(batch or ()), is_more or bool(batch and batch.is_full)
             else:
                 self._hand.has_more(queue)
-        if count or not waiting:
-            return count, 0.0 if count else soonest
+        if count:
+            return count, 0.0 if is_more else REST
+        if not waiting:
+            return 0, soonest
         return 0, min(soonest, TAKEN_BY_OTHERS if any(rooms.values()) else LOOK_AGAIN_AFTER)
 
     def close(self) -> None:
@@ -164,6 +170,7 @@ class Relay:
             self._recover()
             if count:
                 self._hand.busy()
+                self._stop.wait(seconds)
             else:
                 self._hand.wait(seconds)
         except BrokerTrouble as error:
@@ -211,7 +218,7 @@ class Relay:
             self._examined_at = float("-inf")
         return 0
 
-    def _relay(self, queue: str, room: int) -> int:
+    def _relay(self, queue: str, room: int) -> Batch | None:
         try:
             limit, most = min(self._config.batch, room), self._config.max_bytes
             with outbox.batch(queue, limit=limit, max_bytes=most, floors=self._lookout.floors) as batch:
@@ -219,7 +226,7 @@ class Relay:
                     batch.refuse(self._publisher.publish(batch.publications))
         except Overtaken:
             logger.warning("RabbitMQ lost messages while a batch for %s was published; it goes out again", queue)
-            return 0
+            return None
         except BrokerTrouble:
             # It may be this queue alone that RabbitMQ does not confirm: its replicas cannot be reached.
             self._hand.has_more(queue)
@@ -231,7 +238,7 @@ class Relay:
         self._windows.fill(queue, len(batch.publications) - len(batch.refused))
         for reason, count in Counter(batch.refused.values()).items():
             logger.warning("%d of %d for %s go back: %s", count, len(batch.publications), queue, reason)
-        return len(batch)
+        return batch
 
     def _lose_broker(self, trouble: str) -> None:
         self._publisher.drop()

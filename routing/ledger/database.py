@@ -5,7 +5,7 @@ Everything here goes to the alias that is written: a replica may lag, and a deci
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,19 +74,6 @@ def rows(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[R
     with connection().cursor() as cursor:
         cursor.execute(sql, parameters)
         return _named(cursor)
-
-
-def rows_together(*statements: tuple[str, Sequence[Any]]) -> list[list[Row]]:
-    """What each of several statements answers, as ``rows``; on PostgreSQL in one round trip."""
-    if not on_postgresql():
-        return [rows(*statement) for statement in statements]
-    with ExitStack() as stack:
-        cursors = [stack.enter_context(connection().cursor()) for _ in statements]
-        # Django translates the errors of its cursors, but some only come out when the pipeline ends.
-        with connection().wrap_database_errors, connection().connection.pipeline():
-            for cursor, (sql, parameters) in zip(cursors, statements, strict=True):
-                cursor.execute(sql, parameters)
-        return [_named(cursor) for cursor in cursors]
 
 
 def _named(cursor: Any) -> list[Row]:

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 LATE = 1.0
 """Seconds between the writing of a row and its commit, with most transactions."""
@@ -22,7 +21,8 @@ SHARE = 20
 
 @dataclass
 class _Floor:
-    at: datetime | None = None
+    at: str | None = None
+    """As the database tells it: times of one session, which come back to it."""
     looked_at: float = 0.0
     seconds: float = 0.0
 
@@ -39,12 +39,12 @@ class Floors:
         self._lock = threading.Lock()
         self._floors: dict[str, _Floor] = {}
 
-    def since(self, queue: str) -> datetime | None:
+    def since(self, queue: str) -> str | None:
         """The due time to begin at; None for a look in full."""
         floor = self._floors.get(queue)
         return floor.at if floor and floor.is_needed else None
 
-    def looked(self, queue: str, *, since: datetime | None, empty_until: datetime, seconds: float) -> None:
+    def looked(self, queue: str, *, since: str | None, empty_until: str, seconds: float) -> None:
         """A look that began at ``since`` found nothing due before ``empty_until``."""
         with self._lock:
             floor = self._floors.setdefault(queue, _Floor())

@@ -5,7 +5,7 @@ answer, so this goes to libpq, wherever nobody watches the statements and no tra
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import islice
@@ -33,21 +33,45 @@ def call(
     ``then``: another call, made if this one returns true. ``relaxed``: commit without waiting for the disk, where this
     is a transaction of its own.
     """
-    wrapper = database.connection()
     count = len(parameters)
     follows = (then[0], len(then[1])) if then else None
     values = [*parameters, *then[1]] if then else parameters
+    return _answer(lambda mark: _statement(function, count, follows, relaxed, mark), values)
+
+
+def ask(statement: str, parameters: Sequence[Any] = ()) -> Any:
+    """The one value that this answers, as ``call``; None where there is no row. Parameters are marked by ``%s``."""
+    return _answer(lambda mark: statement if mark == "%s" else _numbered(statement), parameters)
+
+
+def array(values: Sequence[str | None]) -> str:
+    """A parameter that is an array."""
+    return f"{{{','.join('NULL' if one is None else _quoted(one) for one in values)}}}"
+
+
+def _quoted(element: str) -> str:
+    escaped = element.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _answer(statement: Callable[[str], str], values: Sequence[Any]) -> Any:
+    wrapper = database.connection()
     if not _is_direct(wrapper):
         with wrapper.cursor() as cursor:
-            cursor.execute(_statement(function, count, follows, relaxed, "%s"), values)
-            (row,) = cursor.fetchall()
-            return row[0]
+            cursor.execute(statement("%s"), values)
+            found = cursor.fetchall()
+            return found[0][0] if found else None
     with wrapper.wrap_database_errors:
         pgconn: pq.abc.PGconn = wrapper.connection.pgconn
-        found = _executed(wrapper.connection, _statement(function, count, follows, relaxed, "$"), values)
-        if found.status != pq.ExecStatus.TUPLES_OK:
-            raise _error(pgconn, found)
-    return _value(found)
+        if wrapper.in_atomic_block and pgconn.transaction_status == pq.TransactionStatus.IDLE:
+            _require(pgconn, pgconn.exec_(b"BEGIN"), pq.ExecStatus.COMMAND_OK)
+        return _value(_require(pgconn, _executed(wrapper.connection, statement("$"), values), pq.ExecStatus.TUPLES_OK))
+
+
+def _require(pgconn: "pq.abc.PGconn", found: "pq.abc.PGresult", status: pq.ExecStatus) -> "pq.abc.PGresult":
+    if found.status != status:
+        raise _error(pgconn, found)
+    return found
 
 
 def _executed(connection: psycopg.Connection[Any], statement: str, values: Sequence[Any]) -> "pq.abc.PGresult":
@@ -93,12 +117,20 @@ def _statement(function: str, count: int, follows: tuple[str, int] | None, relax
     return f"SELECT {first}, set_config('synchronous_commit', 'off', true)" if relaxed else f"SELECT {first}"
 
 
+@cache
+def _numbered(statement: str) -> str:
+    first, *rest = statement.split("%s")
+    return first + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))
+
+
 def _is_direct(wrapper: BaseDatabaseWrapper) -> bool:
-    """Whether Django and psycopg would add nothing: no log, no connection to be made, no BEGIN to be sent."""
+    """Whether Django and psycopg would add nothing: no log, no connection to be made, no BEGIN of a special kind."""
     if wrapper.connection is None or wrapper.needs_rollback or wrapper.queries_logged or wrapper.execute_wrappers:
         return False
-    begun = pq.TransactionStatus.INTRANS if wrapper.in_atomic_block else pq.TransactionStatus.IDLE
-    return bool(wrapper.connection.pgconn.transaction_status == begun)
+    status = wrapper.connection.pgconn.transaction_status
+    if status == pq.TransactionStatus.IDLE:
+        return not wrapper.in_atomic_block or wrapper.connection.isolation_level is None
+    return bool(wrapper.in_atomic_block and status == pq.TransactionStatus.INTRANS)
 
 
 def _value(found: "pq.abc.PGresult") -> Any:

@@ -7,7 +7,7 @@ was confirmed before a loss was recorded does not commit after it.
 from dataclasses import dataclass
 from uuid import uuid4
 
-from routing.ledger import database
+from routing.ledger import database, functions
 
 
 class Overtaken(Exception):
@@ -37,9 +37,12 @@ def renew() -> None:
 
 def hold(losses: int) -> None:
     """Keep losses from being recorded until this transaction ends. Raises Overtaken if one was, since ``losses``."""
-    lock = "FOR SHARE" if database.on_postgresql() else ""
-    found = database.rows(f"SELECT losses FROM routing_brokermarker WHERE id = 1 {lock}")
-    if not found or found[0]["losses"] != losses:
+    sql = "SELECT losses FROM routing_brokermarker WHERE id = 1"
+    if database.on_postgresql():
+        found = functions.ask(f"{sql} FOR SHARE")
+    else:
+        found = next((row["losses"] for row in database.rows(sql)), None)
+    if found != losses:
         raise Overtaken
 
 

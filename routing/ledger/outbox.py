@@ -7,10 +7,9 @@ all writers, so there a relay reads, publishes with no transaction open, and the
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from routing import faults
-from routing.ledger import database, marker
+from routing.ledger import database, functions, marker
 from routing.ledger.floors import LATE, Floors
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
@@ -67,14 +66,15 @@ def due_queues(known: Iterable[str], *, floors: Floors | None = None, in_full: b
         return _due_on_sqlite(names)
     floors = floors or Floors()
     since = {queue: None if in_full else floors.since(queue) for queue in names}
-    found = database.rows(
-        "SELECT * FROM taskyard_due_1(%s::text[], %s::timestamptz[], %s)", [names, list(since.values()), LATE]
-    )
+    found = functions.ask(_DUE, [functions.array(names), functions.array(list(since.values())), LATE]) or []
     for row in found:
         floors.looked(
             row["queue"], since=since[row["queue"]], empty_until=row["empty_until"], seconds=float(row["took"])
         )
     return {row["queue"]: float(row["seconds"]) for row in found if row["seconds"] is not None}
+
+
+_DUE = "SELECT json_agg(found) FROM taskyard_due_1(%s, %s, %s) AS found"
 
 
 def _due_on_sqlite(names: Sequence[str]) -> dict[str, float]:
@@ -125,10 +125,13 @@ def batch(queue: str, *, limit: int, max_bytes: int, floors: Floors | None = Non
     faults.point("relay.committed")
 
 
-def _batch_on_postgresql(queue: str, since: datetime | None, limit: int, max_bytes: int) -> Iterator[Batch]:
-    opened, due = database.rows_together((_OPENING, []), (_TAKING, [queue, since, limit, max_bytes]))
-    losses = opened[0]["losses"] if opened else marker.current().losses
-    taken = _batch(queue, limit, due)
+def _batch_on_postgresql(queue: str, since: str | None, limit: int, max_bytes: int) -> Iterator[Batch]:
+    parameters = [queue, since, limit, max_bytes]
+    opened = functions.ask(_TAKING, parameters)
+    if opened is None:
+        marker.current()
+        opened = functions.ask(_TAKING, parameters)
+    taken = _batch(queue, limit, opened["due"] or [])
     faults.point("relay.taken")
     yield taken
     faults.point("relay.confirmed")
@@ -136,19 +139,22 @@ def _batch_on_postgresql(queue: str, since: datetime | None, limit: int, max_byt
         _put_back(taken)
         # A broker that lost its disk after it confirmed: whoever records that loss either sees our rows gone, and
         # publishes their messages again, or has us fail here.
-        marker.hold(losses)
+        marker.hold(opened["losses"])
 
 
-_SETTINGS = {
-    # A relay that stands still, or whose machine is gone, gives its rows back.
-    "idle_in_transaction_session_timeout": f"{ABANDONED_AFTER}s",
-    # What a crash of the database makes it forget is published again, in the same epoch.
-    "synchronous_commit": "off",
-}
-_TAKING = "SELECT * FROM taskyard_take_1(%s, %s, %s, %s)"
-_OPENING = f"""
-    SELECT losses, {", ".join(f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items())}
-    FROM routing_brokermarker WHERE id = 1
+# A relay that stands still, or whose machine is gone, gives its rows back; and what a crash of the database makes it
+# forget is published again, in the same epoch.
+_SETTINGS = f"""
+    set_config('idle_in_transaction_session_timeout', '{ABANDONED_AFTER}s', true),
+    set_config('synchronous_commit', 'off', true)
+"""
+# The count of losses is that of the statement's beginning, and so no newer than what is taken.
+_TAKING = f"""
+    SELECT json_build_object(
+        'losses', losses,
+        'settings', json_build_array({_SETTINGS}),
+        'due', (SELECT json_agg(taken) FROM taskyard_take_1(%s, %s, %s, %s) AS taken)
+    ) FROM routing_brokermarker WHERE id = 1
 """
 
 

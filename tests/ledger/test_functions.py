@@ -56,3 +56,28 @@ def test_what_was_made_known_in_a_transaction_that_was_rolled_back_stays_known()
 
     assert claim() is None
     assert prepared() == 1
+
+
+def test_the_first_call_of_a_transaction_begins_it_and_goes_back_with_it() -> None:
+    with database.atomic():
+        made = functions.ask(
+            "INSERT INTO routing_brokermarker (id, marker, losses) VALUES (1, %s, 7) RETURNING losses", ["m"]
+        )
+        assert made == 7
+        transaction.set_rollback(True, using=database.using())
+
+    assert functions.ask("SELECT losses FROM routing_brokermarker WHERE id = 1") is None
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_an_array_comes_over_as_it_is_and_no_row_is_none(watched: bool) -> None:
+    odd = ["plain", 'a "quoted" one', "back\\slash", "{a,b}", "", None, "NULL", "é"]
+    connection.force_debug_cursor = watched
+    try:
+        found = functions.ask("SELECT to_json(%s::text[])", [functions.array(odd)])
+        nothing = functions.ask("SELECT 1 WHERE %s = 'x'", ["y"])
+    finally:
+        connection.force_debug_cursor = False
+
+    assert found == odd
+    assert nothing is None
