@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from routing.broker import expiry, forbidden
 from routing.broker.lookout import Lookout
-from routing.ledger import database, fingerprint, pauses, processes, pulse, redrive, tally
+from routing.ledger import database, fingerprint, job_tasks, pauses, processes, pulse, redrive, tally
 from routing.ledger.tables import Process
 
 logger = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ EXPIRE_EVERY = 1.0
 LOOK_OUT_EVERY = 0.5
 ROLL_UP_EVERY = 10.0
 FINGERPRINTS_EVERY = 5.0
+JOBS_EVERY = 15.0
 PULSE_EVERY = 60.0
 SWEEP_EVERY = 15.0
 SWEEP_SHARE = 20
@@ -100,6 +101,7 @@ class Keeper(threading.Thread):
             Duty("revoke what is not to run again", EXPIRE_EVERY, forbidden.sweep),
             Duty("roll up the books", ROLL_UP_EVERY, tally.roll_up),
             Duty("tell the causes of dead letters", FINGERPRINTS_EVERY, fingerprint.work_out),
+            Duty("give jobs another task", JOBS_EVERY, job_tasks.replace_lost),
             Duty("note how full the queues are", PULSE_EVERY, pulse.take, due_at=time.monotonic() + PULSE_EVERY),
             Duty("look for what was overlooked", LOOK_OUT_EVERY, self.lookout.run_once),
         ]

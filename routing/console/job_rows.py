@@ -14,6 +14,7 @@ from routing.console.jobs import stages
 from routing.console.jobs.stages import Plan, Stage
 from routing.console.jobs.verbs import VERBS
 from routing.console.result_rows import StateWord
+from routing.ledger import job_tasks
 from routing.ledger.job_tables import Job
 
 State = Job.State
@@ -101,11 +102,24 @@ class JobRow:
             return _("%(why)s Nothing more is replayed. Mend the cause, then let it go on.") % {"why": job.trouble}
         if job.state == State.FAILED:
             return _("It was broken off: %(why)s. The log has more; it can go on.") % {"why": job.trouble}
+        if job.lost:
+            return self._lost()
         if self.plan and (stage := self.plan.current) and stage.full and not self.plan.is_last(stage):
             return self._waits(stage)
         if job.moved_at is None:
             return _("It begins as soon as a worker of the maintenance domain is free.")
         return _("A task of the maintenance domain is at work on it, or will be as soon as a worker is free.")
+
+    def _lost(self) -> str:
+        text = _("The task that carried it on ended without it. Another takes its place: %(count)d of %(most)d.")
+        return text % {"count": self.job.lost, "most": len(job_tasks.PAUSES)}
+
+    @cached_property
+    def letter_url(self) -> str:
+        """Of what the task that ended without it became."""
+        if not self.job.lost or (number := job_tasks.letter_of(self.job)) is None:
+            return ""
+        return reverse("admin:routing_deadletter_change", args=[number])
 
     def _waits(self, stage: Stage) -> str:
         count = stages.in_flight(self.job, stage)

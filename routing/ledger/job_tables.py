@@ -31,6 +31,8 @@ class Job(models.Model):
     """How many there seemed to be; None where they were not counted."""
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN, db_default=State.OPEN)
     turn = models.IntegerField(default=1, db_default=1)
+    lost = models.IntegerField(default=0, db_default=0)
+    """How many tasks in a row ended without it, since it last moved (routing/ledger/job_tasks.py)."""
     position = models.TextField(default="", db_default="")
     """Behind which it goes on."""
     seen = models.BigIntegerField(default=0, db_default=0)

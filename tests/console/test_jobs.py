@@ -16,7 +16,7 @@ from django.test import Client
 from routing.console.jobs import asking, carrying, stages, verbs
 from routing.console.jobs.asking import AtWork
 from routing.console.jobs.scopes import OfCause
-from routing.ledger import fingerprint
+from routing.ledger import fingerprint, job_tasks
 from routing.ledger.job_tables import Job
 from routing.ledger.tables import DeadLetter, Message
 from routing.tasks import do_job
@@ -97,7 +97,7 @@ def states() -> dict[str, int]:
 
 def works(job: Job) -> None:
     """Its tasks run, and all that they enqueue, until nothing moves any more."""
-    assert do_job.name == carrying.TASK
+    assert do_job.name == job_tasks.TASK
     drain(due_only=False, raises=False)
     job.refresh_from_db()
 

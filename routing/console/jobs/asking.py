@@ -7,11 +7,11 @@ from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
 from routing.console.jobs import scopes, stages
-from routing.console.jobs.carrying import enqueue
 from routing.console.jobs.stages import Plan
 from routing.console.jobs.verbs import Verb
 from routing.ledger import database
 from routing.ledger.job_tables import Job
+from routing.ledger.job_tasks import enqueue
 
 LONGEST_WISH = 64
 
@@ -82,7 +82,7 @@ def go_on(job: Job, *, user: Any) -> bool:
                 return False
             turn = mine.turn + 1
             _jobs().filter(pk=mine.pk).update(
-                state=Job.State.OPEN, turn=turn, trouble="", ended_at=None, stopped_by="", stages=_known(mine)
+                state=Job.State.OPEN, turn=turn, lost=0, trouble="", ended_at=None, stopped_by="", stages=_known(mine)
             )
             enqueue(mine.pk, turn=turn)
             _log(user, mine, CHANGE, _("Goes on: %(what)s") % {"what": mine.told})

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from celery import current_app
 from django.utils.translation import gettext as _
 
 from routing import faults
@@ -24,11 +23,11 @@ from routing.console.jobs.verbs import VERBS
 from routing.errors import TransientError
 from routing.ledger import database
 from routing.ledger.job_tables import Job
+from routing.ledger.job_tasks import enqueue
 from routing.ledger.patience import is_passing, until_reachable
 
 logger = logging.getLogger(__name__)
 
-TASK = "maintenance.do_job"
 SECONDS = 60.0
 """Of one task; then it hands on to another, so that others of the domain have their turn."""
 REACHABLE_WITHIN = 120.0
@@ -63,18 +62,11 @@ def carry_on(job_id: int, *, turn: int, seconds: float = SECONDS) -> str:
 def hand_on(job_id: int, turn: int, *, waits: bool) -> bool:
     """Enqueue the task that carries it on. False if the turn is not ours any more: then somebody else has."""
     with database.atomic():
-        if not _jobs().filter(pk=job_id, state=Job.State.OPEN, turn=turn).update(turn=turn + 1):
+        if not _jobs().filter(pk=job_id, state=Job.State.OPEN, turn=turn).update(turn=turn + 1, lost=0):
             return False
         enqueue(job_id, turn=turn + 1, countdown=_wait(job_id) if waits else 0)
         faults.point("job.handed_on")
     return True
-
-
-def enqueue(job_id: int, *, turn: int, countdown: float = 0) -> None:
-    """In the transaction that gave it this turn."""
-    # By name: a web process need not know it.
-    delay: dict[str, Any] = {"countdown": countdown} if countdown else {}
-    current_app.send_task(TASK, kwargs={"job_id": job_id, "turn": turn}, **delay)
 
 
 def _step(job_id: int, turn: int) -> Step:
@@ -144,7 +136,7 @@ def _do(job: Job, size: int) -> Done:
 
 def _move(job: Job, done: Done | None, plan: Plan | None) -> None:
     """The row is locked."""
-    fields: dict[str, Any] = {"moved_at": database.now()}
+    fields: dict[str, Any] = {"moved_at": database.now(), "lost": 0}
     if plan is not None:
         fields["stages"] = str(plan)
     if done is not None:
