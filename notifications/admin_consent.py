@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -172,8 +173,10 @@ class SuppressionAdmin(FoundByAddress):
     def _lift(self, request: HttpRequest, rows: list[Suppression], because: str) -> None:
         by = request.user.get_username()
         chosen = Suppression.objects.filter(pk__in=[row.pk for row in rows])
-        count = suppression_list.lift_rows(chosen, by=by, because=because[:1000])
-        _log(request, rows, _("Lifted: %(why)s") % {"why": because})
+        # What was done is in the log, or it was not done.
+        with transaction.atomic():
+            count = suppression_list.lift_rows(chosen, by=by, because=because[:1000])
+            _log(request, rows, _("Lifted: %(why)s") % {"why": because})
         said = ngettext("%(count)d suppression is lifted.", "%(count)d suppressions are lifted.", count)
         self.message_user(request, said % {"count": count}, messages.SUCCESS if count else messages.WARNING)
 
@@ -217,10 +220,12 @@ class PreferenceAdmin(FoundByAddress):
         self._choose(request, chosen, wanted=False)
 
     def _choose(self, request: HttpRequest, chosen: QuerySet[Preference], *, wanted: bool) -> None:
-        rows = list(chosen.exclude(wanted=wanted))
-        for row in rows:
-            choices.choose(row.address_key, {row.category: wanted}, source="admin")
-        _log(request, rows, _("Subscribed again.") if wanted else _("Unsubscribed."))
+        rows = list(chosen.exclude(wanted=wanted).order_by("pk"))
+        # What was done is in the log, or it was not done.
+        with transaction.atomic():
+            for row in rows:
+                choices.choose(row.address_key, {row.category: wanted}, source="admin")
+            _log(request, rows, _("Subscribed again.") if wanted else _("Unsubscribed."))
         said = ngettext("%(count)d choice is changed.", "%(count)d choices are changed.", len(rows))
         self.message_user(request, said % {"count": len(rows)}, messages.SUCCESS if rows else messages.WARNING)
 

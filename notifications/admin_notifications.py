@@ -142,19 +142,21 @@ class NotificationAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "notifications/cancel.html", context)
 
     def _cancel(self, request: HttpRequest, row: Notification) -> None:
-        was_cancelled = row.cancelled_at is not None
-        caught = deciding.cancel_notification(row, by=request.user.get_username())
-        if not caught and was_cancelled:
+        if row.cancelled_at is not None and not _pending(row):
             entry = history(row).first()
             who = _("%(who)s was first.") % {"who": entry.user} if entry else _("Somebody was first.")
             self.message_user(request, _("It is cancelled already. %(who)s") % {"who": who}, messages.WARNING)
             return
+        user: Any = request.user
+        # They may be too many for one transaction, so the log comes first, and what came of it after.
+        begun = _("To be cancelled; how many deliveries that caught is not known. Cancel it again to be sure.")
+        entry = LogEntry.objects.log_actions(user.pk, [row], CHANGE, change_message=begun, single_object=True)
+        caught = deciding.cancel_notification(row, by=user.get_username())
         told = ngettext(
             "Cancelled; it still caught %(count)s delivery.", "Cancelled; it still caught %(count)s deliveries.", caught
         )
         told %= {"count": f"{caught:,}"}
-        user: Any = request.user
-        LogEntry.objects.log_actions(user.pk, [row], CHANGE, change_message=told, single_object=True)
+        LogEntry.objects.filter(pk=entry.pk).update(change_message=told)
         self.message_user(request, f"{row}: {told}", messages.SUCCESS)
 
     @admin.display(description=gettext_lazy("what"))

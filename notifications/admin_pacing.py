@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
@@ -75,10 +76,13 @@ class GateAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, chosen: QuerySet[Gate], deed: Callable[[str], int], told: str
     ) -> dict[str, int]:
         """What came of it, by name, where anything did."""
-        done = {gate.pk: count for gate in chosen if (count := deed(gate.pk))}
-        for gate in chosen:
-            if gate.pk in done:
-                self.log_change(request, gate, told)
+        done = dict[str, int]()
+        for gate in chosen.order_by("pk"):
+            # What was done is in the log, or it was not done.
+            with transaction.atomic():
+                if count := deed(gate.pk):
+                    self.log_change(request, gate, told)
+                    done[gate.pk] = count
         return done
 
     @admin.display(description=gettext_lazy("limit"))

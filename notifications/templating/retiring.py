@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.db import transaction
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -31,14 +32,16 @@ def refusal(template: Template) -> str:
 
 def retire(template: Template, *, by: Any = None) -> bool:
     """Refuse calls of it from now on. False if it was retired already."""
-    changed = Template.objects.filter(pk=template.pk, retired_at=None).update(retired_at=timezone.now())
-    return _noted(bool(changed), template, _("Retired."), by)
+    with transaction.atomic():
+        changed = Template.objects.filter(pk=template.pk, retired_at=None).update(retired_at=timezone.now())
+        return _noted(bool(changed), template, _("Retired."), by)
 
 
 def restore(template: Template, *, by: Any = None) -> bool:
     """Take calls of it again. False if it was not retired."""
-    changed = Template.objects.filter(pk=template.pk, retired_at__isnull=False).update(retired_at=None)
-    return _noted(bool(changed), template, _("Restored."), by)
+    with transaction.atomic():
+        changed = Template.objects.filter(pk=template.pk, retired_at__isnull=False).update(retired_at=None)
+        return _noted(bool(changed), template, _("Restored."), by)
 
 
 def _noted(changed: bool, template: Template, words: str, by: Any) -> bool:

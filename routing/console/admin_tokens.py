@@ -15,6 +15,7 @@ from unfold.admin import ModelAdmin
 from routing.console import html
 from routing.console.token_form import TokenForm
 from routing.console.tokens import ApiToken
+from routing.ledger import database
 
 
 @admin.register(ApiToken)
@@ -65,9 +66,11 @@ class ApiTokenAdmin(ModelAdmin):
 
     @admin.action(description=gettext_lazy("Revoke selected tokens"), permissions=["change"])
     def revoke_selected(self, request: HttpRequest, chosen: QuerySet[ApiToken]) -> None:
-        revoked = [token for token in chosen if token.revoke()]
-        for token in revoked:
-            self.log_change(request, token, gettext("Revoked."))
+        # What was done is in the log, or it was not done.
+        with database.atomic():
+            revoked = [token for token in chosen.order_by("pk") if token.revoke()]
+            for token in revoked:
+                self.log_change(request, token, gettext("Revoked."))
         count = len(revoked)
         said = ngettext("%(count)d token is revoked.", "%(count)d tokens are revoked.", count) % {"count": count}
         self.message_user(request, said, messages.SUCCESS if revoked else messages.WARNING)

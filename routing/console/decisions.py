@@ -17,8 +17,9 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from routing import faults
 from routing.console.page_parts import message_url
-from routing.ledger import fingerprint
+from routing.ledger import database, fingerprint
 from routing.ledger.replay import DECIDED, NO_QUEUE, NO_TASK, RESTORED, discard, replay, restore
 from routing.ledger.selection import summary
 from routing.ledger.tables import DeadLetter
@@ -122,9 +123,14 @@ def _do(admin: Any, request: HttpRequest, decision: Decision, keys: Sequence[int
     # What a task asks for, such as to start at most once, its code knows.
     current_app.loader.import_default_modules()
     by = request.user.get_username()
-    outcomes = decision.decide(keys, by=by)
-    decided = decided_by(decision, keys, by)
-    _log(request, decision, list(decided.only("task", "task_id", "reason", "replayed_as")))
+    # In one order, so that two who decide about the same wait for each other, and neither for ever.
+    keys = sorted(keys)
+    # What was done is in the log, or it was not done.
+    with database.atomic():
+        outcomes = decision.decide(keys, by=by)
+        decided = list(decided_by(decision, keys, by).only("task", "task_id", "reason", "replayed_as"))
+        faults.point("deed.done")
+        _log(request, decision, decided)
     done = outcomes.pop(decision.outcome, 0)
     if done == 1 and decision is REPLAY:
         new_id = decided[0].replayed_as

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from routing.console import rights
 from routing.console.decisions import REPLAY, may_decide
 from routing.console.page_parts import message_url
+from routing.ledger import database
 from routing.ledger.renewal import NotATask, arguments_of
 from routing.ledger.replay import NO_QUEUE, NO_TASK, REPLAYED, replay_edited
 from routing.ledger.tables import DeadLetter
@@ -127,13 +128,16 @@ def _refused(draft: Draft) -> list[str]:
 
 def _replay(request: HttpRequest, letter: DeadLetter, sent: Draft) -> None:
     user: Any = request.user
-    outcomes = replay_edited(letter.pk, args=sent.read[ARGS], kwargs=sent.read[KWARGS], by=user.get_username())
+    # What was done is in the log, or it was not done.
+    with database.atomic():
+        outcomes = replay_edited(letter.pk, args=sent.read[ARGS], kwargs=sent.read[KWARGS], by=user.get_username())
+        if outcomes[REPLAYED]:
+            letter.refresh_from_db(fields=["replayed_as"])
+            told = _("Replayed with edited arguments as %(id)s.") % {"id": letter.replayed_as}
+            LogEntry.objects.log_actions(user.pk, [letter], CHANGE, change_message=told, single_object=True)
     if not outcomes[REPLAYED]:
         messages.warning(request, _why_not(outcomes))
         return
-    letter.refresh_from_db(fields=["replayed_as"])
-    told = _("Replayed with edited arguments as %(id)s.") % {"id": letter.replayed_as}
-    LogEntry.objects.log_actions(user.pk, [letter], CHANGE, change_message=told, single_object=True)
     link = format_html('<a class="underline" href="{}">{}</a>', message_url(letter.replayed_as), letter.replayed_as)
     messages.success(request, format_html(_("It is enqueued anew with your arguments as {}."), link))
 

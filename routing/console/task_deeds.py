@@ -21,7 +21,7 @@ from routing.console.jobs.scopes import InFlight
 from routing.console.jobs.verbs import Options, Verb
 from routing.console.searching.limit import TookTooLong, time_limit
 from routing.domains import registry
-from routing.ledger import lookup
+from routing.ledger import database, lookup
 from routing.ledger.selection import Summary, summary
 from routing.ledger.tables import Message
 
@@ -110,8 +110,10 @@ def to_chosen(admin: Any, request: HttpRequest, deed: Deed, chosen: QuerySet[Any
     if mistake:
         messages.error(request, mistake)
         return _page(admin, request, asked, back="")
-    outcomes = deed.verb.act(keys, _name(request), options)
-    _log(request, asked, outcomes, options)
+    # What was done is in the log, or it was not done.
+    with database.atomic():
+        outcomes = deed.verb.act(keys, _name(request), options)
+        _log(request, asked, outcomes, options)
     _tell(admin, request, outcomes)
     return None
 
