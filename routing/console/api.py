@@ -12,11 +12,12 @@ from django_celery_results.models import TaskResult
 from ninja import Field, Router, Schema
 
 from routing.console import problems
-from routing.console.api_access import needs
+from routing.console.api_access import needs, token_of
 from routing.console.message_rows import MessageRow, error_of, worker_of
 from routing.console.page_parts import parsed
 from routing.console.result_rows import ResultRow, Span
-from routing.console.scopes import TASKS_READ
+from routing.console.scopes import PAYLOADS_READ, TASKS_READ
+from routing.console.tokens import ApiToken
 from routing.ledger import lookup
 from routing.ledger.results import payload_removed_at
 
@@ -63,6 +64,9 @@ class TaskState(Schema):
         None, description="When its arguments and its result were removed, being past the time they are kept."
     )
     error: TaskError | None = Field(None, description="Why it failed, was revoked, or will be tried again.")
+    masked: bool = Field(
+        False, description="Whether `progress` and `result` are withheld, as the token lacks the scope `payloads:read`."
+    )
 
 
 def enqueued(task: AsyncResult[Any], response: HttpResponse) -> Enqueued:
@@ -79,21 +83,31 @@ def enqueued(task: AsyncResult[Any], response: HttpResponse) -> Enqueued:
     **needs(TASKS_READ),
 )
 def task_state(
-    request: HttpRequest,  # noqa: ARG001  (Ninja knows it by its name)
+    request: HttpRequest,
     task_id: str,
 ) -> TaskState | HttpResponse:
-    """A task is known from the moment it is enqueued until its result is pruned."""
+    """A task is known from the moment it is enqueued until its result is pruned.
+
+    With the scope `payloads:read`, the answer also has what the task returned, and what it reports of itself.
+    """
     # PostgreSQL takes no NUL, not even to look for.
     # In flight first: a task that settles between the two looks is then found by the second.
     message = lookup.in_flight(task_id)
     if message is not None:
-        return _state_in_flight(MessageRow(message, worker=worker_of(message)))
+        return _seen_with(token_of(request), _state_in_flight(MessageRow(message, worker=worker_of(message))))
     row = TaskResult.objects.filter(task_id=task_id.replace("\0", "")).first()
     if row is None:
         return problems.response(
             404, f"No task {task_id!r} is known. Check the id; results are kept for a limited time."
         )
-    return _state(row)
+    return _seen_with(token_of(request), _state(row))
+
+
+def _seen_with(token: ApiToken, state: TaskState) -> TaskState:
+    """As on the console's pages: errors are for all, what a task was given and returned is not."""
+    if token.may(PAYLOADS_READ.name):
+        return state
+    return state.model_copy(update={"progress": None, "result": None, "masked": True})
 
 
 def _state_in_flight(seen: MessageRow) -> TaskState:
@@ -117,6 +131,7 @@ def _state_in_flight(seen: MessageRow) -> TaskState:
         result=None,
         payload_removed_at=None,
         error=TaskError(**error_of(row)) if row.error else None,
+        masked=False,
     )
 
 
@@ -140,6 +155,7 @@ def _state(row: TaskResult) -> TaskState:
         result=_decoded(row) if row.status == states.SUCCESS else None,
         payload_removed_at=payload_removed_at(row),
         error=_error(row) if row.status in _FAILED else None,
+        masked=False,
     )
 
 

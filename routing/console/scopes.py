@@ -22,7 +22,8 @@ class Scope:
     """Ticked already where a token is made."""
 
 
-TASKS_READ = Scope(name="tasks:read", words=_("See what became of a task, and what it returned"), usual=True)
+TASKS_READ = Scope(name="tasks:read", words=_("See what became of a task"), usual=True)
+PAYLOADS_READ = Scope(name="payloads:read", words=_("See what a task returned, too, and what it reports of itself"))
 
 
 @lru_cache(maxsize=1)

@@ -29,7 +29,7 @@ EMAIL = {"to": ["ann@example.org"], "subject": "Your invoice", "text": "It is du
 
 @pytest.fixture
 def token() -> str:
-    return new_token("notifications:send", "tasks:read")
+    return new_token("notifications:send", "tasks:read", "payloads:read")
 
 
 @pytest.fixture
@@ -102,6 +102,24 @@ def test_the_state_of_a_task_that_runs_has_its_worker_and_progress(api: Api) -> 
     assert (state["attempts"], state["finished_at"], state["error"]) == (1, None, None)
     assert state["waited_seconds"] == pytest.approx(0.1, abs=0.1)
     assert state["ran_seconds"] >= 13.9
+
+
+@pytest.mark.parametrize("scopes", [("tasks:read",), ("tasks:read", "payloads:rea")])
+def test_what_a_task_returned_takes_a_scope_of_its_own(api: Api, scopes: tuple[str, ...]) -> None:
+    returned, failed = result(outcome={"to": "ann"}), result(status=states.FAILURE, outcome=REFUSED)
+    running = specimens.a_busy_hour()["running"]
+    Message.objects.filter(pk=running.pk).update(state="COUNTING", progress='{"at": "ben"}')
+    narrow = Api(new_token(*scopes, called="narrow"))
+
+    for row_id in (returned.task_id, running.pk, failed.task_id):
+        seen, whole = narrow.get(f"tasks/{row_id}").json(), api.get(f"tasks/{row_id}").json()
+        assert (seen["progress"], seen["result"], seen["masked"], whole["masked"]) == (None, None, True, False)
+        told = {"progress", "result", "masked", "waited_seconds", "ran_seconds"}
+        assert {k: v for k, v in seen.items() if k not in told} == {k: v for k, v in whole.items() if k not in told}
+    assert (api.get(f"tasks/{returned.task_id}").json()["result"], seen["error"]["type"]) == (
+        {"to": "ann"},
+        "PermanentError",
+    )
 
 
 def test_the_state_of_a_task_that_waits_to_be_retried_says_when_and_why(api: Api) -> None:

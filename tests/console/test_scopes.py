@@ -1,9 +1,11 @@
 """What a token may do: what its scopes say, what it could before there were scopes, and what administrators tick."""
 
 import re
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test import Client
@@ -80,6 +82,27 @@ def test_a_token_that_a_release_without_scopes_makes_may_do_what_it_could() -> N
 
     assert found.scopes == BEFORE_SCOPES
     assert [name for name in scopes.registry() if found.may(name)] == ["notifications:send", "tasks:read"]
+
+
+def test_tokens_that_could_see_what_tasks_returned_go_on_seeing_it_and_no_other_does() -> None:
+    before = ["tasks:read", "notifications:send tasks:read", "notifications:read", "", "tasks:read payloads:read"]
+    for scopes_of in before:
+        ApiToken(name=scopes_of, scopes=scopes_of).issue()
+    migration = import_module("routing.migrations.0020_tokens_that_see_payloads")
+
+    for _ in range(2):
+        migration.give(apps, connection.schema_editor())
+
+    assert [token.scopes for token in ApiToken.objects.order_by("pk")] == [
+        "tasks:read payloads:read",
+        "notifications:send tasks:read payloads:read",
+        *before[2:],
+    ]
+
+
+def test_the_description_tells_what_payloads_take() -> None:
+    (described,) = [each for method, path, each in operations() if (method, path) == ("get", "/api/v1/tasks/{task_id}")]
+    assert "`payloads:read`" in described["description"]
 
 
 @pytest.mark.parametrize("scope", ["", "notifications", "tasks:rea", "tasks:read notifications:read"])
