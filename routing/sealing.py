@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
 from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -36,11 +37,25 @@ def reseal(sealed: str, *, purpose: str) -> str:
 
 def is_of_todays_key(sealed: str, *, purpose: str) -> bool:
     """Whether it can be opened with SECRET_KEY alone."""
-    try:
-        Fernet(_key(settings.SECRET_KEY, purpose)).decrypt(sealed.encode())
-    except (InvalidToken, UnicodeEncodeError):
-        return False
-    return True
+    return _opens(settings.SECRET_KEY, sealed, purpose)
+
+
+def key_of(sealed: str, *, purpose: str) -> str:
+    """The fingerprint of the key that it is sealed with; empty where that key is not at hand."""
+    return next((fingerprint(key) for key in _keys() if _opens(key, sealed, purpose)), "")
+
+
+def settings_by_key() -> Mapping[str, str]:
+    """Of each key that is at hand its fingerprint, today's first, and which setting it is in."""
+    found: dict[str, str] = {}
+    for number, key in enumerate(_keys()):
+        found.setdefault(fingerprint(key), f"SECRET_KEY_FALLBACKS, no. {number}" if number else "SECRET_KEY")
+    return found
+
+
+def fingerprint(key: str | bytes) -> str:
+    """Names a key to people, and does not tell it."""
+    return hashlib.blake2b(_bytes(key), digest_size=4, person=b"fingerprint").hexdigest()
 
 
 def digest(text: str, *, purpose: str) -> str:
@@ -49,7 +64,19 @@ def digest(text: str, *, purpose: str) -> str:
 
 
 def _fernet(purpose: str) -> MultiFernet:
-    return _made((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose)
+    return _made(_keys(), purpose)
+
+
+def _opens(key: str | bytes, sealed: str, purpose: str) -> bool:
+    try:
+        _made((key,), purpose).decrypt(sealed.encode())
+    except (InvalidToken, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _keys() -> tuple[str | bytes, ...]:
+    return (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
 
 
 @lru_cache(maxsize=16)
@@ -58,6 +85,9 @@ def _made(keys: tuple[str | bytes, ...], purpose: str) -> MultiFernet:
 
 
 def _key(secret: str | bytes, purpose: str) -> bytes:
-    data = secret if isinstance(secret, bytes) else secret.encode()
-    person = purpose.encode()
-    return base64.urlsafe_b64encode(hashlib.blake2b(data, digest_size=32, person=person).digest())
+    digest = hashlib.blake2b(_bytes(secret), digest_size=32, person=purpose.encode())
+    return base64.urlsafe_b64encode(digest.digest())
+
+
+def _bytes(key: str | bytes) -> bytes:
+    return key if isinstance(key, bytes) else key.encode()

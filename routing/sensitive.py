@@ -33,7 +33,7 @@ class Declared:
     places: frozenset[int]
 
     def sealed(self, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
-        """What is sealed already stays as it is. Raises NotSerialisable."""
+        """What is sealed already stays so, with today's key from now on. Raises NotSerialisable."""
         return self._sealed(args, kwargs, self.places)
 
     def sealed_in_part(self, args: Any, kwargs: Any, *, immutable: bool) -> tuple[list[Any], dict[str, Any]]:
@@ -116,9 +116,19 @@ def _learn() -> None:
 
 def seal(value: Any) -> Any:
     """None says nothing, and stays."""
-    if value is None or is_sealed(value):
+    if value is None:
         return value
+    if is_sealed(value):
+        return _of_todays_key(value)
     return {SEALED: sealing.seal(dumps(value).encode(), purpose=PURPOSE)}
+
+
+def _of_todays_key(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """So that what came by an old copy of its message is not written with an old key, once the rows have today's."""
+    if not sealing.is_of_todays_key(value[SEALED], purpose=PURPOSE):
+        with suppress(sealing.SealedOtherwise):
+            return {SEALED: sealing.reseal(value[SEALED], purpose=PURPOSE)}
+    return value
 
 
 def unseal(value: Mapping[str, Any]) -> Any:
