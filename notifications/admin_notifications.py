@@ -16,20 +16,11 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from notifications import deciding, finding
 from notifications.admin_deliveries import FRAME_POLICY
-from notifications.delivery_filters import (
-    MOST as COUNTED,
-)
-from notifications.delivery_filters import (
-    WINDOW,
-    BoundedPaginator,
-    CategoryFilter,
-    CreatedFilter,
-    LaneFilter,
-    is_windowed,
-)
+from notifications.delivery_filters import WINDOW, CategoryFilter, CreatedFilter, LaneFilter, is_windowed
 from notifications.notification_page import history, notification_page
 from notifications.tables import Delivery, Notification
 from routing.console import html
+from routing.console.places import ByTime, KeyedList
 from routing.console.read_only import ReadOnlyAdmin
 from routing.console.result_rows import StateWord
 
@@ -56,6 +47,10 @@ class OwnLaneFilter(OfNotification, LaneFilter):
     pass
 
 
+class NotificationList(KeyedList):
+    order = ByTime("created_at")
+
+
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
     icon = "outgoing_mail"
@@ -66,7 +61,6 @@ class NotificationAdmin(ReadOnlyAdmin):
     search_fields = ("key",)
     search_help_text = gettext_lazy("Key, id, Message-ID, or name of a template")
     ordering = ("-created_at",)
-    paginator = BoundedPaginator
     show_facets = admin.ShowFacets.NEVER
     actions = ("cancel_selected",)
     list_before_template = "notifications/list_head.html"
@@ -79,6 +73,9 @@ class NotificationAdmin(ReadOnlyAdmin):
     def has_decide_permission(self, request: HttpRequest) -> bool:
         user: Any = request.user
         return bool(user.has_perm("notifications.change_notification"))
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[NotificationList]:
+        return NotificationList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Notification]:
         rows: QuerySet[Notification] = super().get_queryset(request).select_related("template__template")
@@ -94,7 +91,7 @@ class NotificationAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         window = f"{WINDOW:,}" if is_windowed(request) else ""
-        context = {"title": _("Notifications"), "window": window, "most": COUNTED, **(extra_context or {})}
+        context = {"title": _("Notifications"), "window": window, **(extra_context or {})}
         page: TemplateResponse = super().changelist_view(request, context)
         return page
 

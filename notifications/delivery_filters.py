@@ -5,11 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.core.paginator import Paginator
 from django.db.models import Max, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from notifications import by_age, categories
@@ -20,19 +18,8 @@ from routing.console.result_filters import DayFilter
 
 WINDOW = 200_000
 """What no index serves is looked for among so many of the newest, unless a day is chosen."""
-MOST = 10_000
-"""Rows that are counted, and paged through."""
 Rows = QuerySet[Any]
 State = Delivery.State
-
-
-class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts no further than anybody turns pages."""
-
-    @cached_property
-    def count(self) -> int:
-        rows: Any = self.object_list
-        return int(rows.order_by().values("pk")[:MOST].count())
 
 
 class WindowedFilter(admin.SimpleListFilter):

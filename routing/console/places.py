@@ -1,10 +1,13 @@
 """Lists by places and not by page numbers: however deep a page lies, an index leads to it, and nobody counts."""
 
+import re
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
 
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from unfold.views import ChangeList
@@ -14,6 +17,8 @@ BEFORE, AFTER = "before", "after"
 COUNTED = 10_000
 """Rows that are counted, where something narrows them; as many can be chosen together."""
 _LONGEST_KEY = 18
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOMENT = re.compile(r"([0-9]{1,18})-([0-9a-f]{32})", re.ASCII)
 
 
 class PlacePaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
@@ -60,21 +65,113 @@ class PlacedList(ChangeList):
 
 @dataclass(frozen=True)
 class Page:
-    """``newer``, ``older``: the keys behind which more lies."""
+    """``newer``, ``older``: the places behind which more lies."""
 
     rows: list[Any]
-    newer: int | None = None
-    older: int | None = None
+    newer: Any = None
+    older: Any = None
+
+
+class Order(Protocol):
+    """What a list goes by; places are written into addresses by ``str``."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The oldest first."""
+
+    def read(self, text: str) -> Any:
+        """The place that it names; None where it names none."""
+
+    def of(self, row: Any) -> Any:
+        """The row's place."""
+
+    def older(self, place: Any) -> Q: ...
+
+    def newer(self, place: Any) -> Q: ...
+
+    def below(self, place: Any) -> Any:
+        """One that has this one among what is newer."""
+
+
+class ByKey:
+    """Rows whose keys are numbers, as they came."""
+
+    columns: tuple[str, ...] = ("pk",)
+
+    def read(self, text: str) -> int | None:
+        is_key = text.isascii() and text.isdigit() and len(text) <= _LONGEST_KEY
+        return int(text) or None if is_key else None
+
+    def of(self, row: Any) -> int:
+        return int(row.pk)
+
+    def older(self, place: int) -> Q:
+        return Q(pk__lt=place)
+
+    def newer(self, place: int) -> Q:
+        return Q(pk__gt=place)
+
+    def below(self, place: int) -> int:
+        return place - 1
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A row's time, and its key among those of the same time."""
+
+    at: datetime
+    key: UUID
+
+    def __str__(self) -> str:
+        return f"{(self.at - _EPOCH) // timedelta(microseconds=1)}-{self.key.hex}"
+
+
+@dataclass(frozen=True)
+class ByTime:
+    """Rows whose keys say nothing, as the index of this column has them."""
+
+    column: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column, "pk")
+
+    def read(self, text: str) -> Moment | None:
+        found = _MOMENT.fullmatch(text)
+        try:
+            return Moment(_EPOCH + timedelta(microseconds=int(found[1])), UUID(found[2])) if found else None
+        except OverflowError:
+            return None
+
+    def of(self, row: Any) -> Moment:
+        return Moment(getattr(row, self.column), row.pk)
+
+    # A range that the index knows, and of its first moment the rows that are not behind us.
+
+    def older(self, place: Moment) -> Q:
+        within = Q(**{f"{self.column}__lte": place.at})
+        return within & (Q(**{f"{self.column}__lt": place.at}) | Q(pk__lt=place.key))
+
+    def newer(self, place: Moment) -> Q:
+        within = Q(**{f"{self.column}__gte": place.at})
+        return within & (Q(**{f"{self.column}__gt": place.at}) | Q(pk__gt=place.key))
+
+    def below(self, place: Moment) -> Moment:
+        return Moment(place.at, UUID(int=max(place.key.int - 1, 0)))
 
 
 class KeyedList(PlacedList):
-    """From the newest key to the oldest."""
+    """From the newest to the oldest."""
+
+    order: Order = ByKey()
 
     def get_results(self, request: HttpRequest) -> None:
         asked = {name: request.GET[name] for name in (BEFORE, AFTER) if name in request.GET}
-        keys = {name: int(text) for name, text in asked.items() if _is_key(text)}
-        self.is_misplaced = len(keys) < len(asked)
-        page = read(self.queryset, before=keys.get(BEFORE), after=keys.get(AFTER), size=self.list_per_page)
+        found = {name: place for name, text in asked.items() if (place := self.order.read(text)) is not None}
+        self.is_misplaced = len(found) < len(asked)
+        page = read(
+            self.queryset, self.order, before=found.get(BEFORE), after=found.get(AFTER), size=self.list_per_page
+        )
         self._number = self._counted(page)
         self.show(page, count=self._number)
 
@@ -93,21 +190,17 @@ class KeyedList(PlacedList):
         return int(self.queryset.order_by().values("pk")[:COUNTED].count())
 
 
-def read(rows: "QuerySet[Any]", *, before: int | None = None, after: int | None = None, size: int) -> Page:
+def read(rows: "QuerySet[Any]", order: Order, *, before: Any = None, after: Any = None, size: int) -> Page:
     """Each row that is there all the time is on one page, and on no other."""
     if after is not None:
-        found = list(rows.filter(pk__gt=after).order_by("pk")[: size + 1])
+        found = list(rows.filter(order.newer(after)).order_by(*order.columns)[: size + 1])
         if len(found) > size:
-            return Page(found[size - 1 :: -1], found[size - 1].pk, found[0].pk)
+            return Page(found[size - 1 :: -1], order.of(found[size - 1]), order.of(found[0]))
         # The newest page, which may have become longer since its first row was an edge.
     elif before is not None:
-        rows = rows.filter(pk__lt=before)
-    found = list(rows.order_by("-pk")[: size + 1])
-    older = found[size - 1].pk if len(found) > size else None
+        rows = rows.filter(order.older(before))
+    found = list(rows.order_by(*(f"-{column}" for column in order.columns))[: size + 1])
+    older = order.of(found[size - 1]) if len(found) > size else None
     if after is not None or before is None:
         return Page(found[:size], None, older)
-    return Page(found[:size], found[0].pk if found else before - 1, older)
-
-
-def _is_key(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_KEY and int(text) > 0
+    return Page(found[:size], order.of(found[0]) if found else order.below(before), older)

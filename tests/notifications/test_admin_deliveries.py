@@ -16,7 +16,6 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from notifications import deciding, delivery_deeds
 from notifications.admin_deliveries import DeliveryAdmin
 from notifications.consent.tables import Suppression
-from notifications.delivery_filters import BoundedPaginator
 from notifications.tables import Delivery
 from routing.console import places
 from routing.ledger.tables import Message
@@ -86,14 +85,6 @@ def test_the_list_asks_as_little_for_many_as_for_one(
 
     with django_assert_max_num_queries(12):
         admin_client.get(LIST)
-
-
-def test_the_list_counts_no_further_than_pages_are_turned(monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(5):
-        specimens.sent(f"p{number}@example.org")
-    monkeypatch.setattr("notifications.delivery_filters.MOST", 3)
-
-    assert BoundedPaginator(Delivery.objects.order_by("-pk"), 2).count == 3
 
 
 def shown(client: Client, url: str) -> Any:
