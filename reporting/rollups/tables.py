@@ -4,13 +4,11 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
-class RollUp(models.Model):
-    """Durations are microseconds; histograms are those of histogram.py."""
+class Counted(models.Model):
+    """Results of one queue with one outcome. Durations are microseconds; histograms are those of histogram.py."""
 
-    hour = models.DateTimeField(_("hour"))
     domain = models.CharField(_("domain"), max_length=40, blank=True)
     queue = models.CharField(_("queue"), max_length=100, blank=True)
-    task = models.CharField(_("task"), max_length=255, blank=True)
     outcome = models.CharField(_("outcome"), max_length=50)
     count = models.PositiveBigIntegerField(_("count"))
     retries = models.PositiveBigIntegerField(_("retries"), default=0)
@@ -18,6 +16,16 @@ class RollUp(models.Model):
     ran = models.PositiveBigIntegerField(_("ran in all"), default=0)
     waits = models.JSONField(_("waits"), default=dict)
     runs = models.JSONField(_("runs"), default=dict)
+
+    class Meta:
+        abstract = True
+
+
+class RollUp(Counted):
+    """Of one task in one hour."""
+
+    hour = models.DateTimeField(_("hour"))
+    task = models.CharField(_("task"), max_length=255, blank=True)
 
     class Meta:
         verbose_name = _("roll-up")
@@ -32,18 +40,8 @@ class RollUp(models.Model):
         return f"{self.hour:%Y-%m-%d %H}: {self.task} {self.outcome}"
 
 
-class RollUpTotal(models.Model):
+class RollUpTotal(Counted):
     """All that was counted since migration 0004. It is never pruned: what counts on only ever rises."""
-
-    domain = models.CharField(_("domain"), max_length=40, blank=True)
-    queue = models.CharField(_("queue"), max_length=100, blank=True)
-    outcome = models.CharField(_("outcome"), max_length=50)
-    count = models.PositiveBigIntegerField(_("count"))
-    retries = models.PositiveBigIntegerField(_("retries"), default=0)
-    waited = models.PositiveBigIntegerField(_("waited in all"), default=0)
-    ran = models.PositiveBigIntegerField(_("ran in all"), default=0)
-    waits = models.JSONField(_("waits"), default=dict)
-    runs = models.JSONField(_("runs"), default=dict)
 
     class Meta:
         verbose_name = _("total")
