@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "project",
 ]
 MIDDLEWARE = [
+    "routing.console.request_ids.RequestIdMiddleware",
     "routing.console.problems.ProblemMiddleware",
     "routing.console.content_policy.ContentPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
