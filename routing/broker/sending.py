@@ -18,7 +18,7 @@ from django.db import connections, transaction
 from kombu.utils.json import JSONEncoder
 
 from routing import correlation, faults
-from routing.broker import acks, wire
+from routing.broker import tls, wire
 from routing.broker.names import logical, physical
 from routing.domains import registry
 from routing.ledger import continuation, database, wake
@@ -83,7 +83,7 @@ class Sending(AMQP):
     """Celery's AMQP, whose ``send_task_message`` writes the ledger."""
 
     queues_cls = NamedQueues
-    Connection = acks.Connection
+    Connection = tls.Connection
 
     @cached_property
     def send_task_message(self) -> Callable[..., Any]:
