@@ -253,7 +253,7 @@ class Environment:
                 url,
                 ("amqp", "amqps", "pyamqp"),
                 lambda _: {},
-                "use amqp://user:password@host:5672/vhost.",
+                "use amqp://user:password@host:5672/vhost, or with TLS amqps://user:password@host:5671/vhost.",
             )
         return value
 

@@ -3,20 +3,17 @@
 import logging.config
 import os
 import sys
-from contextvars import ContextVar
 from typing import Any, ClassVar
 
 from celery import signals
 
+from routing import correlation
+
 FORMATS = ("text", "json")
 
 
-_running: ContextVar[tuple[str, str] | None] = ContextVar("running", default=None)
-"""Name and id of the task that runs."""
-
-
 def config(*, fmt: str, level: str) -> dict[str, Any]:
-    """A ``LOGGING`` dictionary whose lines carry the task's name and id while a task runs."""
+    """A ``LOGGING`` dictionary whose lines name the task that runs; as JSON also what it belongs to."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -49,10 +46,10 @@ class Line(logging.Formatter):
         if self._colours:
             level = f"\033[{self.COLOURS.get(level, '32')}m{level}\033[0m"
         line = f"{self._at(record)} [{level}] {record.message} [{record.name}]"
-        running = _running.get()
+        running = correlation.work()
         # Celery's own lines name the task by themselves.
-        if running and running[1] not in record.message:
-            line += f" task={running[0]} id={running[1]}"
+        if running and running.task_id not in record.message:
+            line += f" task={running.task} id={running.task_id}"
         return line
 
     def _at(self, record: logging.LogRecord) -> str:
@@ -69,7 +66,7 @@ def _json() -> dict[str, Any]:
     return {
         "()": stdlib.ProcessorFormatter,
         "foreign_pre_chain": [
-            _add_task,
+            _add_correlation,
             stdlib.add_log_level,
             stdlib.add_logger_name,
             stdlib.ExtraAdder(),
@@ -83,10 +80,8 @@ def _json() -> dict[str, Any]:
     }
 
 
-def _add_task(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    if running := _running.get():
-        event["task"], event["id"] = running
-    return event
+def _add_correlation(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    return event | correlation.fields()
 
 
 def _in_colour() -> bool:
@@ -102,13 +97,3 @@ def _keep_django_logging(**_: Any) -> None:
     from django.conf import settings
 
     logging.config.dictConfig(settings.LOGGING)
-
-
-@signals.task_prerun.connect
-def _name_the_task(task_id: str, task: Any, **_: Any) -> None:
-    _running.set((task.name, task_id))
-
-
-@signals.task_postrun.connect
-def _forget_the_task(**_: Any) -> None:
-    _running.set(None)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from celery.schedules import crontab
 from django.templatetags.static import static
 
-from project import logs
+from project import encryption, logs
 from project.domains import DOMAINS
 from project.environment import Environment
 from project.secret import load_or_create
@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "project",
 ]
 MIDDLEWARE = [
+    "routing.console.request_ids.RequestIdMiddleware",
     "routing.console.problems.ProblemMiddleware",
     "routing.console.content_policy.ContentPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -101,6 +102,7 @@ AUTH_PASSWORD_VALIDATORS = [
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR / 'taskyard.sqlite3'}")}
+encryption.require_usable("DATABASE_URL", DATABASES["default"])
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 30,
@@ -124,7 +126,10 @@ TASKYARD_DATABASE_IS_POOLED = bool(env.text("DATABASE_DIRECT_URL", ""))
 TASKYARD_DIRECT_DATABASE = {}
 if TASKYARD_DATABASE_IS_POOLED:
     _direct = env.database("DATABASE_DIRECT_URL", "")
+    encryption.require_usable("DATABASE_DIRECT_URL", _direct)
     TASKYARD_DIRECT_DATABASE = {name: _direct[name] for name in ("HOST", "PORT", "USER", "PASSWORD", "NAME")}
+    # The pooler may be on this machine, and need no TLS that the way to the server does need.
+    TASKYARD_DIRECT_DATABASE["OPTIONS"] = {**DATABASES["default"]["OPTIONS"], **_direct.get("OPTIONS", {})}
 # Each transaction may run in another session there, and such a cursor needs one for itself.
 DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = TASKYARD_DATABASE_IS_POOLED
 
@@ -233,6 +238,8 @@ TASKYARD_ROLLUPS_KEPT = timedelta(days=env.integer("TASKYARD_ROLLUPS_KEPT_DAYS",
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.broker("BROKER_URL", f"amqp://guest:guest@127.0.0.1:{BROKER_PORT}//")
+# Whom we trust to have signed the certificate of a broker with amqps://; None: whom the system trusts.
+TASKYARD_BROKER_CA = encryption.broker_ca(env.text("BROKER_CA", ""), broker_url=CELERY_BROKER_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # A channel that RabbitMQ closes (a consumer time-out, a queue declared otherwise) does not end a worker.

@@ -20,7 +20,7 @@ class NotTaken(Exception):
 
 
 def post(url: str, document: Mapping[str, Any] | None = None, *, seconds: float = 2 * STEP) -> None:
-    """Post it as JSON, or nothing. Raises NotTaken, after so many seconds at the latest."""
+    """Post it as JSON, or nothing. Raises NotTaken, after so many seconds at the latest, and TypeError for no JSON."""
     taken: Future[None] = Future()
     # In a thread of its own: neither the look-up of a name nor an answer that comes by drops heeds a time limit.
     threading.Thread(target=_try, args=(url, document, taken), name="outward", daemon=True).start()
@@ -37,9 +37,9 @@ def place(url: str) -> str:
 
 
 def _try(url: str, document: Mapping[str, Any] | None, taken: "Future[None]") -> None:
-    body = json.dumps(document).encode() if document is not None else b""
     headers = {"Content-Type": "application/json"} if document is not None else {}
     try:
+        body = json.dumps(document).encode() if document is not None else b""
         request = Request(url, data=body, method="POST", headers={"User-Agent": "Taskyard", **headers})  # noqa: S310
         with build_opener(_NoRedirects).open(request, timeout=STEP):
             taken.set_result(None)
@@ -49,6 +49,8 @@ def _try(url: str, document: Mapping[str, Any] | None, taken: "Future[None]") ->
         why = getattr(error, "reason", None) or error
         said = "gave no answer in time" if isinstance(why, socket.timeout) else f"cannot be reached: {why}"
         taken.set_exception(NotTaken(f"{place(url)} {said}"))
+    except Exception as error:  # noqa: BLE001  (a mistake of ours, raised where somebody waits for it)
+        taken.set_exception(error)
 
 
 class _NoRedirects(HTTPRedirectHandler):

@@ -1,5 +1,6 @@
 """Tasks that only the tests' workers know, named into real domains; ``--include tests.probe`` loads them."""
 
+import logging
 import os
 import signal
 import sys
@@ -36,6 +37,11 @@ def notify(journal: str) -> dict[str, Any]:
 @shared_task(name="reporting.probe")
 def report(journal: str) -> int:
     return note(journal, "reporting.probe")
+
+
+@shared_task(name="reporting.probe_say")
+def say(words: str) -> None:
+    logging.getLogger(__name__).warning(words)
 
 
 @shared_task(name="reporting.probe_silent", ignore_result=True)

@@ -9,6 +9,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from project.services.errors import ServiceError
+from routing.ledger import encryption
 
 ADMIN = "admin"
 
@@ -62,6 +63,8 @@ def _sentence(words: str) -> str:
 
 
 def _cure(words: str) -> str:
+    if found := encryption.cure(words):
+        return found
     settings = connection.settings_dict
     cures = {
         "password authentication failed": "Correct the user name or password in DATABASE_URL.",

@@ -1,6 +1,7 @@
 """What RabbitMQ says of the queues, over a short-lived connection with tight time-outs."""
 
 import socket
+import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -8,6 +9,7 @@ from amqp.exceptions import AccessRefused, NotAllowed
 from celery import current_app
 from kombu import Connection
 
+from routing.broker.tls import Unusable
 from routing.broker.topology import UNROUTED_QUEUE, QueueDepth, depths
 from routing.domains import Domain
 
@@ -51,6 +53,8 @@ def answering(*, seconds: float) -> Iterator[Connection]:
 
 def cure(error: BaseException, connection: Connection) -> str:
     """Why the broker cannot be used, and what to do; without password or user name."""
+    if isinstance(error, Unusable):
+        return str(error)
     if isinstance(error, AccessRefused) and "refused for user" in str(error):
         return (
             f"RabbitMQ's user lacks a right: {error.reply_text}. docs/topology.md has the rights that each one needs."
@@ -65,6 +69,6 @@ def cure(error: BaseException, connection: Connection) -> str:
     where = f"{connection.hostname}:{connection.port}"
     if isinstance(error, socket.gaierror):
         return f"The host {connection.hostname} is not known. Correct BROKER_URL."
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError | ssl.SSLWantReadError | ssl.SSLWantWriteError):
         return f"RabbitMQ does not answer at {where}. See whether it hangs, and whether BROKER_URL names the right one."
     return f"RabbitMQ cannot be reached at {where}. Start it, or correct BROKER_URL."

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError
 
-from routing.broker import evidence
+from routing import correlation
+from routing.broker import batch_told, evidence
 from routing.broker.hands import Hand
 from routing.broker.keeper import Keeper
 from routing.broker.lookout import Lookout
@@ -225,7 +226,8 @@ class Relay:
                 if batch.publications:
                     batch.refuse(self._publisher.publish(batch.publications))
         except Overtaken:
-            logger.warning("RabbitMQ lost messages while a batch for %s was published; it goes out again", queue)
+            lost = "RabbitMQ lost messages while a batch for %s was published; it goes out again"
+            logger.warning(lost, queue, extra=correlation.about(queue=queue))
             return None
         except BrokerTrouble:
             # It may be this queue alone that RabbitMQ does not confirm: its replicas cannot be reached.
@@ -236,8 +238,7 @@ class Relay:
         elif not batch.is_full:
             self._hand.emptied(queue)
         self._windows.fill(queue, len(batch.publications) - len(batch.refused))
-        for reason, count in Counter(batch.refused.values()).items():
-            logger.warning("%d of %d for %s go back: %s", count, len(batch.publications), queue, reason)
+        batch_told.tell(batch)
         return batch
 
     def _lose_broker(self, trouble: str) -> None:

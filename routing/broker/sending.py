@@ -1,5 +1,6 @@
 """The one place that every task passes when it is sent: from here it goes into the ledger, not to the broker."""
 
+import logging
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +17,8 @@ from django.conf import settings
 from django.db import connections, transaction
 from kombu.utils.json import JSONEncoder
 
-from routing import faults
-from routing.broker import acks, wire
+from routing import correlation, faults
+from routing.broker import tls, wire
 from routing.broker.names import logical, physical
 from routing.domains import registry
 from routing.ledger import continuation, database, wake
@@ -27,6 +28,8 @@ from routing.ledger.enqueue import Envelope, enqueue
 from routing.ledger.unique import admitted
 from routing.options import PROPERTIES
 from routing.refusals import NotSerialisable, PayloadTooLarge, TaskOutsideTransaction, UnusableHeaders, UnusableId
+
+logger = logging.getLogger(__name__)
 
 EPOCH_HEADER = "taskyard_epoch"
 LARGEST_HEADERS = 64 * 1024
@@ -80,7 +83,7 @@ class Sending(AMQP):
     """Celery's AMQP, whose ``send_task_message`` writes the ledger."""
 
     queues_cls = NamedQueues
-    Connection = acks.Connection
+    Connection = tls.Connection
 
     @cached_property
     def send_task_message(self) -> Callable[..., Any]:
@@ -90,6 +93,8 @@ class Sending(AMQP):
             headers, properties, body, _sent_event = message
             headers.update(options.get("headers") or {})
             headers.pop(EPOCH_HEADER, None)
+            if (asked := correlation.request_id()) is not None:
+                headers[correlation.HEADER] = asked
             properties.update({key: options[key] for key in PROPERTIES if options.get(key) is not None})
             queue_name = logical(str(getattr(queue, "name", queue)))
             # Receivers may change the headers; tracing tools live on that.
@@ -157,8 +162,16 @@ def write(sent: Continuation) -> None:
             envelopes = admitted(sent)
             enqueue(envelopes)
             faults.point("enqueue.written")
+    if logger.isEnabledFor(logging.DEBUG):
+        _tell_of(envelopes)
     ids = frozenset(envelope.id for envelope in envelopes)
     transaction.on_commit(Announcement(ids), using=database.using())
+
+
+def _tell_of(envelopes: Sequence[Envelope]) -> None:
+    for one in envelopes:
+        about = correlation.about(task=one.task, task_id=one.id, queue=one.queue, root_id=one.root_id)
+        logger.debug("%s[%s] is enqueued, if this transaction commits", one.task, one.id, extra=about)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -86,6 +87,12 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         if match is not None and match.url_name == "routing_deadletter_changelist":
             return rows.defer("headers", "properties", "body", "raw", "traceback", "history")
         return rows
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        # Causes are told of all domains together.
+        extra = {"may_see_causes": rights.domains_of(request.user) is None, **(extra_context or {})}
+        page: TemplateResponse = super().changelist_view(request, extra)
+        return page
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

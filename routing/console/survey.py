@@ -18,6 +18,7 @@ from routing.console.lives import Beat, Lives
 from routing.console.questions import Answer, Question, answer_by
 from routing.console.schedule_life import Need
 from routing.domains import Pool, registry
+from routing.ledger import encryption
 
 __all__ = ["Beat", "Survey", "take"]
 
@@ -233,6 +234,8 @@ def _database_sentence(error: BaseException) -> str:
         return "The database lacks tables. Make them: manage.py migrate"
     if isinstance(error, OperationalError):
         logger.warning("The database cannot be reached: %s", str(error).partition("\n")[0])
+        if found := encryption.cure(error):
+            return found
         return "The database cannot be reached. Start it, or correct DATABASE_URL. The log has its driver's words."
     return _unexpected("The database", error)
 

@@ -37,6 +37,8 @@ def figures(connection: BaseDatabaseWrapper) -> Figures | None:
     """None where it does not tell this user (``stats_users``), or is another pooler."""
     parameters = connection.get_connection_params()
     known = {name: parameters.get(name) for name in ("host", "port", "user", "password")}
+    # As safe as all others: it is sent the password, too.
+    known |= {name: value for name, value in parameters.items() if name.startswith("ssl")}
     try:
         with psycopg.connect(
             **{name: value for name, value in known.items() if value},

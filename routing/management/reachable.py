@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from django.core.management.base import CommandError
 from django.db import DatabaseError, InterfaceError, ProgrammingError
 
+from routing.ledger import encryption
+
 NOTHING_IS_LOST = "What was done stays done; the same command goes on with the rest."
 
 
@@ -26,4 +28,6 @@ def first_line(error: Exception) -> str:
 def _cure(error: Exception) -> str:
     if isinstance(error, ProgrammingError) or "no such table" in str(error):
         return "Run manage.py migrate first."
+    if found := encryption.cure(error):
+        return found
     return "Start it, or correct DATABASE_URL."

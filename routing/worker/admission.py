@@ -11,7 +11,7 @@ from celery.exceptions import Ignore
 from celery.utils.log import get_task_logger
 from kombu.serialization import dumps
 
-from routing import faults
+from routing import correlation, faults
 from routing.broker.names import logical
 from routing.broker.sending import EPOCH_HEADER
 from routing.domains import Domain, registry
@@ -88,7 +88,10 @@ def dismiss(task_id: str, task: "Task", retval: Any, state: str | None, **_: Any
         hands.end(task_id)
 
 
+signals.task_prerun.connect(correlation.begin_task, weak=False, dispatch_uid="routing.correlation.begin")
 signals.task_postrun.connect(dismiss, weak=False, dispatch_uid="routing.worker.admission")
+# Last: what the one before it logs and enqueues belongs to the task, too.
+signals.task_postrun.connect(correlation.end_task, weak=False, dispatch_uid="routing.correlation.end")
 
 
 def _claim(task: "Task", request: Any) -> Run:

@@ -112,7 +112,7 @@ def _tolerantly(task_id: str, order: Order) -> Fate:
     try:
         return cancel(task_id, order)
     except DatabaseError:
-        logger.exception("%s cannot be cancelled; it stays as it is", task_id)
+        logger.exception("%s cannot be cancelled; it stays as it is", task_id, extra={"task_id": task_id})
         return Fate.FAILED
 
 

@@ -14,6 +14,7 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.state import active_requests, maybe_shutdown, reserved_requests
 from kombu import Connection, Message
 
+from routing import correlation
 from routing.broker import topology
 from routing.broker.names import logical, physical
 from routing.broker.sending import EPOCH_HEADER
@@ -254,7 +255,8 @@ class Consumer(CeleryConsumer):
             super().on_unknown_task(body, message, exc)
             return
         error = f"No worker of its queue knows the task {name}. Deploy the code that has it, or correct its name."
-        logger.error("%s[%s]: %s", name, task_id, error)
+        known = {"task": str(name), "task_id": str(task_id), "queue": (message.delivery_info or {}).get("routing_key")}
+        logger.error("%s[%s]: %s", name, task_id, error, extra=correlation.about(**known))
         again = partial(give_back, task_id, epoch, error, reason=Reason.UNKNOWN)
         SETTLEMENTS.put(Job(task_id, again, then=lambda _: message.ack()))
 

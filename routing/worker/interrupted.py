@@ -28,7 +28,8 @@ def give_back(owner: int) -> int:
     # Fenced by owner, child and epoch: what was settled in the child's last moment is not there any more.
     again = [fence for fence in _interrupted(owner) if reschedule.release(fence, error=ERROR, counted=False)]
     for fence in again:
-        logger.warning("%s was interrupted, and is published again", fence.task_id)
+        extra = {"task_id": fence.task_id}
+        logger.warning("%s was interrupted, and is published again", fence.task_id, extra=extra)
     if again:
         wake.wake()
     return len(again)

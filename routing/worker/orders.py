@@ -74,7 +74,8 @@ class Orders:
         if not (is_first or is_late):
             return
         name = "KILL" if is_late else asked.signal
-        logger.warning("%s was cancelled: its process %d gets SIG%s", asked.task_id, pid, name)
+        extra = {"task_id": asked.task_id}
+        logger.warning("%s was cancelled: its process %d gets SIG%s", asked.task_id, pid, name, extra=extra)
         if is_first:
             self._announce(asked.task_id, f"SIG{name}")
         with suppress(ProcessLookupError):

@@ -20,7 +20,7 @@ from celery.worker.request import Request as CeleryRequest
 from celery.worker.state import task_ready
 from django.db import connections
 
-from routing import faults
+from routing import correlation, faults
 from routing.broker.names import logical
 from routing.ledger import lookup, reschedule, wake
 from routing.ledger.patience import until_reachable
@@ -56,17 +56,22 @@ class Request(CeleryRequest):
         PARKED.discard(self)
         if not self._is_settling:
             self._is_settling = True
-            SETTLEMENTS.put(Job(self.id, self._put_back, then=partial(self._is_back, in_pool)))
+            SETTLEMENTS.put(self._job(self._put_back, then=partial(self._is_back, in_pool)))
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """A hard limit: the child is about to be killed, and cannot record it."""
-        if soft:
-            super().on_timeout(soft, timeout)
-            return
-        self._time_out(TimeLimitExceeded(timeout))
+        with correlation.at(correlation.work_of(self)):
+            if soft:
+                super().on_timeout(soft, timeout)
+            else:
+                self._time_out(TimeLimitExceeded(timeout))
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """With ``return_ok`` the child has settled already. Else it is gone, or could not tell what came of it."""
+        with correlation.at(correlation.work_of(self)):
+            self._fail_as_told(exc_info, send_failed_event, return_ok)
+
+    def _fail_as_told(self, exc_info: Any, send_failed_event: bool, return_ok: bool) -> None:
         exc = exc_info.exception
         exc = exc.exc if isinstance(exc, ExceptionWithTraceback) else exc
         if STOP.is_interrupting and isinstance(exc, INTERRUPTED):
@@ -113,7 +118,10 @@ class Request(CeleryRequest):
             return
         self._is_settling = True
         task_ready(self)
-        SETTLEMENTS.put(Job(self.id, settle, then=self._settled))
+        SETTLEMENTS.put(self._job(settle, then=self._settled))
+
+    def _job(self, settle: Callable[[], Any], *, then: Callable[[Any], Any]) -> "Job":
+        return Job(self.id, settle, then=then, work=correlation.work_of(self))
 
     def _put_back(self) -> bool:
         epoch = until_reachable(lambda: known_epoch(self._context))  # type: ignore[attr-defined]
@@ -193,10 +201,18 @@ PARKED: set[Request] = set()
 class Job:
     """What is to be settled, and what the main thread is to do after that, such as the ack."""
 
-    def __init__(self, task_id: str, settle: Callable[[], Any], *, then: Callable[[Any], Any] | None = None) -> None:
-        """``then`` gets what ``settle`` returned, or None if that failed."""
+    def __init__(
+        self,
+        task_id: str,
+        settle: Callable[[], Any],
+        *,
+        then: Callable[[Any], Any] | None = None,
+        work: correlation.Work | None = None,
+    ) -> None:
+        """``then`` gets what ``settle`` returned, or None if that failed; ``work`` is what the log tells of it."""
         self.task_id = task_id
         self.then = then
+        self.work = work
         self._settle = settle
 
     def run(self) -> Any:
@@ -227,13 +243,13 @@ class Settlements:
     def _work(self) -> None:
         while True:
             job, answer = self._jobs.get(), None
-            with forks.held_off():
+            with forks.held_off(), correlation.at(job.work):
                 try:
                     answer = job.run()
                 except BaseException:
                     # Acked all the same, or a pool that may hold one message would stand still. The row is left
                     # without anybody at work on it, which routing/worker/strays.py finds.
-                    logger.exception("Cannot settle %s", job.task_id)
+                    logger.exception("Cannot settle %s", job.task_id, extra={"task_id": job.task_id})
                 finally:
                     # Closing takes locks, too: a child forked meanwhile would wait for them for ever.
                     connections.close_all()

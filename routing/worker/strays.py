@@ -38,7 +38,8 @@ class Strays:
         now = time.monotonic()
         self._due_at = now + max(LOOK_EVERY, LOOK_SHARE * (now - began))
         for fence in again:
-            logger.error("%s was in no process of this worker, and is published again", fence.task_id)
+            extra = {"task_id": fence.task_id}
+            logger.error("%s was in no process of this worker, and is published again", fence.task_id, extra=extra)
         if again:
             wake.wake()
         return len(again)

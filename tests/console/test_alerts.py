@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from pytest_django import Settings
 
-from routing import alarm
+from routing import alarm, outward
 from routing.console.alerting import letters, watch
 from routing.console.alerting.away import Away
 from routing.console.alerting.channels import Mail, Webhook
@@ -200,6 +200,7 @@ def test_a_server_that_refuses_holds_up_no_other_channel(
     absent_broker: int,
     mail_server: MailServer,
     receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     mail_server.to_message = "452 no room"
     ways = [Mail(OPS), Webhook(receiver.url)]
@@ -215,6 +216,9 @@ def test_a_server_that_refuses_holds_up_no_other_channel(
     refused = Alert.objects.filter(channel="mail")
     assert {row.told_at for row in refused} == {None}
     assert all("no room" in row.error for row in refused)
+    (told,) = [record for record in caplog.records if "could not be told by mail" in record.message]
+    assert "452" in told.message
+    assert not any(record.exc_info for record in caplog.records)
 
     mail_server.to_message = "250 taken"
     Alert.objects.update(held_until=None)
@@ -344,6 +348,30 @@ def test_a_test_reaches_everybody_or_says_whom_not(
         call_command("alerts", "test")
 
     assert "answered 404" in capsys.readouterr().err
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(
+    settings: Settings,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings.TASKYARD_ALERTS_EMAIL = OPS
+    settings.DEFAULT_FROM_EMAIL = "ops@example.org\nBcc: everybody@example.org"
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+
+    with pytest.raises(SystemExit, match="1"):
+        call_command("alerts", "test")
+
+    assert "Not taken, by mail to ops@example.org: " in capsys.readouterr().err
+    (told,) = [record for record in caplog.records if record.exc_info]
+    assert told.message == "Telling it by mail to ops@example.org failed, by a mistake on our side"
+
+
+def test_what_is_no_json_is_a_mistake_of_ours_and_no_silence_of_the_other_side(receiver: Receiver) -> None:
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        outward.post(receiver.url, {"at": timedelta(1)})
+
+    assert receiver.documents == []
 
 
 @pytest.mark.any_database

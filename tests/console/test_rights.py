@@ -252,8 +252,16 @@ def test_what_tells_of_all_domains_is_closed_to_who_is_limited_to_one(client: Cl
     limited = signed_in(client, "operator", "notifications")
 
     assert limited.get(url).status_code == 403
-    # In the sidebar of any page.
+    # In the sidebar of any page, and above the list of dead letters.
     assert f'href="{url}"' not in body(limited, RESULTS)
+    assert f'href="{url}"' not in body(limited, reverse("admin:routing_deadletter_changelist"))
+
+
+def test_the_list_of_dead_letters_leads_to_their_causes(client: Client) -> None:
+    page = body(signed_in(client, "operator"), reverse("admin:routing_deadletter_changelist"))
+
+    # In the sidebar, and above the list.
+    assert page.count(f'href="{CAUSES}"') == 2
 
 
 def test_who_is_limited_neither_pauses_nor_edits_what_is_anothers(client: Client) -> None:

@@ -25,6 +25,7 @@ from routing.domains import registry
 from routing.ledger import audit, results
 from routing.ledger.tables import DeadLetter, Message, Outbox
 from tests import probe as typed_probe
+from tests.request_ids import answering
 from tests.waiting import until
 from tests.workers import ROOT, Process, environment
 
@@ -49,6 +50,13 @@ def finished(result: AsyncResult[object]) -> TaskResult:
     """The row of a task, once its outcome is recorded."""
     rows = TaskResult.objects.filter(task_id=result.id, status__in=results.RECORDED)
     return until(rows.first, what=f"the outcome of {result.id}")
+
+
+def logged(worker: Process, words: str) -> dict[str, Any]:
+    """The line of a log in JSON that has these words."""
+    lines = [json.loads(line) for line in worker.log.read_text().splitlines() if line.startswith("{")]
+    (found,) = [line for line in lines if words in line["event"]]
+    return dict(found)
 
 
 def test_a_result_row_tells_the_whole_story(start_worker: StartWorker, journal: str) -> None:
@@ -120,13 +128,21 @@ def test_any_other_error_is_final_and_kept_readable(start_worker: StartWorker) -
     assert "no such address" in row.traceback
 
 
-def test_a_task_over_its_hard_limit_fails(start_worker: StartWorker) -> None:
-    start_worker("reporting")
+def test_a_task_over_its_hard_limit_fails_and_the_log_tells_where_it_came_from(start_worker: StartWorker) -> None:
+    worker = start_worker("reporting", LOG_FORMAT="json")
 
-    row = finished(probe.overrun.delay())
+    with answering("checkout-7"):
+        said, overran = probe.say.delay("from the child"), probe.overrun.delay()
+    row = finished(overran)
 
     assert row.status == "FAILURE"
     assert json.loads(row.result)["exc_type"] == "TimeLimitExceeded"
+    finished(said)
+    of_child, of_main = logged(worker, "from the child"), logged(worker, f"probe_overrun[{overran.id}] has failed")
+    for line, result, task in ((of_child, said, "probe_say"), (of_main, overran, "probe_overrun")):
+        assert line["task"] == f"reporting.{task}"
+        assert (line["task_id"], line["root_id"], line["request_id"]) == (result.id, result.id, "checkout-7")
+        assert (line["domain"], line["lane"]) == ("reporting", "default")
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])

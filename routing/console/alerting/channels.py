@@ -1,5 +1,7 @@
 """The ways an alert takes: mail, by Django's own means, and a webhook. Neither is a task."""
 
+import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import make_msgid
@@ -11,6 +13,8 @@ from django.core.mail import EmailMessage
 
 from routing import outward
 from routing.console.alerting.letters import Letter
+
+logger = logging.getLogger(__name__)
 
 
 class Channel(Protocol):
@@ -57,6 +61,28 @@ class Webhook:
 
     def send(self, letter: Letter) -> None:
         outward.post(self.url, letter.as_json())
+
+
+def attempt(channel: Channel, letter: Letter) -> str:
+    """Why it was not taken; empty if it was. What nobody else has refused is our own mistake, and logged as such."""
+    try:
+        channel.send(letter)
+    except Exception as error:
+        # Whatever it is, it is tried again, and the other channel is not held up.
+        if not _is_refusal(error):
+            logger.exception("Telling it by %s to %s failed, by a mistake on our side", channel.name, channel.to)
+        return str(error) or type(error).__name__
+    return ""
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether a server said no, or nothing: smtplib's errors are the system's, and those of files name one."""
+    if isinstance(error, OSError):
+        return error.filename is None
+    # Loaded where mail goes through a provider.
+    providers = sys.modules.get("anymail.exceptions")
+    answers = (providers.AnymailAPIError, providers.AnymailRecipientsRefused) if providers else ()
+    return isinstance(error, (outward.NotTaken, *answers))
 
 
 def declared() -> list[Channel]:

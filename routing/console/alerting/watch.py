@@ -102,11 +102,9 @@ class Watch(threading.Thread):
     def _send(self, channel: Channel, telling: Telling) -> str:
         """Why it was not taken; empty if it was."""
         letter = letters.of(telling, timing=timing(), at=timezone.now(), by=self._who)
-        try:
-            channel.send(letter)
-        except Exception as error:  # noqa: BLE001  (the edge to others)
-            # Whatever a mail server or a receiver does: it is tried again, and the other channel is not held up.
+        error = channels.attempt(channel, letter)
+        if error:
             logger.warning("An alert could not be told by %s to %s: %s", channel.name, channel.to, error)
-            return str(error) or type(error).__name__
-        logger.info("Told by %s: %s", channel.name, letter.subject)
-        return ""
+        else:
+            logger.info("Told by %s: %s", channel.name, letter.subject)
+        return error

@@ -70,9 +70,7 @@ class Command(BaseCommand):
     def _test(self, ways: list[Channel]) -> None:
         letter, refused = letters.test(by=_who("manage.py alerts test")), False
         for way in ways:
-            try:
-                way.send(letter)
-            except Exception as error:  # noqa: BLE001  (whatever it is, people shall read it)
+            if error := channels.attempt(way, letter):
                 refused = True
                 self.stderr.write(f"Not taken, by {way.name} to {way.to}: {error}")
             else:

@@ -1,12 +1,15 @@
-"""``manage.py status``: queues, consumers, pools, relay and beat in one table, and an exit status for scripts."""
+"""``manage.py status [--watch]``: queues, consumers, pools, relay and beat in one table, live, or for scripts."""
 
 import argparse
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from rich.console import Console
+from django.utils import timezone
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from routing.broker.topology import UNROUTED_QUEUE
 from routing.console import survey
@@ -14,6 +17,7 @@ from routing.console.lives import Life
 from routing.console.survey import Mark, Survey
 from routing.console.time_words import short
 from routing.domains import Pool, registry
+from routing.management import live
 
 ALL_WELL, NOT_SERVED, UNREACHABLE = 0, 1, 2
 PATIENCE = 5.0
@@ -23,34 +27,57 @@ class Command(BaseCommand):
     help = (
         "Show queues, consumers, worker pools, relay and beat. Exit status: 0 all well, 1 a lane has no worker, a "
         "worker takes no messages, relay or beat is missing, or beat does not come to what is due, 2 broker or "
-        "database cannot be reached."
+        "database cannot be reached; of --watch, which goes on until Ctrl-C: 0."
     )
     # It is called when something is wrong; a failing check must not hide what.
     requires_system_checks = ()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", dest="as_json", help="print it for programs")
+        parser.add_argument(
+            "--watch",
+            nargs="?",
+            type=live.seconds,
+            const=live.EVERY,
+            metavar="SECONDS",
+            help=f"show it anew every few seconds ({live.EVERY:g}), until Ctrl-C; with --json, a line each time",
+        )
 
-    def handle(self, *, as_json: bool, **_: Any) -> None:
+    def handle(self, *, as_json: bool, watch: float | None = None, **_: Any) -> None:
+        if watch is not None:
+            # Django's wrapper would end each movement of the cursor with a line.
+            self.stdout.ending = ""
+            show = _line if as_json else lambda: _live(survey.take(), every=watch)
+            live.watch(show, every=watch, output=self.stdout, in_place=not as_json)  # type: ignore[arg-type]
+            return
         seen = survey.take(seconds=PATIENCE)
         if as_json:
             self.stdout.write(json.dumps(_document(seen), indent=2))
         else:
-            self._show(seen)
+            console = Console(file=self.stdout, soft_wrap=True)  # type: ignore[arg-type]
+            console.print(_table(seen), *_sentences(seen), sep="\n")
         raise SystemExit(_exit_status(seen))
 
-    def _show(self, seen: Survey) -> None:
-        console = Console(file=self.stdout, soft_wrap=True)  # type: ignore[arg-type]
-        console.print(_table(seen))
-        for sentence in seen.pauses:
-            console.print(sentence, style="yellow", markup=False, highlight=False)
-        aside = survey.set_aside_sentence(seen)
-        for sentence in [*seen.looks, *([aside] if aside else [])]:
-            console.print(sentence, style="yellow", markup=False, highlight=False)
-        if not (seen.problems or seen.pauses or seen.looks or aside):
-            console.print("[green]All is well.[/]")
-        for problem in seen.problems:
-            console.print(problem.sentence, style="red", markup=False, highlight=False)
+
+def _sentences(seen: Survey) -> Iterator[Text]:
+    aside = survey.set_aside_sentence(seen)
+    notable = [*seen.pauses, *seen.looks, *([aside] if aside else [])]
+    yield from (Text(sentence, style="yellow") for sentence in notable)
+    if not (seen.problems or notable):
+        yield Text("All is well.", style="green")
+    yield from (Text(problem.sentence, style="red") for problem in seen.problems)
+
+
+def _live(seen: Survey, *, every: float) -> Group:
+    """What is wrong comes first: a low terminal shows the beginning."""
+    now = timezone.localtime().strftime("%H:%M:%S")
+    return Group(Text(f"{now}, every {every:g} s; Ctrl-C ends it.", style="dim"), *_sentences(seen), _table(seen))
+
+
+def _line() -> Text:
+    """One object, with the time of day."""
+    seen = survey.take()
+    return Text(json.dumps({"at": timezone.now().isoformat(), **_document(seen)}))
 
 
 def _exit_status(seen: Survey) -> int:
