@@ -55,6 +55,7 @@ class Draft:
         ``is_filled_in_later`` where recipients bring values of their own: what the common ones make is not what any of
         them reads.
         """
+        self._require_channel()
         version = self._version()
         if found := list(self._problems(version, is_filled_in_later=is_filled_in_later)):
             raise InvalidNotification(found)
@@ -96,6 +97,16 @@ class Draft:
     @cached_property
     def _files(self) -> tuple[list[Checked], list[Problem]]:
         return attachments.check(self.attachments)
+
+    def _require_channel(self) -> None:
+        try:
+            channel = channels.get(self.channel)
+        except LookupError as error:
+            raise InvalidNotification([Problem("channel", str(error))]) from None
+        if self.attachments and not channel.takes_files:
+            raise InvalidNotification(
+                [Problem("attachments", f"cannot go by {channel.title}; leave them out, and give a link instead.")]
+            )
 
     def _version(self) -> TemplateVersion | None:
         if self.template is None:

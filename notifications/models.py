@@ -4,11 +4,13 @@ from notifications.consent.tables import Feedback, Preference, Suppression
 from notifications.pacing.tables import Gate, Line
 from notifications.tables import Attachment, Attempt, Delivery, Notification, Rejection
 from notifications.templating.tables import Template, TemplateVersion
+from notifications.webhooks.tables import Endpoint
 
 __all__ = [
     "Attachment",
     "Attempt",
     "Delivery",
+    "Endpoint",
     "Feedback",
     "Gate",
     "Line",

@@ -2,8 +2,9 @@
 
 from notifications.channels.email import EmailChannel
 from notifications.channels.shape import Channel
+from notifications.channels.webhook import WebhookChannel
 
-_CHANNELS: dict[str, Channel] = {channel.name: channel for channel in (EmailChannel(),)}
+_CHANNELS: dict[str, Channel] = {channel.name: channel for channel in (EmailChannel(), WebhookChannel())}
 
 
 def get(name: str) -> Channel:

@@ -274,7 +274,7 @@ def test_a_server_without_time_for_anybody_counts_as_down(mail_server: MailServe
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_provider_that_asks_to_be_left_alone_for_a_while_counts_as_down(provider: Provider, status: int) -> None:
     provider.status, provider.headers = status, {"Retry-After": "120"}
-    name = limits.host_gate("email", EmailChannel().host(lane="bulk"))
+    name = limits.host_gate("email", EmailChannel().host(ANN, lane="bulk"))
     for number in range(circuit.FAILURES):
         with pytest.raises(TransientError, match=str(status)):
             run(letter(f"reader{number}@example.org", lane="bulk"))
