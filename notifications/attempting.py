@@ -159,6 +159,9 @@ class Try:
             reply_to=notification.reply_to,
             headers=consent.headers(delivery),
             files=attachments.of(notification.pk),
+            address_key=delivery.address_key,
+            category=notification.category,
+            delivery=delivery.pk,
             values={**notification.context, **delivery.context, **self._secrets},
             asked_at=notification.created_at,
         )

@@ -123,6 +123,8 @@ class Draft:
         yield from self._address_problems()
         yield from self._time_problems()
         yield from self._files[1]
+        if version and version.secret and not channels.get(self.channel).takes_secrets:
+            yield Problem("template", f"{self.template!r} has secret variables, and this channel would keep them.")
         if version is None:
             yield from self._said_problems()
         elif self.subject or self.text or self.html:

@@ -16,12 +16,12 @@ from notifications import channels
 from notifications.addresses import InvalidAddress
 from notifications.tables import Attempt, Delivery, Notification
 from notifications.templating.tables import TemplateVersion
-from notifications.webhooks.tables import Endpoint
 from routing.ledger import lookup
 
 Row = TypeVar("Row")
 
 LONGEST_NUMBER = 19
+_WHOM = {"webhook": _("a webhook endpoint"), "in_app": _("a user")}
 _MESSAGE_ID = re.compile(r"<?([0-9a-f]{32})\.([0-9]{1,9})@[^@\s<>]+>?|msg_([0-9a-f]{32})_([0-9]{1,9})", re.IGNORECASE)
 """As mail readers know it, or as the header ``webhook-id`` has it."""
 
@@ -51,13 +51,14 @@ def deliveries(term: str) -> Found:
         return Found(part, _("a Message-ID"))
     if "@" in term:
         return _by_address(term)
-    where, names, endpoint = Q(pk__in=[]), [], _endpoint(term)
-    if endpoint:
-        where, names = Q(address_key=endpoint, channel="webhook"), [str(_("a webhook endpoint"))]
+    where, names, named = Q(pk__in=[]), [], _named(term)
+    if named:
+        where, names = named.where, [str(named.what)]
     for name, part in _by_id(term):
         where |= part
         names.append(str(name))
-    return Found(where, names[0] if len(names) == 1 else _("an id or a key"), endpoint, "webhook")
+    what = names[0] if len(names) == 1 else _("an id or a key")
+    return Found(where, what, named.address_key, named.channel) if named else Found(where, what)
 
 
 def notifications(term: str) -> Q:
@@ -115,6 +116,8 @@ def _by_address(term: str) -> Found:
     where = Q(address_key=key)
     if keyed := _of_key(term):
         where |= Q(notification__in=keyed)
+    if named := _named(term):
+        where |= named.where
     return Found(where, _("an e-mail address"), key)
 
 
@@ -133,10 +136,12 @@ def _of_key(term: str) -> list[UUID]:
     return list(Notification.objects.filter(key=term).values_list("pk", flat=True))
 
 
-def _endpoint(term: str) -> str:
-    """Its name; empty where there is none of that name."""
-    name = channels.get("webhook").key(term)
-    return name if Endpoint.objects.filter(name=name).exists() else ""
+def _named(term: str) -> Found | None:
+    """Of the channels whose recipients have names, the first that knows this one."""
+    for channel in channels.all_of_them():
+        if key := channel.known(term):
+            return Found(Q(address_key=key, channel=channel.name), _WHOM[channel.name], key, channel.name)
+    return None
 
 
 def _message_id(term: str) -> Q | None:

@@ -79,6 +79,8 @@ def _message(delivery: Delivery, said: Content, *, files: list[File]) -> Message
         reply_to=notification.reply_to,
         headers={**consent.headers(delivery), **dated},
         files=files,
+        address_key=delivery.address_key,
+        delivery=delivery.pk,
         values={**notification.context, **delivery.context},
         asked_at=notification.created_at,
     )

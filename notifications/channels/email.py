@@ -30,7 +30,7 @@ _LINE_BREAKING = frozenset({"Cc", "Zl", "Zp"})
 
 class EmailChannel:
     name, title = "email", gettext_lazy("e-mail")
-    has_footer = takes_files = True
+    has_footer = takes_files = takes_secrets = True
     takes_values = False
 
     def address(self, text: str) -> Address:
@@ -39,6 +39,9 @@ class EmailChannel:
 
     def key(self, text: str) -> str:
         return self.address(text).key
+
+    def known(self, text: str) -> str:
+        return ""
 
     def problems(
         self, *, subject: str, text: str, html: str, sender: str, reply_to: Sequence[str]

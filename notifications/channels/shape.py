@@ -43,6 +43,9 @@ class Message:
     html: str
     sender: str
     lane: str
+    address_key: str = ""
+    category: str = ""
+    delivery: int = 0
     reply_to: Sequence[str] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[File] = ()
@@ -83,6 +86,8 @@ class Channel(Protocol):
     takes_files: bool
     takes_values: bool
     """Whether values are of use without a template."""
+    takes_secrets: bool
+    """Whether it hands on what a template marks secret, and keeps nothing of it."""
 
     @property
     def title(self) -> str | Promise:
@@ -93,6 +98,9 @@ class Channel(Protocol):
 
     def key(self, text: str) -> str:
         """The one spelling by which it is looked up, whether it is there or not. Raises InvalidAddress."""
+
+    def known(self, text: str) -> str:
+        """The key of whom it names, where there are names to know; empty where there is nobody of that name."""
 
     def problems(
         self, *, subject: str, text: str, html: str, sender: str, reply_to: Sequence[str]

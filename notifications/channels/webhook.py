@@ -31,17 +31,21 @@ _OF_ITS_PROXY = frozenset({502, 503, 504})
 class WebhookChannel:
     name, title = "webhook", gettext_lazy("webhook")
     has_footer = takes_files = False
-    takes_values = True
+    takes_values = takes_secrets = True
     seconds = posting.SECONDS
 
     def address(self, text: str) -> Address:
-        name = self.key(text)
-        if not NAME.match(name) or not Endpoint.objects.filter(name=name).exists():
+        name = self.known(text)
+        if not name:
             raise InvalidAddress(f"{text[:60]!r} is no webhook endpoint; {_known()}")
         return Address(name, name)
 
     def key(self, text: str) -> str:
         return text.replace("\0", "").strip().casefold()
+
+    def known(self, text: str) -> str:
+        name = self.key(text)
+        return name if NAME.match(name) and Endpoint.objects.filter(name=name).exists() else ""
 
     def problems(
         self,
