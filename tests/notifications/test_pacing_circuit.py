@@ -176,7 +176,8 @@ def test_those_that_wait_come_back_one_after_the_other() -> None:
         returns.append((before + after, gate_rows.now() + after))
 
     (first, _), (_, last) = returns[0], returns[-1]
-    assert last - first >= 29 * circuit.RETURN_EVERY
+    # SQLite's clock tells them apart by some 40 microseconds, and what is waited for has whole ones.
+    assert last - first >= 29 * circuit.RETURN_EVERY - 0.001
     with pytest.raises(NotYet) as urgent:
         pacing.pass_through(a_delivery("urgent"), host=HOST)
     assert gate_rows.now() + urgent.value.after.total_seconds() < last
