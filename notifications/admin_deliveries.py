@@ -1,5 +1,6 @@
 """Deliveries in the admin: whether she got it, what she got, and what can be done about it."""
 
+from pathlib import PurePath
 from typing import Any
 
 from django.contrib import admin
@@ -53,7 +54,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     sortable_by = ()
     list_filter = (StateFilter, CreatedFilter, CategoryFilter, LaneFilter, ChannelFilter, NotificationFilter)
     search_fields = ("address_key",)
-    search_help_text = _("E-mail address, Message-ID, key, or any id")
+    search_help_text = _("Address, Message-ID, key, or any id")
     ordering = ("-pk",)
     show_facets = admin.ShowFacets.NEVER
     actions = ("resend_selected", "cancel_selected", "sent_selected", "undecided_again_selected")
@@ -92,7 +93,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         term = request.GET.get("q", "").strip()
         found = finding.deliveries(term) if term else None
-        suppressed = suppression(found.address_key) if found and found.address_key else None
+        suppressed = suppression(found.address_key, channel=found.channel) if found and found.address_key else None
         context = {
             "title": _("Deliveries"),
             "found": found,
@@ -134,12 +135,12 @@ class DeliveryAdmin(ReadOnlyAdmin):
         if row is None or made is None or made.content is None:
             raise Http404(made.problem if made else None)
         try:
-            source = reproducing.raw(row, made.content)
+            source = reproducing.source(row, made.content)
         except OSError:
             raise Http404(_("The file of an attachment is gone.")) from None
-        name = f"delivery-{row.pk}.eml"
+        name = f"delivery-{row.pk}{PurePath(source.name).suffix}"
         disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return HttpResponse(source, content_type="message/rfc822", headers=disposition)
+        return HttpResponse(source.content, content_type=source.content_type, headers=disposition)
 
     @admin.action(description=_("Send selected deliveries again"), permissions=["decide"])
     def resend_selected(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> HttpResponse | None:

@@ -11,7 +11,7 @@ from ninja import Field, Schema
 from pydantic import BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from notifications import attachments, categories, lanes
+from notifications import attachments, categories, channels, lanes
 from notifications.channels import email
 from notifications.given import Recipient
 from routing.domains import DEFAULT_LANE
@@ -33,13 +33,14 @@ _ADDRESS = {
     "description": "As `ann@example.org` or `Ann Example <ann@example.org>`.",
     "examples": ["Ann Example <ann@example.org>"],
 }
+_TO = {**_ADDRESS, "description": f"{_ADDRESS['description']} For a webhook, the name of its endpoint."}
 _VALUES = {"type": "object", "additionalProperties": True, "description": "Values of the template for this recipient."}
 _RECIPIENT = {
     "anyOf": [
-        _ADDRESS,
+        _TO,
         {
             "type": "object",
-            "properties": {"to": _ADDRESS, "context": _VALUES},
+            "properties": {"to": _TO, "context": _VALUES},
             "required": ["to"],
             "additionalProperties": False,
         },
@@ -142,6 +143,11 @@ class NewNotification(Schema):
             examples=[[{"to": "Ann Example <ann@example.org>", "context": {"name": "Ann"}}, "ben@example.org"]],
         ),
     ]
+    channel: str = Field(
+        "email",
+        description="How it reaches them. A `webhook` has a type of event in `subject`, and its data in `context`.",
+        json_schema_extra={"enum": [one.name for one in channels.all_of_them()]},
+    )
     template: str | None = Field(
         None, description="Name of a template, in place of subject, text and html.", examples=["welcome"]
     )
@@ -181,8 +187,8 @@ class NewNotification(Schema):
         return {name: value for name, value in given.items() if name != "category" or value is not None}
 
     def useless_values(self) -> Iterable[str]:
-        """The fields whose values nothing would be filled in with."""
-        if self.template is not None:
+        """The fields whose values nothing would be filled in with. Raises LookupError for a channel that is none."""
+        if self.template is not None or channels.get(self.channel).takes_values:
             return
         if self.context:
             yield "context"

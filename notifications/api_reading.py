@@ -11,7 +11,7 @@ from django.urls import reverse
 from ninja import Field, Query, Router, Schema
 from pydantic import WithJsonSchema
 
-from notifications import finding
+from notifications import channels, finding
 from notifications.addresses import InvalidAddress
 from notifications.api_drafts import MAX_ADDRESS
 from notifications.api_scopes import READ
@@ -99,6 +99,11 @@ class Deliveries(Schema):
 Limit = Annotated[int, Query(..., ge=1, le=MAX_PAGE, description="How many at most.")]
 _WHERE = "Where the page begins: taken from `next`."
 AfterPosition = Annotated[str | None, Query(..., pattern=r"^[0-9]{1,9}$", description=_WHERE)]
+_CHANNELS = "|".join(one.name for one in channels.all_of_them())
+OneChannel = Annotated[
+    str,
+    Query(..., pattern=f"^({_CHANNELS})$", description="For `webhook`, `address` is the name of an endpoint."),
+]
 AfterId = Annotated[str | None, Query(..., pattern=r"^[0-9]{1,18}$", description=_WHERE)]
 
 
@@ -170,12 +175,13 @@ def notification_deliveries(
 def deliveries_of_address(
     request: HttpRequest,
     address: Annotated[Address, Query(..., max_length=MAX_ADDRESS)],
+    channel: OneChannel = "email",
     cursor: AfterId = None,
     limit: Limit = PAGE,
 ) -> Deliveries:
     """The newest first, each with its attempts."""
     try:
-        page = finding.of_address(address, cursor=int(cursor) if cursor else None, limit=limit)
+        page = finding.of_address(address, channel=channel, cursor=int(cursor) if cursor else None, limit=limit)
     except InvalidAddress as error:
         raise InvalidNotification([Problem("address", f"cannot be looked for: {error}.")]) from None
     return Deliveries(deliveries=[_delivery(one) for one in page.rows], next=next_url(request, page.next))

@@ -101,10 +101,13 @@ def cancel_notification(
 
 def _stored(new: NewNotification, *, token: ApiToken, key: str | None) -> Notification:
     """The notification of this call, or that of an earlier one with the same key. Raises InvalidNotification."""
-    if useless := list(new.useless_values()):
-        raise InvalidNotification(
-            [Problem(field, "is only for a template; name one in template, or leave it out.") for field in useless]
-        )
+    try:
+        useless = list(new.useless_values())
+    except LookupError as error:
+        raise InvalidNotification([Problem("channel", str(error))]) from None
+    if useless:
+        detail = "is only for a template or a webhook; name one in template, or leave it out."
+        raise InvalidNotification([Problem(field, detail) for field in useless])
     recipients = new.recipients()
     draft: dict[str, Any] = {
         **new.draft(),

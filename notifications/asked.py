@@ -9,7 +9,7 @@ from notifications.given import Recipient
 from notifications.problems import InvalidNotification, Problem
 from notifications.templating import versions
 
-TEXTS = ("template", "subject", "category", "key", "lane", "from_email")
+TEXTS = ("template", "subject", "channel", "category", "key", "lane", "from_email")
 WORDS = ("template", "subject", *bodies.BODIES, "fill_in", *TEXTS[2:], "context", "reply_to", "attachments")
 FILE = ("storage_name", "name", "content_type")
 """What each of the attachments has; only the first is needed."""

@@ -63,7 +63,7 @@ class Try:
         self._delivery = delivery
         self._may_wait = may_wait
         self._channel = channels.get(delivery.channel)
-        self._host = self._channel.host(lane=delivery.notification.lane)
+        self._host = self._channel.host(delivery.address_key, lane=delivery.notification.lane)
         self._made = delivery.attempts_made
         self._row = Attempt(
             delivery=delivery,
@@ -159,6 +159,11 @@ class Try:
             reply_to=notification.reply_to,
             headers=consent.headers(delivery),
             files=attachments.of(notification.pk),
+            address_key=delivery.address_key,
+            category=notification.category,
+            delivery=delivery.pk,
+            values={**notification.context, **delivery.context, **self._secrets},
+            asked_at=notification.created_at,
         )
 
     def _begin(self) -> None:

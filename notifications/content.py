@@ -42,6 +42,8 @@ def of(delivery: Delivery, *, secrets: Mapping[str, Any] | None = None) -> Conte
     else:
         given = {**notification.context, **delivery.context, **(secrets or {})}
         said = filled_in(found, {**given, **consent.values(delivery)})
+    if not channels.get(delivery.channel).has_footer:
+        return said
     return Content(said.subject, *footer.under(said.text, said.html, delivery=delivery))
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from notifications import by_age, categories
+from notifications import by_age, categories, channels
 from notifications.delivering import UNKNOWN
 from notifications.lanes import lanes
 from notifications.tables import Delivery, Notification
@@ -72,7 +72,7 @@ class ChannelFilter(WindowedFilter):
     column = "channel"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("email", _("e-mail"))]
+        return [(one.name, one.title) for one in channels.all_of_them()]
 
 
 class NotificationFilter(admin.SimpleListFilter):

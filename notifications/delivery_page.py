@@ -113,7 +113,7 @@ def _letter(row: Delivery, made: Reproduced) -> Letter | None:
         return None
     return Letter(
         headers=reproducing.headers(row, made.content),
-        text=page_parts.text(_("Text"), made.content.text, folds=False),
+        text=page_parts.text(_("Text"), reproducing.text(row, made.content), folds=False),
         frame=reproducing.framed(made.content.html) if made.content.html else "",
         files=list(row.notification.attachments.order_by("pk")),
         note=_note(row, made),

@@ -20,7 +20,7 @@ def as_text(seen: DeliveryRow) -> str:
         parts.append("Attempts\n" + "\n".join(map(_line, attempts)))
     if made.content:
         headers = "\n".join(f"  {name}: {value}" for name, value in reproducing.headers(row, made.content))
-        text = "\n".join(f"  {line}".rstrip() for line in made.content.text.splitlines())
+        text = "\n".join(f"  {line}".rstrip() for line in reproducing.text(row, made.content).splitlines())
         parts.append(f"The message\n{headers}\n\n{text}")
     else:
         parts.append(f"Its message cannot be shown. {made.problem}")
@@ -32,7 +32,7 @@ def as_json(seen: DeliveryRow) -> dict[str, Any]:
     message: dict[str, Any] = {"is_identical": made.is_identical, "problem": made.problem or None}
     if made.content:
         headers = dict(reproducing.headers(seen.row, made.content))
-        message |= {"headers": headers, "text": made.content.text, "html": made.content.html}
+        message |= {"headers": headers, "text": reproducing.text(seen.row, made.content), "html": made.content.html}
     sentence = answer(seen, attempts[-1] if attempts else None).sentence
     return {**summary(seen), "sentence": sentence, "tries": [_document(one) for one in attempts], "message": message}
 

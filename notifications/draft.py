@@ -55,6 +55,7 @@ class Draft:
         ``is_filled_in_later`` where recipients bring values of their own: what the common ones make is not what any of
         them reads.
         """
+        self._require_channel()
         version = self._version()
         if found := list(self._problems(version, is_filled_in_later=is_filled_in_later)):
             raise InvalidNotification(found)
@@ -97,6 +98,16 @@ class Draft:
     def _files(self) -> tuple[list[Checked], list[Problem]]:
         return attachments.check(self.attachments)
 
+    def _require_channel(self) -> None:
+        try:
+            channel = channels.get(self.channel)
+        except LookupError as error:
+            raise InvalidNotification([Problem("channel", str(error))]) from None
+        if self.attachments and not channel.takes_files:
+            raise InvalidNotification(
+                [Problem("attachments", f"cannot go by {channel.title}; leave them out, and give a link instead.")]
+            )
+
     def _version(self) -> TemplateVersion | None:
         if self.template is None:
             return None
@@ -112,6 +123,8 @@ class Draft:
         yield from self._address_problems()
         yield from self._time_problems()
         yield from self._files[1]
+        if version and version.secret and not channels.get(self.channel).takes_secrets:
+            yield Problem("template", f"{self.template!r} has secret variables, and this channel would keep them.")
         if version is None:
             yield from self._said_problems()
         elif self.subject or self.text or self.html:

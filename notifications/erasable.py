@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from notifications import sealing
 from notifications.consent.tables import Feedback
+from notifications.inbox.tables import InAppMessage
 from notifications.retention import OPEN, delete_attachments
 from notifications.tables import Attachment, Attempt, Delivery, Notification, Rejection
 from routing.erasing import ERASED, Kind, Term, erasable
@@ -81,6 +82,17 @@ class Rejections(Kind):
 
     def erase(self, row: Rejection, term: Term, *, by: str) -> None:
         Rejection.objects.using(self.using).filter(pk=row.pk).update(address=ERASED, reason=term.out_of(row.reason))
+
+
+@erasable
+class Inboxes(Kind):
+    """In whoever's inbox it lies."""
+
+    kind = "in-app messages"
+    model, texts = InAppMessage, ("subject", "text")
+
+    def erase(self, row: InAppMessage, term: Term, *, by: str) -> None:
+        InAppMessage.objects.using(self.using).filter(pk=row.pk).delete()
 
 
 @erasable

@@ -21,7 +21,9 @@ from routing.ledger import lookup
 Row = TypeVar("Row")
 
 LONGEST_NUMBER = 19
-_MESSAGE_ID = re.compile(r"<?([0-9a-f]{32})\.([0-9]{1,9})@[^@\s<>]+>?", re.IGNORECASE)
+_WHOM = {"webhook": _("a webhook endpoint"), "in_app": _("a user")}
+_MESSAGE_ID = re.compile(r"<?([0-9a-f]{32})\.([0-9]{1,9})@[^@\s<>]+>?|msg_([0-9a-f]{32})_([0-9]{1,9})", re.IGNORECASE)
+"""As mail readers know it, or as the header ``webhook-id`` has it."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Found:
     where: Q
     what: str | Promise
     address_key: str = ""
+    channel: str = "email"
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,14 @@ def deliveries(term: str) -> Found:
         return Found(part, _("a Message-ID"))
     if "@" in term:
         return _by_address(term)
-    where, names = Q(pk__in=[]), []
+    where, names, named = Q(pk__in=[]), [], _named(term)
+    if named:
+        where, names = named.where, [str(named.what)]
     for name, part in _by_id(term):
         where |= part
         names.append(str(name))
-    return Found(where, names[0] if len(names) == 1 else _("an id or a key"))
+    what = names[0] if len(names) == 1 else _("an id or a key")
+    return Found(where, what, named.address_key, named.channel) if named else Found(where, what)
 
 
 def notifications(term: str) -> Q:
@@ -63,7 +69,7 @@ def notifications(term: str) -> Q:
     if versions := list(TemplateVersion.objects.filter(template__name=term).values_list("pk", flat=True)):
         where |= Q(template__in=versions)
     if match := _MESSAGE_ID.fullmatch(term):
-        return Q(pk=UUID(match[1]))
+        return Q(pk=UUID(match[1] or match[3]))
     return where | Q(pk=found) if (found := _uuid(term)) else where
 
 
@@ -86,8 +92,8 @@ def page_of(of: Notification, *, state: str = "", cursor: int | None = None, lim
 
 
 def of_address(text: str, *, channel: str = "email", cursor: int | None = None, limit: int = 50) -> Page[Delivery]:
-    """“Did she get it?”: newest first, those behind the cursor, an id. Raises InvalidAddress."""
-    key = channels.get(channel).address(text).key
+    """“Did she get it?”: newest first, those behind the cursor, an id. Raises InvalidAddress and LookupError."""
+    key = channels.get(channel).key(text)
     rows = _with_attempts(Delivery.objects.filter(address_key=key, channel=channel).order_by("-pk"))
     if cursor is not None:
         rows = rows.filter(pk__lt=cursor)
@@ -110,6 +116,8 @@ def _by_address(term: str) -> Found:
     where = Q(address_key=key)
     if keyed := _of_key(term):
         where |= Q(notification__in=keyed)
+    if named := _named(term):
+        where |= named.where
     return Found(where, _("an e-mail address"), key)
 
 
@@ -128,9 +136,17 @@ def _of_key(term: str) -> list[UUID]:
     return list(Notification.objects.filter(key=term).values_list("pk", flat=True))
 
 
+def _named(term: str) -> Found | None:
+    """Of the channels whose recipients have names, the first that knows this one."""
+    for channel in channels.all_of_them():
+        if key := channel.known(term):
+            return Found(Q(address_key=key, channel=channel.name), _WHOM[channel.name], key, channel.name)
+    return None
+
+
 def _message_id(term: str) -> Q | None:
     match = _MESSAGE_ID.fullmatch(term)
-    return Q(notification=UUID(match[1]), position=int(match[2])) if match else None
+    return Q(notification=UUID(match[1] or match[3]), position=int(match[2] or match[4])) if match else None
 
 
 def _place_of_task(task_id: str) -> tuple[UUID, int] | None:

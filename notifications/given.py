@@ -29,17 +29,18 @@ class Recipient:
 Given = str | Recipient | Mapping[str, Any] | Any
 
 
-def each(given: Given | Iterable[Given]) -> Iterator[Recipient]:
+def each(given: Given | Iterable[Given], *, channel: str = "email") -> Iterator[Recipient]:
     """One recipient or many, read one at a time. Raises TypeError for what cannot be one.
 
     A queryset without an order is read by its primary key, so that it comes in the same order the next time.
     """
+    one = _user if channel == "in_app" else _one
     if isinstance(given, str | Recipient | Mapping) or hasattr(given, "email"):
-        yield _one(given)
+        yield one(given)
         return
     rows = given.all() if isinstance(given, Manager) else given
     for row in _rows(rows) if isinstance(rows, QuerySet) else rows:
-        yield _one(row)
+        yield one(row)
 
 
 def check(to: Sequence[str]) -> None:
@@ -73,6 +74,11 @@ def _by_key(rows: "QuerySet[Any]") -> Iterator[Any]:
     while keys := list(page.values_list("pk", flat=True)[:PAGE]):
         yield from page.filter(pk__lte=keys[-1])
         page = rows.filter(pk__gt=keys[-1])
+
+
+def _user(given: Given) -> Recipient:
+    """A user of this site by the name they sign in with, whatever e-mail address they have."""
+    return Recipient(given.get_username()) if hasattr(given, "get_username") else _one(given)
 
 
 def _one(given: Given) -> Recipient:

@@ -44,7 +44,7 @@ def store(
     """As ``notifications.services.notify_many`` tells."""
     _require_key(draft)
     _require_no_transaction()
-    reader = _Reader(given.each(recipients))
+    reader = _Reader(given.each(recipients, channel=draft.channel))
     first = reader.first()
     if not first:
         raise InvalidNotification([Problem("recipients", "names no recipient.")])

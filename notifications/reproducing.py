@@ -3,16 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.header import decode_header, make_header
 from email.utils import format_datetime
-from typing import Any
 
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from notifications import consent, content
-from notifications.channels import email
+from notifications import channels, consent, content
 from notifications.channels.shape import File, Message
 from notifications.content import Content
 from notifications.tables import Delivery
@@ -21,7 +18,6 @@ from routing.errors import PermanentError
 # Nothing is fetched, run, submitted or embedded, whatever the message says; its own styles are what it looks like.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'"
 _DOCTYPE = re.compile(r"\s*<!doctype[^>]*>", re.IGNORECASE)
-_SHOWN = ("From", "To", "Reply-To", "Subject", "Date", "Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post")
 
 
 @dataclass(frozen=True)
@@ -47,16 +43,17 @@ def reproduce(delivery: Delivery) -> Reproduced:
 
 def headers(delivery: Delivery, said: Content) -> list[tuple[str, str]]:
     """Those that people ask about."""
-    mime: Any = email.composed(_message(delivery, said, files=[])).message()
-    found = {name.lower(): _decoded(value) for name, value in mime.items()}
-    return [(name, found[name.lower()]) for name in _SHOWN if name.lower() in found]
+    return list(channels.get(delivery.channel).headers(_message(delivery, said, files=[])))
 
 
-def raw(delivery: Delivery, said: Content) -> bytes:
-    """As a file that mail readers open. Raises OSError where an attachment's file is gone."""
-    mime: Any = email.composed(_message(delivery, said, files=list(_files(delivery)))).message()
-    source: bytes = mime.as_bytes(linesep="\r\n")
-    return source
+def text(delivery: Delivery, said: Content) -> str:
+    """What of it is to be read on a page."""
+    return channels.get(delivery.channel).text(_message(delivery, said, files=[]))
+
+
+def source(delivery: Delivery, said: Content) -> File:
+    """As a file, such as one that mail readers open. Raises OSError where an attachment's file is gone."""
+    return channels.get(delivery.channel).source(_message(delivery, said, files=list(_files(delivery))))
 
 
 def framed(html: str) -> str:
@@ -82,6 +79,10 @@ def _message(delivery: Delivery, said: Content, *, files: list[File]) -> Message
         reply_to=notification.reply_to,
         headers={**consent.headers(delivery), **dated},
         files=files,
+        address_key=delivery.address_key,
+        delivery=delivery.pk,
+        values={**notification.context, **delivery.context},
+        asked_at=notification.created_at,
     )
 
 
@@ -89,7 +90,3 @@ def _files(delivery: Delivery) -> Iterator[File]:
     for file in delivery.notification.attachments.order_by("pk"):
         with file.file.open() as opened:
             yield File(name=file.name, content=opened.read(), content_type=file.content_type)
-
-
-def _decoded(value: Any) -> str:
-    return str(make_header(decode_header(" ".join(str(value).split()))))

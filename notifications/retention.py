@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from notifications import by_age
 from notifications.consent.tables import Feedback
+from notifications.inbox.tables import InAppMessage
 from notifications.lanes import domain
 from notifications.tables import Attachment, Attempt, Delivery, Notification
 from routing.ledger.retention.kinds import Batch, Counts, Rows, What, expiring
@@ -122,6 +123,16 @@ class Contents(Rows):
         rows.update(context={}, text="", html="", emptied_at=timezone.now())
 
     def _until(self) -> datetime:
+        return self.now - settings.TASKYARD_CONTENTS_KEPT
+
+
+@expiring
+class Inboxes(Aged):
+    kind = "in-app messages"
+    model, at = InAppMessage, "created_at"
+
+    @property
+    def until(self) -> datetime:
         return self.now - settings.TASKYARD_CONTENTS_KEPT
 
 

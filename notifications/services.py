@@ -31,7 +31,7 @@ def notify(to: Given | Iterable[Given], **draft: Any) -> Notification:
     """
     wanted = Draft(**draft)
     with transaction.atomic():
-        recipients = batches(given.each(to))
+        recipients = batches(given.each(to, channel=wanted.channel))
         first = next(recipients, [])
         notification, is_new = storing.begin(wanted, first)
         if not is_new:

@@ -5,6 +5,7 @@ import re
 import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -147,6 +148,18 @@ class Environment:
             if key in found:
                 raise _wrong(name, value, f"it has {key} twice; leave one out.")
             found[key] = int(match[2]), match[3]
+        return found
+
+    def networks(self, name: str) -> list[IPv4Network | IPv6Network]:
+        """Such as ``10.20.0.0/16 fd00:20::/32``, with spaces or commas between."""
+        value = self.text(name, "")
+        found = []
+        for part in value.replace(",", " ").split():
+            try:
+                found.append(ip_network(part))
+            except ValueError:
+                cure = f"{part!r} is no network. Use such as 10.20.0.0/16, or one address such as 10.20.0.7."
+                raise _wrong(name, value, cure) from None
         return found
 
     def addresses(self, name: str) -> list[str]:

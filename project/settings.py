@@ -165,6 +165,8 @@ TASKYARD_MAX_ATTACHMENTS = env.integer("TASKYARD_MAX_ATTACHMENTS", 10_000_000, l
 
 # How fast a channel, or one host behind it, is sent to by all workers together.
 NOTIFICATIONS_LIMITS = env.rates("NOTIFICATIONS_LIMITS")
+# Webhooks go to public addresses, and to those of these networks.
+NOTIFICATIONS_WEBHOOK_NETWORKS = env.networks("NOTIFICATIONS_WEBHOOK_NETWORKS")
 
 LOG_FORMAT = env.choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))

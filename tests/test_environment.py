@@ -101,6 +101,15 @@ def test_addresses_are_separated_by_spaces_or_commas() -> None:
         Environment({"NAME": "ann@example.com ops"}).addresses("NAME")
 
 
+def test_networks_are_separated_by_spaces_or_commas() -> None:
+    found = Environment({"NAME": "10.20.0.0/16, fd00:20::/32 10.0.0.7"}).networks("NAME")
+    assert [str(network) for network in found] == ["10.20.0.0/16", "fd00:20::/32", "10.0.0.7/32"]
+    assert Environment({}).networks("NAME") == []
+
+    with pytest.raises(ImproperlyConfigured, match=r"NAME=.* '10.20.0.7/16' is no network. Use such as 10.20.0.0/16"):
+        Environment({"NAME": "10.20.0.7/16"}).networks("NAME")
+
+
 def test_a_providers_url_becomes_settings_of_anymail() -> None:
     url = "anymail+mailgun://?api_key=k%26y&sender_domain=mg.example.org"
 

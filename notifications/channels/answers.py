@@ -1,7 +1,10 @@
 """What a server's answer to one command means: for this message, for its recipient, and for when to come back."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from django.utils import timezone
 
 from notifications.channels.shape import Answer
 from notifications.consent import blame
@@ -45,6 +48,18 @@ def wait(said: str) -> timedelta | None:
     if found := _WAIT.search(said):
         return reasonable(timedelta(seconds=int(found[1]) * _UNIT[found[2][0].lower()]))
     return None
+
+
+def retry_after(header: str) -> timedelta | None:
+    """What HTTP's ``Retry-After`` says: seconds, or a date (RFC 9110, 10.2.3)."""
+    given = header.strip()
+    if given.isascii() and given.isdecimal():
+        return reasonable(timedelta(seconds=min(int(given[:9]), 10**6)))
+    try:
+        at: datetime = parsedate_to_datetime(given)
+    except (ValueError, TypeError):
+        return None
+    return reasonable((at if at.tzinfo else at.replace(tzinfo=UTC)) - timezone.now())
 
 
 def reasonable(asked: timedelta) -> timedelta:

@@ -1,14 +1,16 @@
 """The e-mail channel: over any of Django's e-mail backends, SMTP above all."""
 
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from email.encoders import encode_base64
+from email.header import decode_header, make_header
 from email.mime.base import MIMEBase
 from typing import Any
 
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail.backends.smtp import EmailBackend
+from django.utils.translation import gettext_lazy
 
 from notifications import addresses
 from notifications.addresses import InvalidAddress, Mailbox
@@ -21,16 +23,25 @@ MAX_SUBJECT = 250
 MAX_BYTES = 1_000_000
 """Text and HTML together, in UTF-8."""
 
+_SHOWN = ("From", "To", "Reply-To", "Subject", "Date", "Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post")
 # A subject that breaks the line would let its author write further headers.
 _LINE_BREAKING = frozenset({"Cc", "Zl", "Zp"})
 
 
 class EmailChannel:
-    name = "email"
+    name, title = "email", gettext_lazy("e-mail")
+    has_footer = takes_files = takes_secrets = True
+    takes_values = False
 
     def address(self, text: str) -> Address:
         mailbox = addresses.parse(text)
         return Address(text.strip(), mailbox.address.casefold())
+
+    def key(self, text: str) -> str:
+        return self.address(text).key
+
+    def known(self, text: str) -> str:
+        return ""
 
     def problems(
         self, *, subject: str, text: str, html: str, sender: str, reply_to: Sequence[str]
@@ -40,8 +51,23 @@ class EmailChannel:
         yield from _address_problems("from_email", [sender])
         yield from _address_problems("reply_to", reply_to)
 
-    def host(self, *, lane: str) -> str:
+    def host(self, address_key: str, *, lane: str) -> str:
         return servers.host(lane)
+
+    def hosts(self, *, lane: str) -> Collection[str]:
+        return (servers.host(lane),)
+
+    def headers(self, message: Message) -> Sequence[tuple[str, str]]:
+        mime: Any = composed(message).message()
+        found = {name.lower(): _decoded(value) for name, value in mime.items()}
+        return [(name, found[name.lower()]) for name in _SHOWN if name.lower() in found]
+
+    def source(self, message: Message) -> File:
+        mime: Any = composed(message).message()
+        return File(name="message.eml", content=mime.as_bytes(linesep="\r\n"), content_type="message/rfc822")
+
+    def text(self, message: Message) -> str:
+        return message.text
 
     def send(self, message: Message, *, handing_over: Callable[[], Any]) -> Answer:
         sender, to = addresses.parse(message.sender), addresses.parse(message.address)
@@ -92,6 +118,10 @@ def _part(file: File) -> MIMEBase:
     name: Any = file.name if file.name.isascii() else ("utf-8", "", file.name)
     part.add_header("Content-Disposition", "attachment", filename=name)
     return part
+
+
+def _decoded(value: Any) -> str:
+    return str(make_header(decode_header(" ".join(str(value).split()))))
 
 
 def _subject_problems(subject: str) -> Iterator[Problem]:

@@ -4,8 +4,6 @@ Loaded only where a provider is configured: most installations do without django
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -18,7 +16,6 @@ from anymail.exceptions import (
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
-from django.utils import timezone
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
 from notifications.channels import answers
@@ -86,7 +83,8 @@ def _answer(error: AnymailAPIError, name: str, variable: str) -> Answer:
     if code < 400:
         raise Unreachable(f"{said}. The API is elsewhere: correct {variable}.") from error
     if code in (_BUSY, _REQUEST_TIMEOUT) or code >= 500:
-        wait = _retry_after(error.response)
+        response: Any = error.response
+        wait = answers.retry_after(str(response.headers.get("Retry-After", "")))
         # The account is to be left alone for so long, whoever the next message is for.
         is_for_all = wait is not None and code in (_BUSY, _UNAVAILABLE)
         return Answer(Attempt.Outcome.TEMPORARY, said, code, retry_after=wait, is_for_all=is_for_all)
@@ -122,15 +120,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             if isinstance(inner, MaxRetryError) and inner.reason is not None:
                 yield inner.reason
         error = error.__cause__
-
-
-def _retry_after(response: Any) -> timedelta | None:
-    """In seconds, or as a date (RFC 9110, 10.2.3)."""
-    given = str(response.headers.get("Retry-After", "")).strip()
-    if given.isdecimal():
-        return answers.reasonable(timedelta(seconds=min(int(given), 10**6)))
-    try:
-        at: datetime = parsedate_to_datetime(given)
-    except (ValueError, TypeError):
-        return None
-    return answers.reasonable((at if at.tzinfo else at.replace(tzinfo=UTC)) - timezone.now())

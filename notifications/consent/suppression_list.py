@@ -65,4 +65,4 @@ def reasons(address_key: str, *, channel: str) -> set[str]:
 
 def key(address: str, *, channel: str = "email") -> str:
     """The one spelling by which it is looked up. Raises InvalidAddress and LookupError."""
-    return channels.get(channel).address(address).key
+    return channels.get(channel).key(address)

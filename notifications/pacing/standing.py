@@ -65,13 +65,13 @@ def told() -> list[Told]:
 
 
 def expected() -> set[str]:
-    """The gates of the declared limits and of every channel's host."""
+    """The gates of the declared limits, and of the hosts that settings name."""
     # Channels bring smtplib, and whoever only sends nothing of this.
     from notifications import channels
     from notifications.lanes import lanes
 
-    hosts = {limits.host_gate(one.name, one.host(lane=lane)) for one in channels.all_of_them() for lane in lanes()}
-    return {*limits.all_of_them(), *hosts}
+    named = {(one.name, host) for one in channels.all_of_them() for lane in lanes() for host in one.hosts(lane=lane)}
+    return {*limits.all_of_them(), *(limits.host_gate(channel, host) for channel, host in named)}
 
 
 def clock(at: datetime | None) -> str:

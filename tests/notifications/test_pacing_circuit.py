@@ -176,7 +176,8 @@ def test_those_that_wait_come_back_one_after_the_other() -> None:
         returns.append((before + after, gate_rows.now() + after))
 
     (first, _), (_, last) = returns[0], returns[-1]
-    assert last - first >= 29 * circuit.RETURN_EVERY
+    # SQLite's clock tells them apart by some 40 microseconds, and what is waited for has whole ones.
+    assert last - first >= 29 * circuit.RETURN_EVERY - 0.001
     with pytest.raises(NotYet) as urgent:
         pacing.pass_through(a_delivery("urgent"), host=HOST)
     assert gate_rows.now() + urgent.value.after.total_seconds() < last
@@ -274,7 +275,7 @@ def test_a_server_without_time_for_anybody_counts_as_down(mail_server: MailServe
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_provider_that_asks_to_be_left_alone_for_a_while_counts_as_down(provider: Provider, status: int) -> None:
     provider.status, provider.headers = status, {"Retry-After": "120"}
-    name = limits.host_gate("email", EmailChannel().host(lane="bulk"))
+    name = limits.host_gate("email", EmailChannel().host(ANN, lane="bulk"))
     for number in range(circuit.FAILURES):
         with pytest.raises(TransientError, match=str(status)):
             run(letter(f"reader{number}@example.org", lane="bulk"))

@@ -41,7 +41,7 @@ class Command(BaseCommand):
         showing.add_argument("term", metavar="WHICH", help="its number, or whatever finds one")
         how = showing.add_mutually_exclusive_group()
         how.add_argument("--json", action="store_true", dest="as_json", help="print it for programs")
-        how.add_argument("--source", action="store_true", help="print the message's source, to be kept as .eml")
+        how.add_argument("--source", action="store_true", help="print the message's source, to be kept as a file")
         resending = verbs.add_parser("resend", help="send them again", description=_RESEND)
         delivery_choice.add_options(resending, states=[str(state) for state in _RESENT])
         cancelling = verbs.add_parser("cancel", help="stop those that are pending", description=_CANCEL)
@@ -101,7 +101,7 @@ class Command(BaseCommand):
         if made.content is None:
             raise CommandError(f"Its message cannot be shown. {made.problem}")
         try:
-            source = reproducing.raw(row, made.content)
+            source = reproducing.source(row, made.content).content
         except OSError as error:
             raise CommandError(f"Its attachment cannot be read: {error}.") from None
         sys.stdout.flush()
