@@ -129,9 +129,11 @@ checks: $(DEV)
 
 LOCK := uv pip compile setup.cfg --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
+EXTRAS := --extra flower --extra providers --extra xlsx
+
 lock: $(DEV)  ## Pin the newest versions that setup.cfg allows
-	@$(VENV)/bin/$(LOCK) --upgrade --extra flower --extra providers -o requirements.lock
-	@$(VENV)/bin/$(LOCK) --upgrade --extra flower --extra providers --extra test --extra dev -c requirements.lock -o requirements-dev.lock
+	@$(VENV)/bin/$(LOCK) --upgrade $(EXTRAS) -o requirements.lock
+	@$(VENV)/bin/$(LOCK) --upgrade $(EXTRAS) --extra test --extra dev -c requirements.lock -o requirements-dev.lock
 
 clean:  ## Remove what can be made again: caches, builds and .venv; var/ stays
 	@rm -rf .venv build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

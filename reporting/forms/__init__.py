@@ -18,6 +18,11 @@ def forms() -> dict[str, Form]:
     return {form.name: form for form in sorted(found, key=lambda form: form.name)}
 
 
+def is_text(name: str) -> bool:
+    """Whether the words of its files can be searched for; of a form that is gone, they cannot."""
+    return name in forms() and forms()[name].is_text
+
+
 def named(name: str) -> Form:
     """Raises NoSuchForm."""
     try:

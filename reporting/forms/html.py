@@ -7,6 +7,7 @@ from typing import Any
 
 import css_inline
 from django.template.loader import render_to_string
+from django.utils.translation import gettext_lazy
 
 from reporting.documents.blocks import Bars, Block, Table
 from reporting.documents.cells import Cell, Text
@@ -33,6 +34,7 @@ class Shown:
 
 class HtmlForm(Form):
     name = "html"
+    title = gettext_lazy("Web page (HTML)")
     content_type = "text/html; charset=utf-8"
     suffix = ".html"
 

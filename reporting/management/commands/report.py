@@ -11,9 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 from django.utils import timezone
 
-from reporting import reports, wording
+from reporting import forms, reports, wording
 from reporting.documents.document import Document
-from reporting.forms import forms
+from reporting.forms.shape import Form, FormAway
 from reporting.periods import NoSuchPeriod, Period
 from reporting.reports.shape import Report
 from reporting.runs import ordering
@@ -42,14 +42,20 @@ class Command(BaseCommand):
         parser.add_argument(
             "--out", metavar="DIR", type=Path, help="send nothing; write it to DIR, in every form that there is"
         )
+        parser.add_argument(
+            "--form", action="append", default=[], choices=list(forms.forms()),
+            help="with --out, in this form alone; may be repeated",
+        )  # fmt: skip
         parser.add_argument("--json", action="store_true", help="send nothing; print its figures as one JSON object")
 
     def handle(
         self, *, report: str, week: str | None, period: str | None, domain: list[str], to: list[str],
-        out: Path | None, json: bool, **_: Any,
+        out: Path | None, form: list[str], json: bool, **_: Any,
     ) -> None:  # fmt: skip
         if sum(map(bool, (out, to, json))) > 1:
             raise CommandError("--out and --json send nothing, --to sends. Please choose one of them.")
+        if form and not out:
+            raise CommandError("--form goes with --out DIR, which writes files.")
         chosen, now = reports.named(report), timezone.now()
         addresses = [_address(text) for text in to]
         wanted = _period(chosen, week or period, now)
@@ -65,25 +71,37 @@ class Command(BaseCommand):
         self.stdout.write(self.style.MIGRATE_HEADING(document.verdict))
         self.stdout.flush()
         if out:
-            self._write(document, out)
+            self._write(document, out, [forms.named(name) for name in form or forms.forms()], asked=bool(form))
         else:
             self._send(chosen, wanted, addresses, now)
 
     def _print(self, document: Document) -> None:
         self.stdout.write(json.dumps(document.as_json()))
 
-    def _write(self, document: Document, folder: Path) -> None:
+    def _write(self, document: Document, folder: Path, chosen: list[Form], *, asked: bool) -> None:
         written = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for form in forms().values():
-                written.append(folder / f"{document.report}{form.suffix}")
-                written[-1].write_bytes(form.render(document))
+            for form in chosen:
+                path = folder / f"{document.report}{form.suffix}"
+                if (content := self._rendered(form, document, path.name, asked=asked)) is not None:
+                    path.write_bytes(content)
+                    written.append(path)
         except OSError as error:
             raise CommandError(
                 f"Cannot write to {folder}: {error.strerror}. Name a folder that you may write to."
             ) from None
         self.stdout.write(f"Written, and not sent: {wording.listed([str(path) for path in written])}")
+
+    def _rendered(self, form: Form, document: Document, name: str, *, asked: bool) -> bytes | None:
+        """None where it cannot be made here, and was not asked for by its name."""
+        try:
+            return form.render(document)
+        except FormAway as away:
+            if asked:
+                raise CommandError(f"{name} cannot be written. {away}") from None
+            self.stderr.write(self.style.WARNING(f"{name} is left out. {away}"))
+            return None
 
     def _send(self, report: Report, period: Period, addresses: list[str], now: datetime) -> None:
         if addresses:
