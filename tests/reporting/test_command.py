@@ -79,7 +79,7 @@ def test_files_are_written_and_nothing_is_sent(
     report(capsys, "--out", str(tmp_path / "new" / "folder"))
 
     written = sorted(file.name for file in (tmp_path / "new" / "folder").iterdir())
-    assert written == ["weekly.csv", "weekly.html", "weekly.txt", "weekly.xlsx"]
+    assert written == ["weekly.csv", "weekly.html", "weekly.pdf", "weekly.txt", "weekly.xlsx"]
     assert not mails.sent
     assert not ReportRun.objects.exists()
 

@@ -83,8 +83,8 @@ class Page(HTMLParser):
 
 
 def test_another_name_is_answered_with_those_there_are() -> None:
-    assert list(forms()) == ["csv", "html", "text", "xlsx"]
-    with pytest.raises(NoSuchForm, match="csv, html, text, xlsx"):
+    assert list(forms()) == ["csv", "html", "pdf", "text", "xlsx"]
+    with pytest.raises(NoSuchForm, match="csv, html, pdf, text, xlsx"):
         named("docx")
 
 
