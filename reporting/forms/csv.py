@@ -21,6 +21,7 @@ class CsvForm(Form):
     title = gettext_lazy("CSV")
     content_type = "text/csv; charset=utf-8"
     suffix = ".csv"
+    goes_with_mail = True
 
     def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes:
         out = io.StringIO()

@@ -25,6 +25,7 @@ class PdfForm(Form):
     title = gettext_lazy("PDF")
     content_type = "application/pdf"
     suffix = ".pdf"
+    goes_with_mail = True
     is_text = False
 
     def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes:

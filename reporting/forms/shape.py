@@ -22,6 +22,8 @@ class Footer:
     """Where its reader chooses what to get."""
     reason: str = ""
     """Why somebody gets it, in a sentence."""
+    files: tuple[tuple[str, str], ...] = ()
+    """The same in other forms: what each is called, and its address, beside the page's own."""
 
 
 NO_FOOTER = Footer()
@@ -36,6 +38,8 @@ class Form(ABC):
     """Of its file, with the dot."""
     is_text: ClassVar[bool] = True
     """Whether its bytes are the words that people read, and can be searched for them."""
+    goes_with_mail: ClassVar[bool] = False
+    """Whether it can be attached to a mail, which says the same itself."""
 
     @abstractmethod
     def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes:

@@ -40,6 +40,7 @@ class XlsxForm(Form):
     title = gettext_lazy("Excel (XLSX)")
     content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     suffix = ".xlsx"
+    goes_with_mail = True
     is_text = False
 
     def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes:

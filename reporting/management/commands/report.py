@@ -44,7 +44,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--form", action="append", default=[], choices=list(forms.forms()),
-            help="with --out, in this form alone; may be repeated",
+            help="with --out, in this form alone; with --to, attached to the mail; may be repeated",
         )  # fmt: skip
         parser.add_argument("--json", action="store_true", help="send nothing; print its figures as one JSON object")
 
@@ -54,10 +54,10 @@ class Command(BaseCommand):
     ) -> None:  # fmt: skip
         if sum(map(bool, (out, to, json))) > 1:
             raise CommandError("--out and --json send nothing, --to sends. Please choose one of them.")
-        if form and not out:
-            raise CommandError("--form goes with --out DIR, which writes files.")
+        if form and not (out or to):
+            raise CommandError("--form goes with --out DIR, which writes files, or --to ADDRESS, which attaches them.")
         chosen, now = reports.named(report), timezone.now()
-        addresses = [_address(text) for text in to]
+        addresses, attached = [_address(text) for text in to], _attached(form) if to else ""
         wanted = _period(chosen, week or period, now)
         if domain and not (out or json):
             raise CommandError(
@@ -73,7 +73,7 @@ class Command(BaseCommand):
         if out:
             self._write(document, out, [forms.named(name) for name in form or forms.forms()], asked=bool(form))
         else:
-            self._send(chosen, wanted, addresses, now)
+            self._send(chosen, wanted, addresses, now, attached=attached)
 
     def _print(self, document: Document) -> None:
         self.stdout.write(json.dumps(document.as_json()))
@@ -103,9 +103,9 @@ class Command(BaseCommand):
             self.stderr.write(self.style.WARNING(f"{name} is left out. {away}"))
             return None
 
-    def _send(self, report: Report, period: Period, addresses: list[str], now: datetime) -> None:
+    def _send(self, report: Report, period: Period, addresses: list[str], now: datetime, *, attached: str) -> None:
         if addresses:
-            outcome = ordering.send_to(report, period, addresses, now=now)
+            outcome = ordering.send_to(report, period, addresses, now=now, attached=attached)
         else:
             outcome = ordering.send_now(report, period, now=now)
         self.stdout.write(_told(outcome))
@@ -131,6 +131,14 @@ def _domains(names: list[str]) -> frozenset[str] | None:
         if name not in known:
             raise CommandError(f"There is no domain {name!r}. There are: {', '.join(sorted(known))}.")
     return frozenset(names) or None
+
+
+def _attached(names: list[str]) -> str:
+    for name in names:
+        if name not in forms.attachable():
+            known = ", ".join(forms.attachable())
+            raise CommandError(f"The mail itself is {name}. What can be attached to it: {known}.")
+    return ",".join(sorted(set(names)))
 
 
 def _told(outcome: ordering.Outcome) -> str:
