@@ -10,8 +10,10 @@ BOOTSTRAP := $(PYTHON) -I project/bootstrap.py
 RUN := $(VENV)/requirements.stamp
 DEV := $(VENV)/requirements-dev.stamp
 SOURCES := project routing notifications reporting tests benchmarks
+# What reports as PDF are drawn with.
+PDF_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core
 # libatomic1 is for Playwright's driver; systemd for systemd-analyze and prometheus for promtool, which look at deploy/.
-TEST_PACKAGES := rabbitmq-server postgresql pgbouncer chromium fonts-dejavu-core libatomic1 systemd prometheus
+TEST_PACKAGES := rabbitmq-server postgresql pgbouncer chromium libatomic1 systemd prometheus $(PDF_PACKAGES)
 CHAOS_PACKAGES := rabbitmq-server postgresql
 
 # make chaos: how long, which decisions (at random if left out), and on what.
@@ -30,7 +32,7 @@ DEPLOYED := SITE_URL=https://taskyard.example.com SECRET_KEY=$$(head -c 48 /dev/
 .DEFAULT_GOAL := help
 .PHONY: help up demo test chaos chaos-deploys chaos-selftest prove-schedule bench bench-quick bench-relay \
 	bench-retention bench-report bench-notifications bench-console soak ci format format-check lint types contracts checks lock \
-	flower clean python
+	flower pdf clean python
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +49,9 @@ demo: $(RUN)  ## Start, send a sample through every queue, show the outcomes, st
 
 flower: $(RUN)  ## Watch the workers in Celery's Flower, at http://localhost:5555
 	@exec $(PY) -m celery -A project flower --address=127.0.0.1
+
+pdf:  ## Install the system's libraries that reports as PDF are drawn with
+	@$(BOOTSTRAP) packages $(PDF_PACKAGES)
 
 # --- Proving --------------------------------------------------------------------------------------------------------
 
@@ -129,9 +134,11 @@ checks: $(DEV)
 
 LOCK := uv pip compile setup.cfg --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
+EXTRAS := --extra flower --extra providers --extra pdf --extra xlsx
+
 lock: $(DEV)  ## Pin the newest versions that setup.cfg allows
-	@$(VENV)/bin/$(LOCK) --upgrade --extra flower --extra providers -o requirements.lock
-	@$(VENV)/bin/$(LOCK) --upgrade --extra flower --extra providers --extra test --extra dev -c requirements.lock -o requirements-dev.lock
+	@$(VENV)/bin/$(LOCK) --upgrade $(EXTRAS) -o requirements.lock
+	@$(VENV)/bin/$(LOCK) --upgrade $(EXTRAS) --extra test --extra dev -c requirements.lock -o requirements-dev.lock
 
 clean:  ## Remove what can be made again: caches, builds and .venv; var/ stays
 	@rm -rf .venv build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

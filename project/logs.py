@@ -27,6 +27,8 @@ def config(*, fmt: str, level: str) -> dict[str, Any]:
             # "Task … received", for each, while the ledger shows which are in flight; LOG_LEVEL=DEBUG has it.
             "celery.worker.strategy": {"level": "DEBUG" if level == "DEBUG" else "WARNING"},
             "fontTools": {"level": "WARNING"},
+            # Each step of each page.
+            "weasyprint.progress": {"level": "WARNING"},
         },
     }
 

@@ -5,9 +5,8 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.core.files.storage import default_storage
 from django.db.models import Count, F, Max, Q, QuerySet
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 from django.urls.resolvers import URLPattern
 from django.utils.html import format_html
@@ -15,9 +14,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from reporting import deeds, forms, tasks
+from reporting import deeds, downloads, tasks
 from reporting.deeds import Deed
-from reporting.forms import NoSuchForm
+from reporting.downloads import NotKept
 from reporting.run_page import FRAME_POLICY, run_page, state_word, title, with_states
 from reporting.runs import storage
 from reporting.runs.tables import LATE_AFTER, ReportDelivery, ReportEdition, ReportRun
@@ -140,7 +139,12 @@ class ReportRunAdmin(ReadOnlyAdmin):
         edition = ReportEdition.objects.select_related("run").filter(pk=key).first()
         if edition is None:
             raise Http404(_("There is no such edition."))
-        return _data(edition) if form == "data" else _file(edition, form)
+        if form == "data":
+            return _data(edition)
+        try:
+            return downloads.file(edition, form)
+        except NotKept:
+            raise Http404(_("That file is not kept. Build the report again, and it is.")) from None
 
     @admin.action(description=PREVIEW.title, permissions=["view"])
     def preview_selected(self, request: HttpRequest, chosen: QuerySet[ReportRun]) -> HttpResponse | None:
@@ -258,17 +262,3 @@ def _data(edition: ReportEdition) -> HttpResponse:
     )
     answer["Content-Disposition"] = f'attachment; filename="{storage.file_name(edition)}.json"'
     return answer
-
-
-def _file(edition: ReportEdition, name: str) -> FileResponse:
-    try:
-        form, kept = forms.named(name), edition.files[name]
-        opened = default_storage.open(kept)
-    except (NoSuchForm, KeyError, OSError):
-        raise Http404(_("That file is not kept. Build the report again, and it is.")) from None
-    return FileResponse(
-        opened,
-        as_attachment=True,
-        filename=f"{storage.file_name(edition)}{form.suffix}",
-        content_type=form.content_type,
-    )

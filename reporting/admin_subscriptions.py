@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from reporting import deeds, reports
 from reporting.deeds import Deed
+from reporting.forms import attachable
 from reporting.subscribing import choosing, objections, words
 from reporting.subscribing.objections import Objection
 from reporting.subscribing.tables import Subscription
@@ -35,6 +36,9 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text=gettext_lazy("None chosen: all of them, and those that are added later."),
+    )
+    attached = forms.MultipleChoiceField(
+        label=gettext_lazy("Attached files"), required=False, widget=forms.CheckboxSelectMultiple
     )
     hour = forms.TypedChoiceField(
         label=gettext_lazy("Hour"),
@@ -53,7 +57,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Subscription
-        fields = ("email", "name", "report", "domains", "weekday", "hour", "time_zone")
+        fields = ("email", "name", "report", "domains", "attached", "weekday", "hour", "time_zone")
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -65,6 +69,18 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
         # One that is gone stays chosen until somebody takes it out.
         names = [domain.name for domain in registry()]
         fields["domains"].choices = [(name, name) for name in dict.fromkeys([*names, *chosen])]
+        self._offer_files(fields["attached"])
+
+    def _offer_files(self, field: Any) -> None:
+        chosen = list(filter(None, (self.instance.attached or "").split(",")))
+        self.initial["attached"] = chosen
+        titles = {name: str(form.title) for name, form in attachable().items()}
+        field.choices = [(name, titles.get(name, name)) for name in dict.fromkeys([*titles, *chosen])]
+        text = _("They go with the mail, which says the same itself: together at most %(most)s MB.")
+        field.help_text = text % {"most": f"{settings.TASKYARD_MAX_ATTACHMENTS / 1_000_000:g}"}
+
+    def clean_attached(self) -> str:
+        return ",".join(sorted(self.cleaned_data["attached"]))
 
     def clean_domains(self) -> str:
         return ",".join(sorted(self.cleaned_data["domains"]))
@@ -121,7 +137,9 @@ def _preview(request: HttpRequest, one: Subscription) -> bool:
     if not user.email or report is None:
         return False
     period = str(report.period_of(timezone.now()))
-    preview.delay(report=one.report, period=period, to=user.email, domains=one.domains)
+    # A worker of the release before knows nothing of files.
+    files = {"attached": one.attached} if one.attached else {}
+    preview.delay(report=one.report, period=period, to=user.email, domains=one.domains, **files)
     return True
 
 
@@ -219,7 +237,7 @@ class SubscriptionAdmin(ModelAdmin):
     def which(self, one: Subscription) -> str:
         return words.title(one)
 
-    @admin.display(description=gettext_lazy("domains"))
+    @admin.display(description=gettext_lazy("about"))
     def about(self, one: Subscription) -> str:
         return words.about(one)
 

@@ -4,6 +4,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
+from reporting import forms
 from reporting.runs.tables import ReportDelivery, ReportEdition, ReportRun
 from reporting.subscribing.tables import Subscription
 from routing.erasing import Kind, Term, erasable
@@ -37,16 +38,24 @@ class Deliveries(Kind):
 
 @erasable
 class Editions(Kind):
-    """Their files first: should it die in between, it finds the row again."""
+    """Their files first: should it die in between, it finds the row again.
+
+    A file whose words cannot be searched for goes whole; the report can be built again.
+    """
 
     kind = "reports"
     model, texts = ReportEdition, ("document",)
 
     def erase(self, row: ReportEdition, term: Term, *, by: str) -> None:
-        for name in row.files.values():
-            _out_of_file(name, term)
-        document = term.out_of_value(row.document)
-        ReportEdition.objects.using(self.using).filter(pk=row.pk).update(document=document)
+        kept = {}
+        for form, name in row.files.items():
+            if forms.is_text(form):
+                _out_of_file(name, term)
+                kept[form] = name
+            else:
+                default_storage.delete(name)
+        rows = ReportEdition.objects.using(self.using).filter(pk=row.pk)
+        rows.update(document=term.out_of_value(row.document), files=kept)
 
 
 def _out_of_file(name: str, term: Term) -> None:

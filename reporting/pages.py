@@ -4,11 +4,15 @@ from collections.abc import Callable
 from functools import wraps
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
-from reporting import forms, links
+from reporting import downloads, forms, links
 from reporting.documents.document import Document
+from reporting.downloads import NotKept
+from reporting.forms.shape import Footer
 from reporting.links import BadLink
 from reporting.runs.tables import ReportEdition
 from reporting.subscribing import choosing, objections
@@ -31,10 +35,10 @@ DEEDS: dict[str, Callable[[Subscription], bool]] = {
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
 
-def _page(page: Page) -> Callable[..., HttpResponse]:
+def _page(page: Page) -> Callable[..., HttpResponseBase]:
     @public_pages.behind_a_link
     @wraps(page)
-    def opened(request: HttpRequest, token: str) -> HttpResponse:
+    def opened(request: HttpRequest, token: str) -> HttpResponseBase:
         try:
             return page(request, token)
         except BadLink:
@@ -70,15 +74,26 @@ def _shown(request: HttpRequest, mine: Subscription, *, said: str = "") -> HttpR
 
 
 @_page
-def report(request: HttpRequest, token: str) -> HttpResponse:
-    """What it says by now."""
+def report(request: HttpRequest, token: str) -> HttpResponseBase:
+    """What it says by now; with ``?form=``, a file of it as it is kept."""
     edition = ReportEdition.objects.filter(pk=links.read_page(token)).first()
     if edition is None or request.method == "POST":
         raise BadLink
-    form = forms.named("html")
-    answer = HttpResponse(form.render(Document.from_json(edition.document)), content_type=form.content_type)
+    if name := request.GET.get("form"):
+        return _file(request, edition, name)
+    form, files = forms.named("html"), downloads.offered(edition)
+    footer = Footer(files=tuple((title, f"?{urlencode({'form': name})}") for name, title in files))
+    page = form.render(Document.from_json(edition.document), footer=footer)
+    answer = HttpResponse(page, content_type=form.content_type)
     answer["Content-Security-Policy"] = _REPORT_POLICY
     return answer
+
+
+def _file(request: HttpRequest, edition: ReportEdition, name: str) -> HttpResponseBase:
+    try:
+        return downloads.file(edition, name)
+    except NotKept:
+        return _problem(request, 410)
 
 
 def _subscription(token: str) -> Subscription:
@@ -117,6 +132,7 @@ def _problem(request: HttpRequest, status: int) -> HttpResponse:
     """The same for all that is wrong with a link: it tells nothing about anybody."""
     said = {
         400: _("That could not be understood, and nothing was changed. Go back and use the buttons on the page."),
+        410: _("This report is not kept as such a file. Its page has a link to each that there is."),
         404: _(
             "This link does not work, or its time is over. Open it from the newest report that you have, or copy all "
             "of it. Links to a report's page last for 90 days."

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
-from reporting import forms, links, mail_states, reports
+from reporting import downloads, forms, links, mail_states, reports
 from reporting.documents.cells import Tone
 from reporting.documents.document import Document
 from reporting.mail_states import MailState
@@ -141,7 +141,7 @@ def _figures(run: ReportRun) -> Iterator[tuple[str, int, str]]:
 
 def _shown(edition: ReportEdition) -> Shown:
     document = Document.from_json(edition.document)
-    files = [(forms.forms()[form].suffix, _file_url(edition, form)) for form in edition.files if form in forms.forms()]
+    files = [(title, _file_url(edition, name)) for name, title in downloads.offered(edition)]
     return Shown(
         row=edition,
         name=str(edition),
@@ -149,7 +149,7 @@ def _shown(edition: ReportEdition) -> Shown:
         tone=document.tone,
         frame=forms.named("html").render(document).decode() if not edition.domains else "",
         web_url=links.page_url(edition.pk),
-        files=[*files, (".json", _file_url(edition, "data"))],
+        files=[*files, ("JSON", _file_url(edition, "data"))],
         data=_value(edition.document),
     )
 

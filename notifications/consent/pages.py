@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
@@ -22,7 +23,7 @@ ONE_CLICK = ("List-Unsubscribe", "One-Click")
 Page = Callable[[HttpRequest, Reader], HttpResponse]
 
 
-def _of_reader(page: Page) -> Callable[..., HttpResponse]:
+def _of_reader(page: Page) -> Callable[..., HttpResponseBase]:
     @public_pages.behind_a_link
     @wraps(page)
     def opened(request: HttpRequest, token: str) -> HttpResponse:

@@ -18,6 +18,21 @@ def forms() -> dict[str, Form]:
     return {form.name: form for form in sorted(found, key=lambda form: form.name)}
 
 
+def attachable() -> dict[str, Form]:
+    """Those that can go with a mail."""
+    return {name: form for name, form in forms().items() if form.goes_with_mail}
+
+
+def titles(chosen: str) -> list[str]:
+    """Of these, named with commas between; one that is gone keeps its name."""
+    return [str(forms()[name].title) if name in forms() else name for name in filter(None, chosen.split(","))]
+
+
+def is_text(name: str) -> bool:
+    """Whether the words of its files can be searched for; of a form that is gone, they cannot."""
+    return name in forms() and forms()[name].is_text
+
+
 def named(name: str) -> Form:
     """Raises NoSuchForm."""
     try:

@@ -4,6 +4,8 @@ import csv
 import io
 from collections.abc import Iterator
 
+from django.utils.translation import gettext_lazy
+
 from reporting.documents.blocks import Bars, Heading, Sentence, Table
 from reporting.documents.cells import Cell, Change, Count, Duration, Moment, Share, Text
 from reporting.documents.document import Document, Part
@@ -16,8 +18,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 class CsvForm(Form):
     name = "csv"
+    title = gettext_lazy("CSV")
     content_type = "text/csv; charset=utf-8"
     suffix = ".csv"
+    goes_with_mail = True
 
     def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes:
         out = io.StringIO()

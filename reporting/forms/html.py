@@ -1,38 +1,26 @@
 """HTML for mail readers of any age: tables, no images, CSS inlined, a dark scheme for those that know it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import css_inline
 from django.template.loader import render_to_string
+from django.utils.translation import gettext_lazy
 
-from reporting.documents.blocks import Bars, Block, Table
-from reporting.documents.cells import Cell, Text
+from reporting.documents.blocks import Table
 from reporting.documents.document import Document, Part
-from reporting.forms import words
 from reporting.forms.shape import NO_FOOTER, Footer, Form
+from reporting.forms.showing import shown
 
 LIMIT = 100_000
 """Bytes: Gmail cuts a mail off at 102 KB, wherever that is."""
 FEWER = (None, 8, 4, 2)
 """Rows a table may have, where all of them are too long."""
-TALLEST = 36
-"""Pixels of the highest bar."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A cell as people read it. ``parts`` are the pieces between which a narrow screen may break it."""
-
-    parts: list[str]
-    link: str
-    tone: str
 
 
 class HtmlForm(Form):
     name = "html"
+    title = gettext_lazy("Web page (HTML)")
     content_type = "text/html; charset=utf-8"
     suffix = ".html"
 
@@ -45,48 +33,7 @@ class HtmlForm(Form):
 
 
 def _page(document: Document, footer: Footer) -> str:
-    parts = [(part.title, [_block(block) for block in part.blocks]) for part in document.parts]
-    page = render_to_string(
-        "reporting/document.html",
-        {"document": document, "footer": footer, "parts": parts, "pruned": _pruned_note(document)},
-    )
-    return _inliner().inline(page)
-
-
-def _block(block: Block) -> dict[str, Any]:
-    """The name of its template, and what that shows."""
-    shown: dict[str, Any] = {"template": f"reporting/blocks/{type(block).__name__.lower()}.html", "block": block}
-    if isinstance(block, Table):
-        shown |= {"rows": [[_cell(cell) for cell in row.cells] for row in block.rows], "width": len(block.columns)}
-    elif isinstance(block, Bars):
-        shown |= {"bars": list(_bars(block)), "share": 100 // max(len(block.values), 1)}
-    else:
-        shown |= {"link": words.whole(getattr(block, "link", ""))}
-    return shown
-
-
-def _cell(cell: Cell) -> Shown:
-    said = words.say(cell)
-    parts = _parts(said) if isinstance(cell, Text) else [said]
-    return Shown(parts, words.whole(words.link_of(cell)), cell.tone)
-
-
-def _bars(bars: Bars) -> Iterator[tuple[str, str, int, str]]:
-    """Label, value, height and address of each."""
-    most = max([*bars.values, 1])
-    addresses: Sequence[str] = bars.links or ("",) * len(bars.values)
-    for label, value, link in zip(bars.labels, bars.values, addresses, strict=True):
-        yield label, f"{value:,}", -(-value * TALLEST // most), words.whole(link)
-
-
-def _parts(text: str) -> list[str]:
-    return text.replace(".", ".\n").replace("_", "_\n").split("\n")
-
-
-def _pruned_note(document: Document) -> str:
-    tables = (block for part in document.parts for block in part.blocks if isinstance(block, Table))
-    marked = any(getattr(cell, "is_pruned", False) for table in tables for row in table.rows for cell in row.cells)
-    return words.pruned_note() if marked else ""
+    return _inliner().inline(render_to_string("reporting/document.html", {**shown(document), "footer": footer}))
 
 
 def _cut(document: Document, rows: int | None) -> Document:

@@ -2,9 +2,13 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from reporting.documents.document import Document
+
+
+class FormAway(Exception):
+    """A form cannot be made on this machine; the message tells the cure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +22,8 @@ class Footer:
     """Where its reader chooses what to get."""
     reason: str = ""
     """Why somebody gets it, in a sentence."""
+    files: tuple[tuple[str, str], ...] = ()
+    """The same in other forms: what each is called, and its address, beside the page's own."""
 
 
 NO_FOOTER = Footer()
@@ -25,9 +31,16 @@ NO_FOOTER = Footer()
 
 class Form(ABC):
     name: ClassVar[str]
+    title: ClassVar[Any]
+    """For people. Text; also one that is translated when it is read."""
     content_type: ClassVar[str]
     suffix: ClassVar[str]
     """Of its file, with the dot."""
+    is_text: ClassVar[bool] = True
+    """Whether its bytes are the words that people read, and can be searched for them."""
+    goes_with_mail: ClassVar[bool] = False
+    """Whether it can be attached to a mail, which says the same itself."""
 
     @abstractmethod
-    def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes: ...
+    def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes:
+        """Raises FormAway where what it is made with is missing."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from reporting.documents.blocks import Bars, Block, Heading, Links, Note, Sentence, Table
 from reporting.documents.document import Document, Part
@@ -17,6 +18,7 @@ LEVELS = "▁▂▃▄▅▆▇█"
 
 class TextForm(Form):
     name = "text"
+    title = gettext_lazy("Plain text")
     content_type = "text/plain; charset=utf-8"
     suffix = ".txt"
 

@@ -5,7 +5,7 @@ A file is called after its digest and never written again: a mail says what it s
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from celery import current_app
@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from reporting import forms, links
 from reporting.documents.document import Document
 from reporting.forms.shape import Footer
-from reporting.runs import storage
+from reporting.runs import attaching, storage
 from reporting.runs.tables import ReportEdition
 
 TASK = "notifications.notify"
@@ -29,14 +29,16 @@ _MANAGE = "https://reports.invalid/manage"
 
 @dataclass(frozen=True)
 class Letter:
-    """``text`` and ``html`` are files of the storage, as the task takes them."""
+    """``text``, ``html`` and ``attachments`` are files of the storage, as the task takes them."""
 
     subject: str
     text: Mapping[str, str]
     html: Mapping[str, str]
+    attachments: tuple[Mapping[str, str], ...] = ()
 
     def kwargs(self, address: str, *, key: str, manage_url: str = "", lane: str = LANE) -> dict[str, Any]:
         """Of the task that mails it. The same key again sends nothing again."""
+        files = {"attachments": list(self.attachments)} if self.attachments else {}
         return {
             "to": [address],
             "subject": self.subject,
@@ -46,19 +48,21 @@ class Letter:
             "category": CATEGORY,
             "key": key,
             "lane": lane,
+            **files,
         }
 
 
-def of_edition(edition: ReportEdition) -> Letter:
-    """For those who are subscribed."""
+def of_edition(edition: ReportEdition, *, attached: str = "") -> Letter:
+    """For those who are subscribed and have chosen these files."""
     document = Document.from_json(edition.document)
     reason = _("You are subscribed to this report.")
-    return _letter(document, Footer(web_url=links.page_url(edition.pk), manage_url=_MANAGE, reason=reason))
+    footer = Footer(web_url=links.page_url(edition.pk), manage_url=_MANAGE, reason=reason)
+    return _letter(document, footer, attached=attached)
 
 
-def of_document(document: Document, *, reason: str = "") -> Letter:
+def of_document(document: Document, *, reason: str = "", attached: str = "") -> Letter:
     """For somebody who has asked for it once."""
-    return _letter(document, Footer(reason=reason))
+    return _letter(document, Footer(reason=reason), attached=attached)
 
 
 def send(mails: Mapping[str, Mapping[str, Any]]) -> None:
@@ -78,9 +82,12 @@ def key(report: str, period: str, address: str) -> str:
     return f"{report}:{period}:{hashlib.sha256(address.lower().encode()).hexdigest()}"
 
 
-def _letter(document: Document, footer: Footer) -> Letter:
+def _letter(document: Document, footer: Footer, *, attached: str) -> Letter:
+    with_it = attaching.attached(document, attached)
+    said = replace(document, notes=(*document.notes, *with_it.left_out))
+
     def kept(name: str) -> dict[str, str]:
         form = forms.named(name)
-        return storage.keep_letter(document, form.render(document, footer=footer), suffix=form.suffix)
+        return storage.keep_letter(said, form.render(said, footer=footer), suffix=form.suffix)
 
-    return Letter(document.subject, kept("text"), kept("html"))
+    return Letter(document.subject, kept("text"), kept("html"), with_it.files)

@@ -61,10 +61,18 @@ def send_due(report: Report, period: Period, *, now: datetime) -> Outcome:
     return Outcome(report.name, str(period), verdict, mailed, sent, mailed - sent)
 
 
-def send_to(report: Report, period: Period, addresses: Sequence[str], *, now: datetime, domains: str = "") -> Outcome:
+def send_to(
+    report: Report,
+    period: Period,
+    addresses: Sequence[str],
+    *,
+    now: datetime,
+    domains: str = "",
+    attached: str = "",
+) -> Outcome:
     """To these addresses, also to those that have had it. Raises NoSuchPeriod for one that has not begun."""
     document = read(report, period, now=now, domains=domains)
-    letter = letters.of_document(document)
+    letter = letters.of_document(document, attached=attached)
     # What somebody asks for is no mailing: it goes ahead of those, and each time is one of its own.
     mails = {}
     for address in addresses:

@@ -13,9 +13,10 @@ What may happen in between, and what then:
   ended it either before, and get nothing, or after their mail was on its way.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
+from itertools import product
 from operator import or_
 from typing import Any
 from uuid import uuid4
@@ -88,6 +89,8 @@ def send_again(run: ReportRun, *, number: int, addresses: Sequence[str] = ()) ->
     if addresses:
         had_it = had_it.filter(address__in=addresses)
     desk, sent, reached = _Desk(run), 0, 0
+    editions = had_it.order_by().values_list("edition__domains", flat=True).distinct()
+    desk.prepare(product(editions, _chosen_files(run, addresses)))
     while True:
         with transaction.atomic():
             rows = list(had_it.filter(pk__gt=reached).order_by("pk").select_for_update(of=("self",))[:BATCH])
@@ -99,6 +102,13 @@ def send_again(run: ReportRun, *, number: int, addresses: Sequence[str] = ()) ->
             sent += len(mails)
 
 
+def _chosen_files(run: ReportRun, addresses: Sequence[str]) -> Iterable[str]:
+    subscriptions = Subscription.objects.filter(report=run.report)
+    if addresses:
+        subscriptions = subscriptions.filter(email__in=addresses)
+    return subscriptions.order_by().values_list("attached", flat=True).distinct()
+
+
 def _of_slot(moment: datetime, slot: Slot) -> Q:
     return Q(time_zone=slot.time_zone, weekday=slot.weekday, hour=slot.hour, counts_from__lte=moment)
 
@@ -106,12 +116,12 @@ def _of_slot(moment: datetime, slot: Slot) -> Q:
 def _send_all(run: ReportRun, chosen: "QuerySet[Subscription]", *, times: Mapping[Slot, datetime]) -> int:
     """In batches by the key, each a transaction, so that ten thousand take no more memory than a hundred."""
     desk, sent, reached = _Desk(run), 0, 0
+    chosen = chosen.filter(domains__in=desk.editions)
+    desk.prepare(chosen.order_by().values_list("domains", "attached").distinct())
     while True:
         with transaction.atomic():
             people = list(
-                chosen.filter(pk__gt=reached, domains__in=desk.editions)
-                .order_by("pk")
-                .select_for_update(skip_locked=True, of=("self",))[:BATCH]
+                chosen.filter(pk__gt=reached).order_by("pk").select_for_update(skip_locked=True, of=("self",))[:BATCH]
             )
             if not people:
                 return sent
@@ -122,19 +132,25 @@ def _send_all(run: ReportRun, chosen: "QuerySet[Subscription]", *, times: Mappin
 
 
 class _Desk:
-    """The run's editions, and the letter of each: rendered when somebody is to get it."""
+    """The run's editions, and a letter for each choice of files: rendered when somebody is to get it."""
 
     def __init__(self, run: ReportRun) -> None:
         self.editions = {edition.domains: edition for edition in run.editions.all()}
-        self._letters: dict[str, Letter] = {}
+        self._letters: dict[tuple[str, str], Letter] = {}
 
-    def letter(self, domains: str) -> Letter:
-        if domains not in self._letters:
-            self._letters[domains] = letters.of_edition(self.editions[domains])
-        return self._letters[domains]
+    def prepare(self, choices: Iterable[tuple[str, str]]) -> None:
+        """Before a transaction begins, which would wait for the files that are drawn."""
+        for domains, attached in choices:
+            if self.editions[domains].worth_sending:
+                self.letter(domains, attached)
 
-    def by_key(self, edition: int | None) -> Letter:
-        return self.letter(next(domains for domains, row in self.editions.items() if row.pk == edition))
+    def letter(self, domains: str, attached: str) -> Letter:
+        if (domains, attached) not in self._letters:
+            self._letters[domains, attached] = letters.of_edition(self.editions[domains], attached=attached)
+        return self._letters[domains, attached]
+
+    def by_key(self, edition: int | None, attached: str) -> Letter:
+        return self.letter(next(domains for domains, row in self.editions.items() if row.pk == edition), attached)
 
 
 def _hand_over(run: ReportRun, people: Sequence[Subscription], *, desk: _Desk, times: Mapping[Slot, datetime]) -> int:
@@ -145,7 +161,7 @@ def _hand_over(run: ReportRun, people: Sequence[Subscription], *, desk: _Desk, t
         ReportDelivery.objects.filter(task_id__in=[row.task_id for row in rows]).values_list("task_id", flat=True)
     )
     mails = {
-        str(row.task_id): desk.letter(one.domains).kwargs(
+        str(row.task_id): desk.letter(one.domains, one.attached).kwargs(
             row.address, key=row.key, manage_url=links.subscriptions_url(one.pk)
         )
         for one, row in zip(people, rows, strict=True)
@@ -188,4 +204,5 @@ def _again(run: ReportRun, row: ReportDelivery, number: int, *, desk: _Desk) -> 
         return None
     owner = Subscription.objects.filter(email__iexact=row.address, report=run.report).first()
     manage_url = links.subscriptions_url(owner.pk) if owner else ""
-    return str(task_id), desk.by_key(row.edition_id).kwargs(row.address, key=key, manage_url=manage_url)
+    letter = desk.by_key(row.edition_id, owner.attached if owner else "")
+    return str(task_id), letter.kwargs(row.address, key=key, manage_url=manage_url)

@@ -15,8 +15,12 @@ def folder(edition: ReportEdition) -> str:
 
 def file_name(edition: ReportEdition) -> str:
     """For people who download it, without its ending."""
-    named = [edition.run.report, edition.run.period, *filter(None, edition.domains.split(","))]
-    return "-".join(named)[:120]
+    return _name(edition.run.report, edition.run.period, *filter(None, edition.domains.split(",")))
+
+
+def name_of(document: Document) -> str:
+    """The same."""
+    return _name(document.report, document.period, *document.domains)
 
 
 def keep_letter(document: Document, content: bytes, *, suffix: str) -> dict[str, str]:
@@ -44,6 +48,10 @@ def discard_letters(run: ReportRun) -> None:
         return
     for name in names:
         default_storage.delete(f"{where}/{name}")
+
+
+def _name(*parts: str) -> str:
+    return "-".join(parts)[:120]
 
 
 def _letters(report: str, period: str) -> str:

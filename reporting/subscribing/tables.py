@@ -47,6 +47,8 @@ class Subscription(models.Model):
     report = models.CharField(_("report"), max_length=40, default="weekly")
     domains = models.CharField(_("domains"), max_length=500, blank=True)
     """By name, with commas between, in the alphabet's order; empty for all."""
+    attached = models.CharField(_("attached files"), max_length=100, blank=True, default="", db_default="")
+    """Names of forms, likewise; empty for none."""
     weekday = models.PositiveSmallIntegerField(
         _("weekday"), choices=Weekday, default=MONDAY, help_text=_("A daily report comes every day, whatever it says.")
     )

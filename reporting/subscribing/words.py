@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from reporting import reports
+from reporting import forms, reports
 from reporting.subscribing.objections import Objection
 from reporting.subscribing.slots import is_of_a_week
 from reporting.subscribing.tables import Subscription, Weekday
+from reporting.wording import listed
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,10 @@ def when(one: Subscription) -> str:
 
 
 def about(one: Subscription) -> str:
-    return one.domains.replace(",", ", ") or _("all domains")
+    """Such as “all domains, with PDF”."""
+    domains = one.domains.replace(",", ", ") or _("all domains")
+    titles = forms.titles(one.attached)
+    return _("%(domains)s, with %(files)s") % {"domains": domains, "files": listed(titles)} if titles else domains
 
 
 def kind(one: Subscription, objection: Objection | None) -> str:

@@ -7,7 +7,8 @@ templates extend public/page.html.
 from collections.abc import Callable
 from functools import wraps
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -15,16 +16,16 @@ from django.views.decorators.http import require_http_methods
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-Page = Callable[[HttpRequest, str], HttpResponse]
+Page = Callable[[HttpRequest, str], HttpResponseBase]
 
 
-def behind_a_link(page: Page) -> Callable[..., HttpResponse]:
+def behind_a_link(page: Page) -> Callable[..., HttpResponseBase]:
     """``page`` is given what the link holds."""
 
     @csrf_exempt
     @require_http_methods(["GET", "HEAD", "POST"])
     @wraps(page)
-    def opened(request: HttpRequest, token: str) -> HttpResponse:
+    def opened(request: HttpRequest, token: str) -> HttpResponseBase:
         answer = page(request, token)
         add_never_cache_headers(answer)
         answer.headers.setdefault("Content-Security-Policy", POLICY)

@@ -33,7 +33,7 @@ def monday(settings: Any, tmp_path: Path) -> ReportRun:
     """The report of a full week has been sent: somebody has said no, and somebody's mail waits."""
     settings.MEDIA_ROOT = tmp_path / "files"
     full_week.happen(results=60)
-    subscribe("ann.example@example.org", name="Ann Example", time_zone="Europe/Berlin")
+    subscribe("ann.example@example.org", name="Ann Example", time_zone="Europe/Berlin", attached="csv,pdf,xlsx")
     subscribe("ann.example@example.org", report="broken-now", hour=7, paused_at=full_week.AFTER)
     subscribe("no-more@example.org", domains="notifications")
     subscribe("a.very.long.name.of.somebody.who.reads.reports@mail.engineering.example.org", domains="notifications")

@@ -161,7 +161,9 @@ def test_reports_and_their_files_and_the_log_do_not_name_the_person(run: Run) ->
     Subscription.objects.update_or_create(email=ANN, report="weekly", defaults={"name": "Ann"})
     report = ReportRun.objects.create(period="2026-W46", figures={"worst": f"550 no {ANN}"})
     file = default_storage.save("reports/weekly.txt", ContentFile(f"550 no {ANN} but größer".encode()))
-    edition = ReportEdition.objects.create(run=report, document={"said": [ANN]}, files={"text": file})
+    book = default_storage.save("reports/weekly.xlsx", ContentFile(b"PK, wherein nobody can look for a name"))
+    files = {"text": file, "xlsx": book}
+    edition = ReportEdition.objects.create(run=report, document={"said": [ANN]}, files=files)
     sent = ReportDelivery.objects.create(run=report, address=ANN, key=f"weekly:2026-W46:{ANN}")
     user = User.objects.create(username="ada")
     LogEntry.objects.log_actions(user.pk, [sent], CHANGE, change_message=f"Sent again to {ANN}.", single_object=True)
@@ -173,6 +175,8 @@ def test_reports_and_their_files_and_the_log_do_not_name_the_person(run: Run) ->
     assert edition.document == {"said": ["(erased)"]}
     with default_storage.open(edition.files["text"]) as written:
         assert written.read().decode() == "550 no (erased) but größer"
+    assert edition.files == {"text": file}
+    assert not default_storage.exists(book)
     assert LogEntry.objects.get().get_change_message() == "Sent again to (erased)."
     assert Subscription.objects.get(email__endswith="@erased.invalid").ended_at
 

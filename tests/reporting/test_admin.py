@@ -54,12 +54,15 @@ def enqueued(task: str) -> list[dict[str, Any]]:
 
 
 def test_a_subscription_is_added(admin_client: Client) -> None:
-    admin_client.post(f"{SUBSCRIPTIONS}add/", {**NEW, "domains": ["reporting", "notifications"]})
+    admin_client.post(
+        f"{SUBSCRIPTIONS}add/", {**NEW, "domains": ["reporting", "notifications"], "attached": ["xlsx", "csv"]}
+    )
 
     found = Subscription.objects.get()
-    assert (str(found), found.domains, found.time_zone) == (
+    assert (str(found), found.domains, found.attached, found.time_zone) == (
         "Ann <ann@example.com>",
         "notifications,reporting",
+        "csv,xlsx",
         "Europe/Berlin",
     )
 
@@ -73,6 +76,7 @@ def test_a_subscription_is_added(admin_client: Client) -> None:
         ({"hour": "24"}, "Select a valid choice"),
         ({"report": "monthly"}, "Select a valid choice"),
         ({"domains": ["sales"]}, "Select a valid choice"),
+        ({"attached": ["html"]}, "Select a valid choice"),
     ],
 )
 def test_what_is_wrong_is_refused(admin_client: Client, wrong: dict[str, Any], complaint: str) -> None:
@@ -85,12 +89,16 @@ def test_what_is_wrong_is_refused(admin_client: Client, wrong: dict[str, Any], c
 
 
 def test_a_subscription_is_shown_as_it_is_and_saved_again(admin_client: Client) -> None:
-    one = subscribe(domains="notifications", time_zone="Asia/Tokyo")
+    one = subscribe(domains="notifications", time_zone="Asia/Tokyo", attached="papyrus,pdf")
 
     page = admin_client.get(f"{SUBSCRIPTIONS}{one.pk}/change/").content.decode()
 
     assert 'value="notifications" id="id_domains_0" checked' in " ".join(page.split()).replace('" checked', '" checked')
     assert '<option value="Asia/Tokyo">' in page
+    assert "together at most 10 MB" in page
+    # A form of another release stays chosen until somebody takes it out.
+    assert page.count('name="attached"') == 4
+    assert "notifications, with papyrus and PDF" in admin_client.get(SUBSCRIPTIONS).content.decode()
     assert "Monday, 09:00, Asia/Tokyo" in admin_client.get(SUBSCRIPTIONS).content.decode()
 
 
@@ -118,12 +126,13 @@ def test_a_decision_is_asked_about_then_done_once_and_logged(
 
 
 def test_a_preview_goes_to_whoever_asks_alone(admin_client: Client, admin_user: User) -> None:
-    one = subscribe(domains="notifications")
+    one = subscribe(domains="notifications", attached="csv")
 
     act(admin_client, SUBSCRIPTIONS, "preview_selected", one.pk)
 
     (asked,) = enqueued("reporting.preview")
     assert (asked["to"], asked["report"], asked["domains"]) == (admin_user.email, "weekly", "notifications")
+    assert asked["attached"] == "csv"
 
 
 def test_without_an_address_of_ones_own_there_is_no_preview(admin_client: Client, admin_user: User) -> None:
@@ -161,7 +170,9 @@ def test_a_run_of_an_earlier_release_is_shown_with_its_figures(admin_client: Cli
     assert "&quot;week&quot;: &quot;2026-W40&quot;" in page
 
 
-@pytest.mark.parametrize(("form", "begins"), [("html", b"<!DOCTYPE html>"), ("csv", b""), ("data", b"{")])
+@pytest.mark.parametrize(
+    ("form", "begins"), [("html", b"<!DOCTYPE html>"), ("csv", b""), ("pdf", b"%PDF"), ("xlsx", b"PK"), ("data", b"{")]
+)
 def test_its_forms_and_figures_are_downloaded(admin_client: Client, run: ReportRun, form: str, begins: bytes) -> None:
     answer: Any = admin_client.get(f"{RUNS}editions/{ReportEdition.objects.get().pk}/{form}")
 

@@ -1,6 +1,7 @@
 """``manage.py report weekly``, as a newcomer meets it."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,38 @@ def test_files_are_written_and_nothing_is_sent(
     report(capsys, "--out", str(tmp_path / "new" / "folder"))
 
     written = sorted(file.name for file in (tmp_path / "new" / "folder").iterdir())
-    assert written == ["weekly.csv", "weekly.html", "weekly.txt"]
+    assert written == ["weekly.csv", "weekly.html", "weekly.pdf", "weekly.txt", "weekly.xlsx"]
     assert not mails.sent
     assert not ReportRun.objects.exists()
+
+
+def test_one_form_is_written_alone(tmp_path: Path) -> None:
+    call_command("report", "weekly", "--out", str(tmp_path), "--form", "xlsx")
+
+    assert [file.name for file in tmp_path.iterdir()] == ["weekly.xlsx"]
+
+
+@pytest.fixture
+def _without_xlsxwriter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Python knows a module that cannot be imported."""
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
+
+
+@pytest.mark.usefixtures("_without_xlsxwriter")
+def test_a_form_that_cannot_be_made_here_is_left_out_with_the_cure(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    call_command("report", "weekly", "--out", str(tmp_path))
+
+    assert "weekly.csv" in [file.name for file in tmp_path.iterdir()]
+    assert not (tmp_path / "weekly.xlsx").exists()
+    assert "weekly.xlsx is left out. XlsxWriter is not installed: pip install" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_without_xlsxwriter")
+def test_a_form_that_is_asked_for_and_cannot_be_made_here_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"pip install 'taskyard\[xlsx\]'"):
+        call_command("report", "weekly", "--out", str(tmp_path), "--form", "xlsx")
 
 
 def test_a_script_reads_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,6 +163,8 @@ def test_a_report_that_has_nothing_to_tell_says_so(
         (["--period", "yesterday"], "such as 2026-W46"),
         (["--domain", "billing", "--json"], "maintenance, notifications, reporting"),
         (["--domain", "reporting"], "--out DIR"),
+        (["--form", "csv"], "--out DIR"),
+        (["--form", "docx", "--out", "."], "invalid choice"),
     ],
 )
 def test_what_is_wrong_names_the_cure(mails: Mails, arguments: list[str], cure: str) -> None:

@@ -193,7 +193,7 @@ def test_the_forms_are_kept_as_files() -> None:
 
 
 def test_a_run_that_is_pruned_takes_its_files_and_letters_with_it(tmp_path: Path) -> None:
-    subscribe()
+    subscribe(attached="csv")
     dispatch(NINE)
     assert [path for path in tmp_path.rglob("*") if path.is_file()]
 

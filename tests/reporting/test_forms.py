@@ -82,10 +82,10 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def test_there_are_three_and_another_name_is_answered_with_them() -> None:
-    assert list(forms()) == ["csv", "html", "text"]
-    with pytest.raises(NoSuchForm, match="csv, html, text"):
-        named("pdf")
+def test_another_name_is_answered_with_those_there_are() -> None:
+    assert list(forms()) == ["csv", "html", "pdf", "text", "xlsx"]
+    with pytest.raises(NoSuchForm, match="csv, html, pdf, text, xlsx"):
+        named("docx")
 
 
 @pytest.mark.parametrize("form", ["html", "text"])

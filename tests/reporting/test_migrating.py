@@ -11,7 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from reporting.models import ReportDelivery, ReportRun, Subscription
 
 pytestmark = pytest.mark.django_db(transaction=True)
-BEFORE, AFTER = [("reporting", "0002_rollups")], [("reporting", "0003_subscriptions_and_editions")]
+BEFORE, AFTER = [("reporting", "0002_rollups")], [("reporting", "0005_attached_forms")]
 
 
 @pytest.fixture

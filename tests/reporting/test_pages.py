@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.storage import default_storage
 from django.test import Client
 
 from reporting import links, reports
@@ -134,11 +135,34 @@ def test_a_report_is_read_on_the_web_without_a_login(client: Client, report: Rep
     assert "no-store" in answer["Cache-Control"]
 
 
+def test_every_form_of_it_is_offered_and_downloaded(client: Client, report: ReportEdition) -> None:
+    url = path(links.page_url(report.pk))
+    page = client.get(url).content.decode()
+
+    assert set(report.files) == {"csv", "html", "pdf", "text", "xlsx"}
+    for name, kept in report.files.items():
+        assert f'href="?form={name}"' in page
+        answer: Any = client.get(url, {"form": name})
+        with default_storage.open(kept) as file:
+            assert answer.getvalue() == file.read()
+        assert 'attachment; filename="weekly-2026-W46.' in answer["Content-Disposition"]
+        assert "no-store" in answer["Cache-Control"]
+
+
+@pytest.mark.parametrize("form", ["docx", "../settings", "xlsx\x00"])
+def test_a_form_that_is_not_kept_is_said_so(client: Client, report: ReportEdition, form: str) -> None:
+    answer = client.get(path(links.page_url(report.pk)), {"form": form})
+
+    assert answer.status_code == 410
+    assert "is not kept as such a file" in answer.content.decode()
+
+
 def test_its_link_ends(client: Client, report: ReportEdition, monkeypatch: pytest.MonkeyPatch) -> None:
     url = path(links.page_url(report.pk))
     monkeypatch.setattr(links, "PAGE_LASTS", timedelta(seconds=-1))
 
     assert client.get(url).status_code == 404
+    assert client.get(url, {"form": "csv"}).status_code == 404
 
 
 def test_links_made_with_the_key_before_still_work(client: Client, page: str, settings: Any) -> None:

@@ -39,7 +39,7 @@ def finished(task: str) -> int:
 
 def test_a_report_delivered_twice_reaches_each_recipient_once(folder: Path, start_worker: Any) -> None:
     subscribe(ANN)
-    subscribe(BOB)
+    subscribe(BOB, attached="pdf,xlsx")
     store("notifications.send_email", done_at=Week(2026, 45).starts_at, status=states.FAILURE)
     for queue in ("reporting", "notifications", "notifications.bulk"):
         start_worker(queue)
@@ -53,3 +53,6 @@ def test_a_report_delivered_twice_reaches_each_recipient_once(folder: Path, star
     message = sent(folder)[ANN]
     assert "One-Click" in message["List-Unsubscribe-Post"]
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    files = list(sent(folder)[BOB].iter_attachments())
+    assert [file.get_filename() for file in files] == ["weekly-2026-W45.pdf", "weekly-2026-W45.xlsx"]
+    assert [file.get_content()[:4] for file in files] == [b"%PDF", b"PK\x03\x04"]

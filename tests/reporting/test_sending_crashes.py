@@ -31,7 +31,8 @@ print(dispatching.dispatch(now=datetime.fromisoformat("{NINE.isoformat()}")))
 def people(settings: Any, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = tmp_path / "files"
     Subscription.objects.bulk_create(
-        Subscription(email=f"r{number}@example.org", counts_from=BEGAN, time_zone="UTC") for number in range(PEOPLE)
+        Subscription(email=f"r{number}@example.org", counts_from=BEGAN, time_zone="UTC", attached="csv")
+        for number in range(PEOPLE)
     )
 
 

@@ -11,9 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 from django.utils import timezone
 
-from reporting import reports, wording
+from reporting import forms, reports, wording
 from reporting.documents.document import Document
-from reporting.forms import forms
+from reporting.forms.shape import Form, FormAway
 from reporting.periods import NoSuchPeriod, Period
 from reporting.reports.shape import Report
 from reporting.runs import ordering
@@ -42,16 +42,22 @@ class Command(BaseCommand):
         parser.add_argument(
             "--out", metavar="DIR", type=Path, help="send nothing; write it to DIR, in every form that there is"
         )
+        parser.add_argument(
+            "--form", action="append", default=[], choices=list(forms.forms()),
+            help="with --out, in this form alone; with --to, attached to the mail; may be repeated",
+        )  # fmt: skip
         parser.add_argument("--json", action="store_true", help="send nothing; print its figures as one JSON object")
 
     def handle(
         self, *, report: str, week: str | None, period: str | None, domain: list[str], to: list[str],
-        out: Path | None, json: bool, **_: Any,
+        out: Path | None, form: list[str], json: bool, **_: Any,
     ) -> None:  # fmt: skip
         if sum(map(bool, (out, to, json))) > 1:
             raise CommandError("--out and --json send nothing, --to sends. Please choose one of them.")
+        if form and not (out or to):
+            raise CommandError("--form goes with --out DIR, which writes files, or --to ADDRESS, which attaches them.")
         chosen, now = reports.named(report), timezone.now()
-        addresses = [_address(text) for text in to]
+        addresses, attached = [_address(text) for text in to], _attached(form) if to else ""
         wanted = _period(chosen, week or period, now)
         if domain and not (out or json):
             raise CommandError(
@@ -65,29 +71,41 @@ class Command(BaseCommand):
         self.stdout.write(self.style.MIGRATE_HEADING(document.verdict))
         self.stdout.flush()
         if out:
-            self._write(document, out)
+            self._write(document, out, [forms.named(name) for name in form or forms.forms()], asked=bool(form))
         else:
-            self._send(chosen, wanted, addresses, now)
+            self._send(chosen, wanted, addresses, now, attached=attached)
 
     def _print(self, document: Document) -> None:
         self.stdout.write(json.dumps(document.as_json()))
 
-    def _write(self, document: Document, folder: Path) -> None:
+    def _write(self, document: Document, folder: Path, chosen: list[Form], *, asked: bool) -> None:
         written = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for form in forms().values():
-                written.append(folder / f"{document.report}{form.suffix}")
-                written[-1].write_bytes(form.render(document))
+            for form in chosen:
+                path = folder / f"{document.report}{form.suffix}"
+                if (content := self._rendered(form, document, path.name, asked=asked)) is not None:
+                    path.write_bytes(content)
+                    written.append(path)
         except OSError as error:
             raise CommandError(
                 f"Cannot write to {folder}: {error.strerror}. Name a folder that you may write to."
             ) from None
         self.stdout.write(f"Written, and not sent: {wording.listed([str(path) for path in written])}")
 
-    def _send(self, report: Report, period: Period, addresses: list[str], now: datetime) -> None:
+    def _rendered(self, form: Form, document: Document, name: str, *, asked: bool) -> bytes | None:
+        """None where it cannot be made here, and was not asked for by its name."""
+        try:
+            return form.render(document)
+        except FormAway as away:
+            if asked:
+                raise CommandError(f"{name} cannot be written. {away}") from None
+            self.stderr.write(self.style.WARNING(f"{name} is left out. {away}"))
+            return None
+
+    def _send(self, report: Report, period: Period, addresses: list[str], now: datetime, *, attached: str) -> None:
         if addresses:
-            outcome = ordering.send_to(report, period, addresses, now=now)
+            outcome = ordering.send_to(report, period, addresses, now=now, attached=attached)
         else:
             outcome = ordering.send_now(report, period, now=now)
         self.stdout.write(_told(outcome))
@@ -113,6 +131,14 @@ def _domains(names: list[str]) -> frozenset[str] | None:
         if name not in known:
             raise CommandError(f"There is no domain {name!r}. There are: {', '.join(sorted(known))}.")
     return frozenset(names) or None
+
+
+def _attached(names: list[str]) -> str:
+    for name in names:
+        if name not in forms.attachable():
+            known = ", ".join(forms.attachable())
+            raise CommandError(f"The mail itself is {name}. What can be attached to it: {known}.")
+    return ",".join(sorted(set(names)))
 
 
 def _told(outcome: ordering.Outcome) -> str:
