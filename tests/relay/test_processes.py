@@ -23,7 +23,7 @@ def test_several_relays_publish_each_row_once(start_relay: StartRelay, clean_bro
     for _ in range(3):
         start_relay()
 
-    messages = waiting(count=3000)
+    messages = waiting(count=1500)
 
     until(lambda: not Outbox.objects.exists(), what="all of them")
     published = epochs(clean_broker, "reporting")
