@@ -1,12 +1,13 @@
 """A whole report: one sentence that says how it went, and sections of blocks. Stored as data, shown by the forms."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from reporting.documents import storing
-from reporting.documents.blocks import Block
+from reporting.documents.blocks import Block, Link
 from reporting.documents.cells import Tone
 from reporting.documents.storing import stored
 
@@ -38,9 +39,21 @@ class Document:
     language: str = "en"
     domains: tuple[str, ...] = ()
     """Those it was limited to; none where it is about all."""
+    leads: tuple[Link, ...] = ()
+    """Words of the verdict, in its order, that lead to the rows they count."""
     notes: tuple[str, ...] = ()
     """What is to be known about the whole of it, such as that it is late; shown below the verdict."""
     parts: tuple[Part, ...] = ()
+
+    def verdict_in_pieces(self) -> list[Link]:
+        """The verdict, piece by piece; those that lead nowhere have no path."""
+        pieces, rest = [], self.verdict
+        for lead in self.leads:
+            # A number is no part of a longer one.
+            if found := re.search(rf"(?<![\w.,]){re.escape(lead.text)}(?!\w)", rest):
+                pieces += [Link(text=rest[: found.start()], path=""), Link(text=found.group(), path=lead.path)]
+                rest = rest[found.end() :]
+        return [piece for piece in [*pieces, Link(text=rest, path="")] if piece.text]
 
     def as_json(self) -> dict[str, Any]:
         found: dict[str, Any] = storing.as_json(self)

@@ -25,7 +25,8 @@ class Shown:
 def shown(document: Document, *, in_pieces: bool = True) -> dict[str, Any]:
     """What a template needs of it: its sections, each with its blocks, and what is to be said of marked figures."""
     parts = [(part.title, [_block(block, in_pieces) for block in part.blocks]) for part in document.parts]
-    return {"document": document, "parts": parts, "pruned": _pruned_note(document)}
+    verdict = [(piece.text, words.whole(piece.path)) for piece in document.verdict_in_pieces()]
+    return {"document": document, "verdict": verdict, "parts": parts, "pruned": _pruned_note(document)}
 
 
 def _block(block: Block, in_pieces: bool) -> dict[str, Any]:

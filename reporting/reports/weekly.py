@@ -7,10 +7,11 @@ from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
 
 from reporting import wording
+from reporting.documents.blocks import Link
 from reporting.documents.cells import Tone
 from reporting.documents.document import Document, Part
 from reporting.reports.shape import Report
-from reporting.sections import books, targets, unfinished
+from reporting.sections import books, leads, targets, unfinished
 from reporting.sections.books import Balance, Books
 from reporting.sections.cleanups import Cleanups
 from reporting.sections.dead_letters import DeadLetters
@@ -51,6 +52,7 @@ class Weekly(Report):
             period_words=scope.period.words,
             subject=_subject(scope, balance),
             verdict="; ".join(_clauses(scope, balance, missed)) + ".",
+            leads=tuple(_leads(scope, balance)),
             tone=Tone.GOOD if is_well else Tone.BAD,
             built_at=scope.now,
             language=get_language() or "en",
@@ -101,6 +103,14 @@ def _accounted_for(scope: Scope, balance: Balance, *, capital: bool) -> str:
         words = ngettext("the one task is accounted for", "all %(total)s tasks accounted for", total)
         said = words % {"total": wording.number(total)}
     return said[:1].upper() + said[1:] if capital else said
+
+
+def _leads(scope: Scope, balance: Balance) -> Iterator[Link]:
+    """In the order of the clauses. What is lost has no rows."""
+    if not balance.total_lost:
+        waiting = unfinished.count(scope)
+        yield from leads.of_unfinished(scope, waiting) if waiting else leads.of_finished(scope, scope.this.whole.count)
+    yield from leads.of_failed(scope)
 
 
 def _failed(scope: Scope) -> Iterator[str]:

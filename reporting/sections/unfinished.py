@@ -45,12 +45,20 @@ def count(scope: Scope) -> int:
     return int(lookup.messages().filter(scope.in_domains(), created_at__lt=before, due_at__lt=before).count())
 
 
+def link(scope: Scope) -> str:
+    """Of all domains."""
+    return _link(min(scope.period.ends_at, scope.now))
+
+
+def _link(before: datetime, **chosen: str) -> str:
+    return links.in_flight(**chosen, created_at__lt=before.isoformat(), due_at__lt=before.isoformat())
+
+
 def _row(task: str, number: int, since: datetime, before: datetime) -> Row:
-    link = links.in_flight(task__exact=task, created_at__lt=before.isoformat(), due_at__lt=before.isoformat())
     return Row(
         cells=(
             Text(text=wording.shortened(wording.task(task), 100)),
-            Count(value=number, link=link, tone=Tone.BAD),
+            Count(value=number, link=_link(before, task__exact=task), tone=Tone.BAD),
             Moment(at=since),
         )
     )

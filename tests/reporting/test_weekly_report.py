@@ -1,7 +1,10 @@
 """The weekly report: what it says of a full week, of an empty one, and of weeks that are not like others."""
 
+import html
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -9,9 +12,11 @@ from urllib.parse import quote
 import pytest
 from django.test import Client
 
-from reporting.documents.blocks import Bars, Sentence, Table
+from reporting.documents.blocks import Bars, Link, Sentence, Table
 from reporting.documents.cells import Count, Text
 from reporting.documents.document import Document
+from reporting.forms import words
+from reporting.forms.html import HtmlForm
 from reporting.periods import NoSuchPeriod
 from reporting.reports import NoSuchReport, named, reports
 from reporting.sections import failures
@@ -33,6 +38,8 @@ def tables(document: Document, name: str) -> list[Table]:
 
 def figures(document: Document) -> Iterator[tuple[str, int]]:
     """Each figure that leads to its rows: where, and how many there should be."""
+    for lead in document.leads:
+        yield lead.path, int(re.sub(r"\D", "", lead.text.partition(" in ")[0]))
     for part in document.parts:
         for block in part.blocks:
             if isinstance(block, Table):
@@ -174,6 +181,51 @@ def test_the_verdict_is_one_plain_sentence(finished: int, failed: int, waiting: 
 
     assert document.verdict == verdict
     assert document.tone == ("good" if finished and not failed + waiting else "bad")
+
+
+@pytest.mark.parametrize(
+    ("finished", "failed", "waiting", "leads"),
+    [
+        (1, 0, 0, ["one task"]),
+        (299, 1, 0, ["300 tasks", "1 failed"]),
+        (3, 0, 1, ["1"]),
+        (2, 2, 2, ["2", "2 failed"]),
+    ],
+)
+def test_the_verdict_leads_to_what_it_counts(finished: int, failed: int, waiting: int, leads: list[str]) -> None:
+    for number in range(finished + failed):
+        store(done_at=WEEK.starts_at, status="FAILURE" if number < failed else "SUCCESS")
+    for _ in range(waiting):
+        in_flight(created_at=WEEK.starts_at)
+    Tally.objects.create(domain="notifications", accepted=waiting)
+
+    document = full_week.build()
+
+    pieces = document.verdict_in_pieces()
+    assert "".join(piece.text for piece in pieces) == document.verdict
+    assert [piece.text for piece in pieces if piece.path] == leads
+    for piece in pieces:
+        assert (
+            not piece.path
+            or f'<a href="{html.escape(words.whole(piece.path))}"' in HtmlForm().render(document).decode()
+        )
+
+
+def test_a_number_is_not_looked_for_within_a_longer_one() -> None:
+    leads = (Link(text="1 failed", path="/failed"), Link(text="2", path="/two"))
+    document = replace(full_week.build(), verdict="11 failed, 1 failed; 1,002 and 2", leads=leads)
+
+    assert [(piece.text, piece.path) for piece in document.verdict_in_pieces()] == [
+        ("11 failed, ", ""), ("1 failed", "/failed"), ("; 1,002 and ", ""), ("2", "/two"),
+    ]  # fmt: skip
+
+
+def test_rows_that_are_gone_and_domains_of_others_have_no_lead() -> None:
+    store(done_at=WEEK.starts_at, status="FAILURE")
+
+    long_after = AFTER + timedelta(days=3650)
+    assert not named("weekly").build(WEEK, now=long_after, domains=None).leads
+    assert not [lead for lead in full_week.build(domains=frozenset({"reporting"})).leads if "domain" in lead.path]
 
 
 def test_a_loss_comes_before_anything_else() -> None:

@@ -1,0 +1,50 @@
+"""Words of a verdict that lead to the rows they count: of one clause after the other, in the verdict's order."""
+
+from collections.abc import Iterator
+
+from celery import states
+from django.utils.translation import gettext as _
+
+from reporting import wording
+from reporting.documents.blocks import Link
+from reporting.sections import links, unfinished
+from reporting.sections.domains import called
+from reporting.sections.shape import Scope
+from routing.domains import registry
+
+
+def of_finished(scope: Scope, total: int) -> Iterator[Link]:
+    """All of them finished: while some have not, no page shows both."""
+    if path := _results(scope):
+        yield Link(text=_("one task") if total == 1 else wording.counted(total, _("task")), path=path)
+
+
+def of_unfinished(scope: Scope, count: int) -> Iterator[Link]:
+    if scope.domains is None:
+        yield Link(text=wording.number(count), path=unfinished.link(scope))
+
+
+def of_failed(scope: Scope) -> Iterator[Link]:
+    failing = {name: sum_.failed for name, sum_ in scope.this.domains.items() if sum_.failed}
+    if len(failing) == 1:
+        ((name, failed),) = failing.items()
+        yield from _failed_in(scope, name, _("%(failed)s failed") % {"failed": wording.number(failed)})
+        return
+    if failing and (path := _results(scope, outcome=states.FAILURE)):
+        yield Link(text=_("%(failed)s failed") % {"failed": wording.number(sum(failing.values()))}, path=path)
+    for name, failed in sorted(failing.items(), key=lambda each: (-each[1], each[0])):
+        yield from _failed_in(scope, name, f"{wording.number(failed)} in {called(name)}")
+
+
+def _failed_in(scope: Scope, domain: str, text: str) -> Iterator[Link]:
+    count = scope.counted(0, domain=domain, outcome=states.FAILURE)
+    if count.link:
+        yield Link(text=text, path=count.link)
+
+
+def _results(scope: Scope, *, outcome: str = "") -> str:
+    """Of all domains; empty where the report is not about all of them, or not all of the rows are kept."""
+    kept = min(links.kept_for(domain.name, outcome=outcome) for domain in registry())
+    if scope.domains is not None or scope.is_pruned(scope.stretch, kept):
+        return ""
+    return links.results(scope.stretch, outcome=outcome)
