@@ -28,6 +28,8 @@ PATIENCE, LESS_PATIENCE = 2.0, 0.5
 OLD = 5.0
 """Seconds from which on a figure's age is told."""
 GOOD_FOR = 10.0
+STILL_GOOD = 60.0
+"""Seconds: so old may a day's history be while a newer one is asked for, and nobody waits for that."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,16 @@ def begin() -> float:
 
 
 def take(*, deadline: float) -> Glance:
-    now, past = _latest(NOW, deadline), _latest(PAST, deadline)
+    now, past = _latest(NOW, deadline), _latest(PAST, deadline, still_good=STILL_GOOD)
     age = NOW.age(now) if now else 0.0
     return Glance(now.value if now else None, past.value if past else None, age if age > OLD else 0.0)
 
 
-def _latest(reading: Reading[T], deadline: float) -> Known[T] | None:
-    seconds = LESS_PATIENCE if reading.is_known else PATIENCE
+def _latest(reading: Reading[T], deadline: float, *, still_good: float = 0.0) -> Known[T] | None:
+    known = reading.known
+    if known and reading.age(known) < still_good:
+        return known
+    seconds = LESS_PATIENCE if known else PATIENCE
     try:
         return reading.latest(seconds=min(seconds, max(deadline - time.monotonic(), 0.0)))
     except (DatabaseError, InterfaceError) as error:

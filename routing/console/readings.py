@@ -35,8 +35,9 @@ class Reading(Generic[T]):
         self._rested_at = float("-inf")
 
     @property
-    def is_known(self) -> bool:
-        return self._known is not None
+    def known(self) -> Known[T] | None:
+        """The last answer, however old."""
+        return self._known
 
     def begin(self) -> None:
         """Ask, if it is time to, and wait for nothing."""

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.utils import timezone
 from reporting.rollups import gathering
 from routing import history
 from routing.console import cures, glance, handbook
+from routing.console.glance import Past
 from routing.console.hour_lines import HourLine, count_words
 from routing.console.readings import Reading
 from routing.ledger import database, newest, pulse
@@ -23,6 +25,7 @@ from routing.ledger.tables import Message, Tally
 from tests import stored_results
 from tests.console import specimens
 from tests.console.test_start_page import card, figure, words
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -173,6 +176,33 @@ def test_figures_that_do_not_come_are_left_out_and_the_page_comes(
     assert stands.is_set()
     assert found == ["?", "?", "?", "?", "?", "?", "?", "0"]
     may_go.set()
+
+
+def test_nobody_waits_for_a_newer_history_while_the_one_before_is_still_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, stands, may_go = [0.0], threading.Event(), threading.Event()
+
+    def ask() -> Past:
+        if clock[0]:
+            stands.set()
+            may_go.wait(60)
+        return Past()
+
+    monkeypatch.setattr(glance, "PATIENCE", 50.0)
+    monkeypatch.setattr(glance, "LESS_PATIENCE", 50.0)
+    monkeypatch.setattr(glance, "PAST", Reading(ask, name="hangs", clock=lambda: clock[0]))
+    first = glance.take(deadline=glance.begin()).past
+    clock[0] = glance.STILL_GOOD - 1
+
+    began = time.monotonic()
+    second = glance.take(deadline=glance.begin()).past
+
+    assert second is first
+    assert time.monotonic() - began < 25
+    assert stands.wait(60)
+    may_go.set()
+    until(lambda: glance.take(deadline=glance.begin()).past is not first, what="the newer one")
 
 
 def test_many_failures_are_worth_a_look(viewer: Client, absent_broker: int) -> None:
