@@ -1,7 +1,8 @@
 """Addresses of the admin pages that show the rows which a figure counts, and whether those are still all kept."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from celery import states
 from django.urls import reverse
@@ -41,8 +42,10 @@ def dead_letters(*, within: Stretch | None = None, decided: Stretch | None = Non
     )
 
 
-def slots(within: Stretch, *, entry: str = "", became: str = "") -> str:
-    return _list("routing_scheduleslot", within=between(*within), entry=entry, became=became)
+def slots(within: Stretch, *, entry: str = "", but: Iterable[str] = (), became: str = "") -> str:
+    """Of one entry, or of all ``but`` these."""
+    others = ",".join(quote(name, safe="") for name in but)
+    return _list("routing_scheduleslot", within=between(*within), entry=entry, but=others, became=became)
 
 
 def cleanups(within: Stretch, *, removed: str = "", of: str = "") -> str:

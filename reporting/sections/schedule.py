@@ -37,8 +37,9 @@ class Schedule(Section):
                 rest=_("… and %(count)s more") % {"count": len(lapsed) - ROWS} if len(lapsed) > ROWS else "",
             )
         if kept := [row for row in rows if row not in lapsed]:
-            # All due times are those of one list, unless some of the entries are elsewhere.
-            link = links.slots(scope.stretch, became="due") if not lapsed and scope.domains is None else ""
+            # Those of other domains cannot be told from one whose entry is gone.
+            but = [row["entry"] for row in lapsed]
+            link = links.slots(scope.stretch, but=but, became="due") if scope.domains is None else ""
             yield Sentence(text=_kept(kept, others=bool(lapsed)), link=link)
 
 

@@ -1,6 +1,7 @@
 """The slots of the schedule in the admin: what became of each due time."""
 
 from typing import Any
+from urllib.parse import unquote
 
 from django.contrib import admin
 from django.db.models import F, QuerySet
@@ -27,6 +28,21 @@ class EntryFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(entry=self.value()) if self.value() else queryset
+
+
+class OthersFilter(admin.SimpleListFilter):
+    """All entries but these, as reports lead to them: names that are quoted, with commas between them."""
+
+    title = _("entries left out")
+    parameter_name = "but"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        asked = request.GET.get(self.parameter_name)
+        return [(asked, ", ".join(_names(asked)))] if asked else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        asked = self.value()
+        return queryset.exclude(entry__in=_names(asked)) if asked else queryset
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -64,7 +80,7 @@ class SlotList(ReadOnlyList):
 class SlotAdmin(ReadOnlyAdmin):
     icon = "event_available"
     list_display = ("due", "entry", "state_label", "why", "task")
-    list_filter = (EntryFilter, KindFilter, within("due_at", _("due")))
+    list_filter = (EntryFilter, OthersFilter, KindFilter, within("due_at", _("due")))
     ordering = ("-due_at",)
     show_facets = admin.ShowFacets.NEVER
 
@@ -107,3 +123,7 @@ class SlotAdmin(ReadOnlyAdmin):
     @admin.display(description=_("task"), empty_value=html.NOTHING)
     def task(self, slot: Any) -> SafeString | str | None:
         return task_of(slot.seen)
+
+
+def _names(asked: str) -> list[str]:
+    return [unquote(name) for name in asked.split(",")]

@@ -83,6 +83,22 @@ def test_what_was_due_in_time_leads_to_its_slots(admin_client: Client) -> None:
     assert shown_at(admin_client, sentence.link) == 3
 
 
+def test_what_was_due_beside_a_late_entry_leads_to_its_own_slots(admin_client: Client) -> None:
+    at = WEEK.starts_at
+    for number in range(3):
+        ScheduleSlot.objects.create(entry="clean-up", due_at=at + timedelta(days=number), decided_at=at)
+    for odd in ("late, by 5 %", "also/late & odd"):
+        ScheduleSlot.objects.create(entry=odd, due_at=at, decided_at=at + timedelta(hours=1))
+
+    table, sentence = next(part.blocks for part in full_week.build().parts if part.name == "schedule")
+
+    assert isinstance(table, Table)
+    assert isinstance(sentence, Sentence)
+    assert len(table.rows) == 2
+    assert sentence.text == "1 other entry was due 3 times, and was always fired in time."
+    assert shown_at(admin_client, sentence.link) == 3
+
+
 def test_the_books_are_by_domain() -> None:
     store(done_at=WEEK.starts_at)
     in_flight("reporting.weekly", created_at=WEEK.starts_at)
