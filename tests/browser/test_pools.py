@@ -85,6 +85,8 @@ def test_a_queue_is_paused_by_keyboard_and_resumed(
     page.get_by_label("maintenance", exact=False).get_by_role("link", name="Pause…").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Pause maintenance?")).to_be_visible()
+    # The browser puts the cursor there only after it has shown the page.
+    expect(page.get_by_role("textbox", name="Why?")).to_be_focused()
     page.keyboard.type("The disk is full")
     page.keyboard.press("Enter")
 
