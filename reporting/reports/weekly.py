@@ -15,7 +15,7 @@ from reporting.sections import books, leads, targets, unfinished
 from reporting.sections.books import Balance, Books
 from reporting.sections.cleanups import Cleanups
 from reporting.sections.dead_letters import DeadLetters
-from reporting.sections.domains import Domains, called
+from reporting.sections.domains import Domains, called, place
 from reporting.sections.failures import Failures
 from reporting.sections.operators import Operators
 from reporting.sections.schedule import Schedule
@@ -118,17 +118,13 @@ def _failed(scope: Scope) -> Iterator[str]:
     if len(failing) == 1:
         yield _("%(failed)s failed, in %(domain)s") % {
             "failed": wording.number(-failing[0][0]),
-            "domain": _place(failing[0][1]),
+            "domain": place(failing[0][1]),
         }
     elif failing:
-        each = [f"{wording.number(-failed)} in {_place(name)}" for failed, name in failing[:3]]
+        each = [f"{wording.number(-failed)} in {place(name)}" for failed, name in failing[:3]]
         more = [_("the rest elsewhere")] if failing[3:] else []
         total = wording.number(-sum(failed for failed, _name in failing))
         yield _("%(failed)s failed: %(each)s") % {"failed": total, "each": wording.listed([*each, *more])}
-
-
-def _place(domain: str) -> str:
-    return called(domain) if domain else _("tasks of no domain")
 
 
 def _missed(missed: list[Miss]) -> Iterator[str]:

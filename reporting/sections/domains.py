@@ -39,6 +39,11 @@ def called(name: str) -> str:
     return domain.title if domain else name or _("Tasks of no domain")
 
 
+def place(domain: str) -> str:
+    """Where in a sentence something happened; empty for tasks of no domain."""
+    return called(domain) if domain else _("tasks of no domain")
+
+
 def _badness(scope: Scope, name: str) -> tuple[Any, ...]:
     """A target that was missed weighs most, then failures, then how much there was."""
     sum_ = scope.this.domains.get(name, Sum())

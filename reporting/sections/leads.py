@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from reporting import wording
 from reporting.documents.blocks import Link
 from reporting.sections import links, unfinished
-from reporting.sections.domains import called
+from reporting.sections.domains import place
 from reporting.sections.shape import Scope
 from routing.domains import registry
 
@@ -33,7 +33,7 @@ def of_failed(scope: Scope) -> Iterator[Link]:
     if failing and (path := _results(scope, outcome=states.FAILURE)):
         yield Link(text=_("%(failed)s failed") % {"failed": wording.number(sum(failing.values()))}, path=path)
     for name, failed in sorted(failing.items(), key=lambda each: (-each[1], each[0])):
-        yield from _failed_in(scope, name, f"{wording.number(failed)} in {called(name)}")
+        yield from _failed_in(scope, name, f"{wording.number(failed)} in {place(name)}")
 
 
 def _failed_in(scope: Scope, domain: str, text: str) -> Iterator[Link]:

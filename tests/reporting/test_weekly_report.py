@@ -227,6 +227,17 @@ def test_the_verdict_leads_to_what_it_counts(finished: int, failed: int, waiting
         )
 
 
+def test_each_place_of_failures_leads_to_them() -> None:
+    full_week.happen(results=600)
+    document = full_week.build()
+
+    linked = [piece.text for piece in document.verdict_in_pieces() if piece.path]
+
+    failed = document.verdict.partition("lost; ")[2].partition(";")[0]
+    assert "in tasks of no domain" in failed
+    assert linked[1:] == re.split(": |, | and ", failed)
+
+
 def test_a_number_is_not_looked_for_within_a_longer_one() -> None:
     leads = (Link(text="1 failed", path="/failed"), Link(text="2", path="/two"))
     document = replace(full_week.build(), verdict="11 failed, 1 failed; 1,002 and 2", leads=leads)
