@@ -182,8 +182,10 @@ class Case:
 
     def strays(self) -> Iterator[Accusation]:
         """Tasks that nobody has enqueued whose own existence is accounted for."""
-        for task_id, (task, parent) in self._all_tasks().items():
-            if task_id not in self._accounted_for and parent not in self._accounted_for and task not in FREE:
+        known = self._all_tasks()
+        free = {task_id for task_id, (task, _) in known.items() if task in FREE}
+        for task_id, (task, parent) in known.items():
+            if not {task_id, parent} & (self._accounted_for | free):
                 yield Accusation(Charge.PHANTOM, task_id, f"a {task} that nobody enqueued; it names {parent} as parent")
 
     def started_twice(self) -> Iterator[Accusation]:

@@ -102,6 +102,14 @@ def test_a_task_that_nobody_enqueued_is_a_phantom() -> None:
     assert charges(outcomes={"x": success(task="reporting.chaos_follow", parent="y")}) == [Charge.PHANTOM]
 
 
+def test_what_a_request_enqueued_that_gave_no_answer_is_no_phantom_and_neither_is_what_follows() -> None:
+    mail = success(task="notifications.send_email", parent=None)
+    delivery = success(task="notifications.deliver", parent="mail")
+
+    assert charges(outcomes={"mail": mail, "delivery": delivery}) == []
+    assert charges(outcomes={"delivery": delivery}) == [Charge.PHANTOM]
+
+
 def test_an_outcome_that_changed_is_a_second_one() -> None:
     assert charges(call(), outcomes={"a": success()}, seen={"a": {"FAILURE 11:59"}}) == [Charge.DOUBLE_OUTCOME]
 
