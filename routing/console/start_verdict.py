@@ -123,5 +123,10 @@ def _failures(domains: Domains) -> Iterator[Advice]:
             text = _(
                 "%(failed)s of %(finished)s %(noun)s of 24 hours failed, more than the target of %(domain)s allows."
             )
-            values = {"failed": f"{failed:,}", "finished": f"{finished:,}", "noun": domain.noun, "domain": domain.name}
+            values = {
+                "failed": f"{failed:,}",
+                "finished": f"{finished:,}",
+                "noun": _(domain.noun),
+                "domain": domain.name,
+            }
             yield Advice(text % values, "letters")
