@@ -55,9 +55,13 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text=gettext_lazy("Such as Europe/Berlin, America/New_York or UTC."),
     )
 
+    language = forms.ChoiceField(
+        label=gettext_lazy("Language"), required=False, choices=settings.LANGUAGES, widget=UnfoldAdminSelectWidget
+    )
+
     class Meta:
         model = Subscription
-        fields = ("email", "name", "report", "domains", "attached", "weekday", "hour", "time_zone")
+        fields = ("email", "name", "report", "domains", "attached", "weekday", "hour", "time_zone", "language")
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -137,8 +141,9 @@ def _preview(request: HttpRequest, one: Subscription) -> bool:
     if not user.email or report is None:
         return False
     period = str(report.period_of(timezone.now()))
-    # A worker of the release before knows nothing of files.
+    # A worker of the release before knows nothing of files, or of languages.
     files = {"attached": one.attached} if one.attached else {}
+    files |= {"language": one.language} if one.language != "en" else {}
     preview.delay(report=one.report, period=period, to=user.email, domains=one.domains, **files)
     return True
 

@@ -6,6 +6,7 @@ from functools import wraps
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils import translation
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
@@ -81,7 +82,9 @@ def report(request: HttpRequest, token: str) -> HttpResponseBase:
         raise BadLink
     if name := request.GET.get("form"):
         return _file(request, edition, name)
-    form, files = forms.named("html"), downloads.offered(edition)
+    form = forms.named("html")
+    with translation.override(edition.language):
+        files = downloads.offered(edition)
     footer = Footer(files=tuple((title, f"?{urlencode({'form': name})}") for name, title in files))
     page = form.render(Document.from_json(edition.document), footer=footer)
     answer = HttpResponse(page, content_type=form.content_type)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from celery import current_app
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from reporting import forms, links
@@ -55,7 +56,8 @@ class Letter:
 def of_edition(edition: ReportEdition, *, attached: str = "") -> Letter:
     """For those who are subscribed and have chosen these files."""
     document = Document.from_json(edition.document)
-    reason = _("You are subscribed to this report.")
+    with translation.override(document.language):
+        reason = _("You are subscribed to this report.")
     footer = Footer(web_url=links.page_url(edition.pk), manage_url=_MANAGE, reason=reason)
     return _letter(document, footer, attached=attached)
 
@@ -83,7 +85,8 @@ def key(report: str, period: str, address: str) -> str:
 
 
 def _letter(document: Document, footer: Footer, *, attached: str) -> Letter:
-    with_it = attaching.attached(document, attached)
+    with translation.override(document.language):
+        with_it = attaching.attached(document, attached)
     said = replace(document, notes=(*document.notes, *with_it.left_out))
 
     def kept(name: str) -> dict[str, str]:

@@ -46,7 +46,7 @@ class Books(Section):
             return
         yield Sentence(
             text=_("%(lost)s lost of %(total)s.")
-            % {"lost": wording.number(found.total_lost), "total": wording.counted(found.total, _("task"))},
+            % {"lost": wording.number(found.total_lost), "total": wording.tasks(found.total)},
             tone=Tone.BAD if found.lost else Tone.GOOD,
         )
         titles = (_("Domain"), _("Finished"), _("In flight now"), _("Lost"))

@@ -34,7 +34,7 @@ class Schedule(Section):
                 columns=tuple(Column(title=title) for title in titles),
                 rows=tuple(_row(scope, row) for row in lapsed[:ROWS]),
                 stacked=True,
-                rest=_("… and %(count)s more") % {"count": len(lapsed) - ROWS} if len(lapsed) > ROWS else "",
+                rest=wording.more(len(lapsed) - ROWS),
             )
         if kept := [row for row in rows if row not in lapsed]:
             # Those of other domains cannot be told from one whose entry is gone.

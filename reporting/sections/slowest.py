@@ -27,6 +27,7 @@ class Slowest(Section):
         slow = [task for task in tasks if (tasks[task].p95_run or timedelta()) >= SLOW]
         if slow:
             slow.sort(key=lambda task: (-(microseconds(tasks[task].p95_run) or 0), task))
+            # xgettext:no-python-format
             yield Heading(text=_("95% ran up to"))
             yield _table(_("Last week"), tuple(_slow(scope, task) for task in slow[:ROWS]))
         retried = sorted((task for task in tasks if tasks[task].retries), key=lambda task: (-tasks[task].retries, task))
