@@ -143,7 +143,7 @@ def _facts(row: Notification) -> Iterator[Link]:
     yield Link(_("From"), row.from_email)
     if row.reply_to:
         yield Link(_("Answers go to"), ", ".join(row.reply_to))
-    yield Link(_("Category"), category.title if category else row.category)
+    yield Link(_("Category"), str(category.title) if category else row.category)
     yield Link(_("Channel and lane"), f"{row.channel}, {row.lane}")
     yield Link(_("Created"), html.plain_clock(row.created_at))
     if row.created_by:

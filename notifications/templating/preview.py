@@ -46,9 +46,9 @@ class Preview:
         return f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">{html}'
 
 
-def preview(sources: Sources, values: Mapping[str, Any], *, values_of: str) -> Preview:
+def preview(sources: Sources, values: Mapping[str, Any], *, values_of: str, language: str = "") -> Preview:
     try:
-        said = content.filled_in(sources, values)
+        said = content.filled_in(sources, values, language=language)
     except UnusableTemplate as error:
         return Preview(None, values_of, [error.detail])
     found = content.problems(said, channel="email")

@@ -36,10 +36,13 @@ class Letter:
     text: Mapping[str, str]
     html: Mapping[str, str]
     attachments: tuple[Mapping[str, str], ...] = ()
+    language: str = "en"
 
     def kwargs(self, address: str, *, key: str, manage_url: str = "", lane: str = LANE) -> dict[str, Any]:
         """Of the task that mails it. The same key again sends nothing again."""
-        files = {"attachments": list(self.attachments)} if self.attachments else {}
+        more: dict[str, Any] = {"attachments": list(self.attachments)} if self.attachments else {}
+        # A worker of the release before knows nothing of languages.
+        more |= {"language": self.language} if self.language != "en" else {}
         return {
             "to": [address],
             "subject": self.subject,
@@ -49,7 +52,7 @@ class Letter:
             "category": CATEGORY,
             "key": key,
             "lane": lane,
-            **files,
+            **more,
         }
 
 
@@ -93,4 +96,4 @@ def _letter(document: Document, footer: Footer, *, attached: str) -> Letter:
         form = forms.named(name)
         return storage.keep_letter(said, form.render(said, footer=footer), suffix=form.suffix)
 
-    return Letter(document.subject, kept("text"), kept("html"), with_it.files)
+    return Letter(document.subject, kept("text"), kept("html"), with_it.files, document.language)
