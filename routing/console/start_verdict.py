@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -13,7 +12,7 @@ from routing.console.glance import Glance
 from routing.console.queue_figures import QueueFigures
 from routing.console.schedule_life import Need
 from routing.console.survey import Survey
-from routing.console.time_words import short
+from routing.console.time_words import short, since
 from routing.console.verdict import Verdict
 from routing.domains import Domain, registry
 
@@ -99,8 +98,7 @@ def _books(figures: Glance) -> Iterator[Advice]:
         more = _("To see all of it: manage.py audit")
         yield Advice(f"{text % {'domain': domain or '(none)', 'count': f'{abs(missing):,}'}} {more}", "books")
     if (last := figures.now.audit) and not last.balances:
-        when = timezone.localtime(last.at).strftime("%d %b %Y %H:%M")
-        told = _("The audit of %(when)s found: %(verdict)s") % {"when": when, "verdict": last.verdict}
+        told = _("The audit of %(when)s found: %(verdict)s") % {"when": since(last.at), "verdict": last.verdict}
         yield Advice(told, "books")
 
 
