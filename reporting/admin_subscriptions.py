@@ -83,6 +83,10 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
         text = _("They go with the mail, which says the same itself: together at most %(most)s MB.")
         field.help_text = text % {"most": f"{settings.TASKYARD_MAX_ATTACHMENTS / 1_000_000:g}"}
 
+    def clean_language(self) -> str:
+        """A page of the release before does not ask."""
+        return self.cleaned_data["language"] or self.instance.language
+
     def clean_attached(self) -> str:
         return ",".join(sorted(self.cleaned_data["attached"]))
 

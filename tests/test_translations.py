@@ -9,6 +9,7 @@ from gettext import GNUTranslations
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 from django.conf import settings
 
@@ -110,3 +111,15 @@ def plain(text: str) -> str:
 
 def test_every_app_has_its_translations() -> None:
     assert APPS == ["notifications", "project", "reporting", "routing"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_text_has_one_translation_whichever_app_marks_it(language: str) -> None:
+    """Django puts the catalogs of all apps together, over its own: “may” said of a token renamed a month."""
+    core = Path(django.__file__).parent / "conf" / "locale" / language / "LC_MESSAGES" / "django.mo"
+    meanings: dict[Key, set[str]] = {}
+    for path in [core, *(messages(app, language, ".mo") for app in APPS)]:
+        for key, text in catalog(path).items():
+            meanings.setdefault(key, set()).add(text)
+
+    assert {key: texts for key, texts in meanings.items() if len(texts) > 1} == {}

@@ -7,7 +7,7 @@ from typing import Any
 from celery import states
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from reporting import wording
 from reporting.documents.blocks import Bars, Block, Column, Heading, Row, Table
@@ -31,7 +31,8 @@ class Domains(Section):
         if rest := names[CARDS:]:
             yield Heading(text=_("Other domains"))
             yield Table(
-                columns=_titles("", _("Finished"), _("Failed")), rows=tuple(_line(scope, name) for name in rest)
+                columns=_titles("", pgettext("how many", "Finished"), _("Failed")),
+                rows=tuple(_line(scope, name) for name in rest),
             )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from reporting import wording
 from reporting.documents.blocks import Block, Column, Heading, Row, Table
@@ -65,5 +65,5 @@ def _name(task: Task) -> str:
 
 
 def _table(last: str, rows: tuple[Row, ...]) -> Table:
-    titles = (_("Task"), _("Finished"), _("This week"), last)
+    titles = (_("Task"), pgettext("how many", "Finished"), _("This week"), last)
     return Table(columns=tuple(Column(title=title) for title in titles), rows=rows, stacked=True)
