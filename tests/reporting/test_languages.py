@@ -150,7 +150,7 @@ def test_words_of_the_french_verdict_lead_where_the_english_ones_do(failing: boo
 
     paths = [[piece.path for piece in of.verdict_in_pieces() if piece.path] for of in (english, translated)]
     assert paths[0] == paths[1]
-    assert len(paths[0]) > 1
+    assert paths[0]
     assert "".join(piece.text for piece in translated.verdict_in_pieces()) == translated.verdict
 
 
@@ -216,8 +216,24 @@ def test_a_page_speaks_the_visitors_language_and_caches_know(client: Client) -> 
         "de": "Your reports",
         "": "Your reports",
     }
-    assert {answer["Vary"] for answer in shown.values()} == {"Accept-Language"}
+    assert all("Accept-Language" in answer["Vary"] for answer in shown.values())
     assert '<html lang="fr">' in shown["fr-CA,fr;q=0.9"].content.decode()
+
+
+def test_a_reader_chooses_the_language_of_all_their_reports(client: Client) -> None:
+    mine = subscribe("ann@example.org")
+    subscribe("ANN@example.org", report="broken-now")
+    other = subscribe("bob@example.org")
+    url = links.subscriptions_url(mine.pk)
+    page = url[url.index("/reports/") :]
+
+    shown = client.post(page, {"do": f"speak-fr:{mine.pk}"}).content.decode()
+    for bad in (f"speak-de:{mine.pk}", f"speak-:{mine.pk}", f"speak-fr:{other.pk}"):
+        assert client.post(page, {"do": bad}).status_code == 400
+
+    assert "Your reports come in this language from the next one on: Français." in shown
+    chosen = Subscription.objects.order_by("pk").values_list("language", flat=True)
+    assert list(chosen) == ["fr", "fr", "en"]
 
 
 def test_the_page_of_a_report_speaks_its_readers_language_whoever_visits(client: Client) -> None:
@@ -255,7 +271,7 @@ def test_a_row_of_the_release_before_is_english() -> None:
         "document": "{}",
         "worth_sending": True,
         "files": "{}",
-        "built_at": AFTER,
+        "built_at": "2026-11-16 09:00:00",
     }
     with connection.cursor() as cursor:
         marks = ", ".join(["%s"] * len(fields))
