@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.utils import timezone
-from django.utils.formats import date_format, number_format
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
+
+from routing.console.number_words import grouped
 
 NOTHING = "\N{EN DASH}"
 
@@ -17,7 +19,7 @@ def moment(when: datetime) -> str:
 
 
 def number(value: float, *, places: int = 0) -> str:
-    return str(number_format(value, decimal_pos=places, force_grouping=True))
+    return grouped(value, places=places)
 
 
 def tasks(value: int) -> str:

@@ -9,6 +9,7 @@ from django.utils.translation import ngettext
 from routing.console import survey
 from routing.console.cures import Advice
 from routing.console.glance import Glance
+from routing.console.number_words import grouped
 from routing.console.queue_figures import QueueFigures
 from routing.console.schedule_life import Need
 from routing.console.survey import Survey
@@ -96,7 +97,7 @@ def _books(figures: Glance) -> Iterator[Advice]:
             )
         )
         more = _("To see all of it: manage.py audit")
-        yield Advice(f"{text % {'domain': domain or '(none)', 'count': f'{abs(missing):,}'}} {more}", "books")
+        yield Advice(f"{text % {'domain': domain or '(none)', 'count': grouped(abs(missing))}} {more}", "books")
     if (last := figures.now.audit) and not last.balances:
         told = _("The audit of %(when)s found: %(verdict)s") % {"when": since(last.at), "verdict": last.verdict}
         yield Advice(told, "books")
@@ -122,8 +123,8 @@ def _failures(domains: Domains) -> Iterator[Advice]:
                 "%(failed)s of %(finished)s %(noun)s of 24 hours failed, more than the target of %(domain)s allows."
             )
             values = {
-                "failed": f"{failed:,}",
-                "finished": f"{finished:,}",
+                "failed": grouped(failed),
+                "finished": grouped(finished),
                 "noun": _(domain.noun),
                 "domain": domain.name,
             }

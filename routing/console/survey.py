@@ -15,6 +15,7 @@ from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
 from routing.console import lives, schedule_life
 from routing.console.cures import Advice
 from routing.console.lives import Beat, Lives
+from routing.console.number_words import grouped
 from routing.console.questions import Answer, Question, answer_by
 from routing.console.schedule_life import Need
 from routing.domains import Pool, registry
@@ -184,7 +185,7 @@ def take(*, seconds: float = PATIENCE) -> Survey:
 
 def set_aside_sentence(seen: Survey) -> str:
     """What lies in the dead-letter queues; empty if nothing does."""
-    kept = ", ".join(f"{name} ({ready:,})" for name, ready in seen.set_aside.items())
+    kept = ", ".join(f"{name} ({grouped(ready)})" for name, ready in seen.set_aside.items())
     return _("Messages set aside, to be looked at: %(kept)s.") % {"kept": kept} if kept else ""
 
 

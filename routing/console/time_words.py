@@ -3,8 +3,10 @@
 from datetime import datetime, timedelta
 
 from django.utils import timezone
-from django.utils.formats import date_format, number_format
+from django.utils.formats import date_format
 from django.utils.translation import pgettext
+
+from routing.console.number_words import grouped
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
@@ -22,7 +24,7 @@ def short(length: timedelta) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else "1 s"
     if seconds < 9.95:
-        return f"{number_format(seconds, decimal_pos=1)} s"
+        return f"{grouped(seconds, places=1)} s"
     return _two_units(round(seconds))
 
 

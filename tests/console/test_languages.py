@@ -14,6 +14,7 @@ from django.utils import translation
 
 from routing.console import due_words, lives, read_only, time_words
 from routing.console.lives import Life
+from routing.console.number_words import grouped
 from routing.ledger.tables import QueuePause
 from tests.api_client import Api, new_token
 
@@ -127,6 +128,25 @@ def test_sentences_about_processes_keep_their_commands() -> None:
 def test_due_times_are_said_in_french(moment: datetime, words: str) -> None:
     with translation.override("fr"):
         assert due_words.when(moment, at=FRIDAY, zone=ZoneInfo("UTC")) == words
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    ("value", "places", "english", "french"),
+    [
+        (1_204, 0, "1,204", f"1{NB}204"),
+        (4.27, 1, "4.3", "4,3"),
+        (999.6, 0, "1,000", f"1{NB}000"),
+        (-3.26, 1, "-3.3", "-3,3"),
+        (0, 0, "0", "0"),
+    ],
+)
+def test_numbers_are_rounded_and_grouped_as_people_write_them(
+    value: float, places: int, english: str, french: str
+) -> None:
+    assert grouped(value, places=places) == english
+    with translation.override("fr"):
+        assert grouped(value, places=places) == french
 
 
 @pytest.mark.any_database
