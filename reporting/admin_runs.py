@@ -255,7 +255,9 @@ class ReportDeliveryAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("handed over"))
     def sent(self, row: ReportDelivery) -> SafeString | str:
-        return html.clock(row.enqueued_at) if row.enqueued_at else row.withheld or html.NOTHING
+        if row.enqueued_at:
+            return html.clock(row.enqueued_at)
+        return _(row.withheld) if row.withheld else html.NOTHING
 
 
 def _data(edition: ReportEdition) -> HttpResponse:
