@@ -85,7 +85,8 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_language(self) -> str:
         """A page of the release before does not ask."""
-        return self.cleaned_data["language"] or self.instance.language
+        chosen: str = self.cleaned_data["language"] or self.instance.language
+        return chosen
 
     def clean_attached(self) -> str:
         return ",".join(sorted(self.cleaned_data["attached"]))

@@ -21,11 +21,10 @@ from notifications.templating import edit_form, preview, retiring, review, versi
 from notifications.templating.declared import ALWAYS_GIVEN, Undeclarable, Variable
 from notifications.templating.edit_form import TemplateForm
 from notifications.templating.preview import BadValues, Preview
-from notifications.templating.rendering import Sources, UnusableTemplate
+from notifications.templating.rendering import EMPTY, Sources, UnusableTemplate
 from notifications.templating.tables import Template, TemplateVersion
 from notifications.templating.versions import InvalidTemplate, Outdated
 
-EMPTY = Sources(subject="", text="", html="")
 _TURNS = {"retire": retiring.retire, "restore": retiring.restore}
 
 

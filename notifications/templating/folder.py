@@ -9,10 +9,9 @@ from typing import Any
 from notifications import languages
 from notifications.templating import declared, versions
 from notifications.templating.declared import Undeclarable, Variable
-from notifications.templating.rendering import Sources
+from notifications.templating.rendering import EMPTY, Sources
 from notifications.templating.tables import TemplateVersion
 
-NOTHING = Sources(subject="", text="", html="")
 ABOUT, SUBJECT, HTML, TEXT = "template.json", "subject.txt", "body.html", "body.txt"
 """In another language they are ``subject.fr.txt``, ``body.fr.html`` and ``body.fr.txt``."""
 
@@ -41,7 +40,7 @@ def write(folder: Path, version: TemplateVersion) -> Path:
     _write_said(own, versions.sources_of(version))
     translations = versions.translations_of(version)
     for language in languages.others():
-        _write_said(own, translations.get(language, NOTHING), language)
+        _write_said(own, translations.get(language, EMPTY), language)
     return own
 
 

@@ -83,7 +83,8 @@ class TemplateVersion(models.Model):
     def said_in(self, language: str) -> dict[str, str]:
         """Subject, text and HTML."""
         own = {"subject": self.subject, "text": self.text, "html": self.html}
-        return (self.translations or {}).get(language, own)
+        found: dict[str, str] = (self.translations or {}).get(language, own)
+        return found
 
     @property
     def required(self) -> frozenset[str]:

@@ -17,12 +17,11 @@ from django.utils.translation import gettext as _
 
 from notifications import languages
 from notifications.templating import declared, preview, versions
-from notifications.templating.rendering import Sources
+from notifications.templating.rendering import EMPTY, Sources
 from notifications.templating.tables import Template, TemplateVersion
 from notifications.templating.versions import InvalidTemplate, Outdated
 
 CONTEXT_LINES = 3
-EMPTY = Sources(subject="", text="", html="")
 
 
 @dataclass(frozen=True)
