@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from notifications import asked, content, languages, reproducing, services
+from notifications import api_keys, asked, content, languages, reproducing, services
 from notifications.draft import Draft
 from notifications.given import Recipient
 from notifications.mailing import Mailing
@@ -129,6 +129,14 @@ def test_programs_say_it_too(db: None) -> None:
 
     assert (answer.status_code, refused.status_code) == (202, 422)
     assert sorted(Delivery.objects.values_list("language", flat=True)) == ["en", "fr"]
+
+
+@pytest.mark.any_database
+def test_the_same_key_with_another_language_is_another_call() -> None:
+    plain = api_keys.digest([Recipient(ANN, {"x": 1})])
+
+    assert plain != api_keys.digest([Recipient(ANN, {"x": 1}, "fr")])
+    assert plain == api_keys.digest([Recipient(ANN, {"x": 1}, "")])
 
 
 @pytest.mark.any_database
