@@ -9,11 +9,14 @@ PY := $(VENV)/bin/python
 BOOTSTRAP := $(PYTHON) -I project/bootstrap.py
 RUN := $(VENV)/requirements.stamp
 DEV := $(VENV)/requirements-dev.stamp
-SOURCES := project routing notifications reporting tests benchmarks
+APPS := project routing notifications reporting
+SOURCES := $(APPS) tests benchmarks
+MESSAGES := --all --no-location --no-wrap --no-obsolete --verbosity 0
 # What reports as PDF are drawn with.
 PDF_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core
-# libatomic1 is for Playwright's driver; systemd for systemd-analyze and prometheus for promtool, which look at deploy/.
-TEST_PACKAGES := rabbitmq-server postgresql pgbouncer chromium libatomic1 systemd prometheus $(PDF_PACKAGES)
+# libatomic1 is for Playwright's driver; systemd for systemd-analyze and prometheus for promtool, which look at deploy/;
+# gettext for what collects the texts to be translated.
+TEST_PACKAGES := rabbitmq-server postgresql pgbouncer chromium libatomic1 systemd prometheus gettext $(PDF_PACKAGES)
 CHAOS_PACKAGES := rabbitmq-server postgresql
 
 # make chaos: how long, which decisions (at random if left out), and on what.
@@ -32,7 +35,7 @@ DEPLOYED := SITE_URL=https://taskyard.example.com SECRET_KEY=$$(head -c 48 /dev/
 .DEFAULT_GOAL := help
 .PHONY: help up demo test chaos chaos-deploys chaos-selftest prove-schedule bench bench-quick bench-relay \
 	bench-retention bench-report bench-notifications bench-console soak ci format format-check lint types contracts checks lock \
-	flower pdf clean python
+	flower pdf messages clean python
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -139,6 +142,12 @@ EXTRAS := --extra flower --extra providers --extra pdf --extra xlsx
 lock: $(DEV)  ## Pin the newest versions that setup.cfg allows
 	@$(VENV)/bin/$(LOCK) --upgrade $(EXTRAS) -o requirements.lock
 	@$(VENV)/bin/$(LOCK) --upgrade $(EXTRAS) --extra test --extra dev -c requirements.lock -o requirements-dev.lock
+
+messages: $(DEV)  ## Collect the texts to be translated into each app's locale/, and compile what is translated
+	@$(BOOTSTRAP) packages gettext
+	@for app in $(APPS); do (cd $$app && $(abspath $(PY)) -m django makemessages $(MESSAGES) && \
+		sed -i '/^"POT-Creation-Date:/d' locale/*/LC_MESSAGES/django.po && \
+		$(abspath $(PY)) -m django compilemessages --verbosity 0); done
 
 clean:  ## Remove what can be made again: caches, builds and .venv; var/ stays
 	@rm -rf .venv build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

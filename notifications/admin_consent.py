@@ -232,7 +232,7 @@ class PreferenceAdmin(FoundByAddress):
     @admin.display(description=gettext_lazy("category"), ordering="category")
     def of(self, row: Preference) -> str:
         try:
-            return categories.get(row.category).title
+            return str(categories.get(row.category).title)
         except categories.UnknownCategory:
             return _("%(name)s (gone)") % {"name": row.category}
 

@@ -29,6 +29,7 @@ from notifications.delivery_page import delivery_page, page_url
 from notifications.delivery_words import rows_of, suppression
 from notifications.tables import Delivery
 from routing.console import html
+from routing.console.number_words import grouped
 from routing.console.places import KeyedList
 from routing.console.read_only import ReadOnlyAdmin
 
@@ -99,7 +100,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
             "found": found,
             "suppressed": suppressed,
             "suppressed_url": page_url("suppression", suppressed.pk) if suppressed else "",
-            "window": f"{WINDOW:,}" if is_windowed(request) else "",
+            "window": grouped(WINDOW) if is_windowed(request) else "",
             **(extra_context or {}),
         }
         page: TemplateResponse = super().changelist_view(request, context)

@@ -20,6 +20,7 @@ from notifications.delivery_filters import WINDOW, CategoryFilter, CreatedFilter
 from notifications.notification_page import history, notification_page
 from notifications.tables import Delivery, Notification
 from routing.console import html
+from routing.console.number_words import grouped
 from routing.console.places import ByTime, KeyedList
 from routing.console.read_only import ReadOnlyAdmin
 from routing.console.result_rows import StateWord
@@ -90,7 +91,7 @@ class NotificationAdmin(ReadOnlyAdmin):
         return (queryset.filter(finding.notifications(search_term)) if search_term.strip() else queryset), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        window = f"{WINDOW:,}" if is_windowed(request) else ""
+        window = grouped(WINDOW) if is_windowed(request) else ""
         context = {"title": _("Notifications"), "window": window, **(extra_context or {})}
         page: TemplateResponse = super().changelist_view(request, context)
         return page
@@ -152,7 +153,7 @@ class NotificationAdmin(ReadOnlyAdmin):
         told = ngettext(
             "Cancelled; it still caught %(count)s delivery.", "Cancelled; it still caught %(count)s deliveries.", caught
         )
-        told %= {"count": f"{caught:,}"}
+        told %= {"count": grouped(caught)}
         LogEntry.objects.filter(pk=entry.pk).update(change_message=told)
         self.message_user(request, f"{row}: {told}", messages.SUCCESS)
 

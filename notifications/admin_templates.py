@@ -21,6 +21,7 @@ from notifications.templating import version_page
 from notifications.templating.edit_page import EditPage
 from notifications.templating.tables import Template
 from routing.console import html
+from routing.console.number_words import grouped
 from routing.console.read_only import ReadOnlyList
 
 RECENT = timedelta(days=30)
@@ -124,4 +125,4 @@ class TemplateAdmin(ModelAdmin):
 
     @admin.display(description=_("in 30 days"))
     def in_30_days(self, row: Any) -> str:
-        return f"{row.use['often']:,}"
+        return grouped(row.use["often"])

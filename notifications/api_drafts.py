@@ -20,6 +20,7 @@ MAX_RECIPIENTS = 1_000
 MAX_ADDRESS = 400
 """With its name."""
 MAX_REPLY_TO = 10
+MAX_LANGUAGE = 40
 
 # RFC 3339, of whose forms Python reads a few more.
 _MOMENT = re.compile(
@@ -35,12 +36,17 @@ _ADDRESS = {
 }
 _TO = {**_ADDRESS, "description": f"{_ADDRESS['description']} For a webhook, the name of its endpoint."}
 _VALUES = {"type": "object", "additionalProperties": True, "description": "Values of the template for this recipient."}
+_LANGUAGE = {
+    "type": "string",
+    "maxLength": MAX_LANGUAGE,
+    "description": "What this recipient reads, such as `fr` or `fr-CA`. One that is not spoken here is left out.",
+}
 _RECIPIENT = {
     "anyOf": [
         _TO,
         {
             "type": "object",
-            "properties": {"to": _TO, "context": _VALUES},
+            "properties": {"to": _TO, "context": _VALUES, "language": _LANGUAGE},
             "required": ["to"],
             "additionalProperties": False,
         },
@@ -94,6 +100,7 @@ class NewRecipient(Schema):
 
     to: str = Field(max_length=MAX_ADDRESS)
     context: dict[str, Any] = {}
+    language: str = Field("", max_length=MAX_LANGUAGE)
 
     @model_validator(mode="before")
     @classmethod
@@ -167,6 +174,11 @@ class NewNotification(Schema):
         description="Which queue it waits in, so that a password reset does not wait behind a newsletter.",
         json_schema_extra={"enum": [lane.name for lane in lanes.domain().lanes]},
     )
+    language: str = Field(
+        "",
+        description="What recipients read who bring no language of their own; the installation's if left out.",
+        json_schema_extra={"enum": ["", *(code for code, _name in settings.LANGUAGES)]},
+    )
     send_at: Moment = Field(None, description="Not before this point in time.", examples=["2027-01-01T09:00:00Z"])
     from_email: Mailbox | None = Field(None, description="The sender; the installation's own if left out.")
     reply_to: list[Mailbox] = Field(default=[], max_length=MAX_REPLY_TO, description="Where answers go.")
@@ -178,7 +190,7 @@ class NewNotification(Schema):
     )
 
     def recipients(self) -> list[Recipient]:
-        return [Recipient(one.to, one.context) for one in self.to]
+        return [Recipient(one.to, one.context, one.language) for one in self.to]
 
     def draft(self) -> dict[str, Any]:
         """The rest of it, as ``notifications.services.notify`` takes it."""

@@ -47,5 +47,6 @@ def of_token(token: ApiToken, key: str | None) -> str | None:
 
 def digest(recipients: Sequence[Recipient]) -> str:
     """The same for the same recipients, and secret values among theirs cannot be guessed from it."""
-    given: Any = [[one.to, one.context] for one in recipients]
+    # Who names no language is as the release before knew them.
+    given: Any = [[one.to, one.context, *filter(None, [one.language])] for one in recipients]
     return salted_hmac("notifications.recipients", json.dumps(given, sort_keys=True), algorithm="sha256").hexdigest()

@@ -9,7 +9,7 @@ from notifications.given import Recipient
 from notifications.problems import InvalidNotification, Problem
 from notifications.templating import versions
 
-TEXTS = ("template", "subject", "channel", "category", "key", "lane", "from_email")
+TEXTS = ("template", "subject", "channel", "category", "key", "lane", "from_email", "language")
 WORDS = ("template", "subject", *bodies.BODIES, "fill_in", *TEXTS[2:], "context", "reply_to", "attachments")
 FILE = ("storage_name", "name", "content_type")
 """What each of the attachments has; only the first is needed."""
@@ -111,7 +111,9 @@ def _recipient_problems(number: int, one: Any) -> Iterator[Problem]:
 def _recipient(one: Any) -> Recipient:
     if isinstance(one, str):
         return Recipient(one)
-    return Recipient(one["email"], {str(name): value for name, value in one.items() if name != "email"})
+    values = {str(name): value for name, value in one.items() if name != "email"}
+    language = one.get("language", "")
+    return Recipient(one["email"], values, language if isinstance(language, str) else "")
 
 
 def _stored(file: Mapping[str, str]) -> Stored:

@@ -21,6 +21,7 @@ from django.utils import timezone
 from notifications.channels.shape import File
 from notifications.problems import Problem
 from notifications.tables import Attachment, Notification
+from routing.console.number_words import grouped
 from routing.errors import PermanentError, TransientError
 
 FOLDER = "notifications/"
@@ -236,4 +237,4 @@ def _read(row: Attachment) -> File:
 
 
 def _megabytes(size: int) -> str:
-    return f"{size / 1_000_000:,.1f} MB" if size >= 100_000 else f"{size:,} bytes"
+    return f"{grouped(size / 1_000_000, places=1)} MB" if size >= 100_000 else f"{grouped(size)} bytes"

@@ -31,9 +31,9 @@ class Category:
     """Notifications of one purpose. ``required`` ones, such as a password reset, cannot be unsubscribed from."""
 
     name: str
-    title: str = ""
+    title: str | Promise = ""
     """What recipients read on the page of their preferences."""
-    description: str = ""
+    description: str | Promise = ""
     required: bool = False
     when_unknown: WhenUnknown = WhenUnknown.REPEAT
     give_up_after: timedelta = timedelta(hours=24)

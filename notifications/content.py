@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from notifications import channels, consent
+from django.utils import translation
+
+from notifications import channels, consent, languages
 from notifications.consent import footer
 from notifications.problems import InvalidNotification, Problem
 from notifications.tables import Delivery, Notification
@@ -27,29 +29,41 @@ class Content:
         return hashlib.sha256(json.dumps([self.subject, self.text, self.html]).encode()).hexdigest()
 
 
-def sources(notification: Notification) -> Sources | None:
+def sources(notification: Notification, *, language: str) -> Sources | None:
     """The templates to fill in; None where it says the same to everybody."""
-    of = notification.template or (notification if notification.is_merge else None)
-    return Sources(subject=of.subject, text=of.text, html=of.html) if of else None
+    if notification.template:
+        return Sources(**notification.template.said_in(language))
+    if not notification.is_merge:
+        return None
+    return Sources(subject=notification.subject, text=notification.text, html=notification.html)
 
 
 def of(delivery: Delivery, *, secrets: Mapping[str, Any] | None = None) -> Content:
-    """What this recipient reads; with masks in it unless ``secrets`` are given. Raises UnusableTemplate."""
+    """What this recipient reads, in their language, whoever looks; with masks in it unless ``secrets`` are given.
+
+    Raises UnusableTemplate.
+    """
+    with translation.override(languages.spoken(delivery.language)):
+        return _of(delivery, secrets)
+
+
+def _of(delivery: Delivery, secrets: Mapping[str, Any] | None) -> Content:
     notification = delivery.notification
-    found = sources(notification)
+    found = sources(notification, language=languages.spoken(delivery.language))
     if found is None:
         said = _same_to_all(notification.subject, notification.text, notification.html)
     else:
         given = {**notification.context, **delivery.context, **(secrets or {})}
-        said = filled_in(found, {**given, **consent.values(delivery)})
+        said = finished(*rendered(found, {**given, **consent.values(delivery)}))
     if not channels.get(delivery.channel).has_footer:
         return said
     return Content(said.subject, *footer.under(said.text, said.html, delivery=delivery))
 
 
-def filled_in(sources: Sources, values: Mapping[str, Any]) -> Content:
-    """Raises UnusableTemplate."""
-    return finished(*rendered(sources, values))
+def filled_in(sources: Sources, values: Mapping[str, Any], *, language: str = "") -> Content:
+    """With dates and numbers as readers of that language write them. Raises UnusableTemplate."""
+    with translation.override(languages.spoken(language)):
+        return finished(*rendered(sources, values))
 
 
 def problems(said: Content, *, channel: str, sender: str = "") -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from uuid import uuid4
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from notifications import categories, consent, storing
 from notifications.delivering import UNKNOWN
@@ -50,12 +51,17 @@ class Fate(StrEnum):
 
 
 CURES = {
-    Fate.SUPPRESSED: "Its address is suppressed, or its recipient has unsubscribed. Lift that, then send it again.",
-    Fate.NO_SECRETS: "Its secret values, such as a link, were removed when it was done with. Have the application send "
-    "a new one.",
-    Fate.NO_CATEGORY: "Its category is not listed any more. List it in project/categories.py again, or have the "
-    "application send a new one.",
-    Fate.EMPTIED: "What it said has been removed by the clean-up. Have the application send a new one.",
+    Fate.SUPPRESSED: gettext_noop(
+        "Its address is suppressed, or its recipient has unsubscribed. Lift that, then send it again."
+    ),
+    Fate.NO_SECRETS: gettext_noop(
+        "Its secret values, such as a link, were removed when it was done with. Have the application send a new one."
+    ),
+    Fate.NO_CATEGORY: gettext_noop(
+        "Its category is not listed any more. List it in project/categories.py again, or have the "
+        "application send a new one."
+    ),
+    Fate.EMPTIED: gettext_noop("What it said has been removed by the clean-up. Have the application send a new one."),
 }
 
 Decision = Callable[[Delivery], Fate]

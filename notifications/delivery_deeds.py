@@ -134,7 +134,7 @@ def _refusal(deed: Deed, rows: list[Delivery]) -> tuple[bool, str]:
     if deed not in (RESEND, SEND_ANYWAY) or len(rows) != 1:
         return False, ""
     refusal = deciding.refusal(rows[0])
-    return (True, CURES[refusal]) if refusal else (False, "")
+    return (True, _(CURES[refusal])) if refusal else (False, "")
 
 
 def _do(admin: Any, request: HttpRequest, deed: Deed, rows: list[Delivery]) -> None:
@@ -193,7 +193,7 @@ def _told(fate: Fate, count: int, rows: list[Delivery]) -> Iterator[str]:
                 yield first(rows[0])
         case _:
             yield ngettext("%(count)d was left.", "%(count)d were left.", count) % numbered
-            yield CURES[fate]
+            yield _(CURES[fate])
 
 
 def first(delivery: Delivery) -> str:

@@ -54,7 +54,7 @@ class CategoryFilter(WindowedFilter):
     column = "notification__category"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(category.name, category.title) for category in categories.registry().values()]
+        return [(category.name, str(category.title)) for category in categories.registry().values()]
 
 
 class LaneFilter(WindowedFilter):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.urls import NoReverseMatch, reverse
 from django.utils.http import urlencode
@@ -150,7 +151,9 @@ def _facts(row: Delivery) -> Iterator[Link]:
         }
         yield Link(_("The address is suppressed"), words, page_url("suppression", suppressed.pk))
     yield from _task(row)
-    yield Link(_("Category"), category.title if category else notification.category)
+    yield Link(_("Category"), str(category.title) if category else notification.category)
+    if row.language:
+        yield Link(_("Language"), str(dict(settings.LANGUAGES).get(row.language, row.language)))
     yield Link(_("Channel and lane"), f"{row.channel}, {notification.lane}")
     yield Link(_("Message-ID"), row.message_id)
     yield Link(_("Delivery"), str(row.pk))

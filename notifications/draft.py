@@ -12,7 +12,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from notifications import attachments, categories, channels, content
+from notifications import attachments, categories, channels, content, languages
 from notifications.attachments import Checked, Given
 from notifications.lanes import lanes
 from notifications.problems import InvalidNotification, Problem
@@ -46,6 +46,8 @@ class Draft:
     reply_to: Sequence[str] = ()
     attachments: Sequence[Given] = ()
     created_by: str = ""
+    language: str = ""
+    """What recipients read who bring no language of their own."""
     recipients: str = ""
     """A digest of them, where the caller knows them all: then the same key with others is told apart, too."""
 
@@ -74,6 +76,7 @@ class Draft:
             context=versions.masked(self.context, secret),
             from_email=self.sender,
             reply_to=list(self.reply_to),
+            language=languages.nearest(self.language),
             send_at=self.send_at,
             created_by=self.created_by,
         )
@@ -87,6 +90,9 @@ class Draft:
         """Two calls with the same one ask for the same. Keyed, since a secret value may be among them."""
         names = {one.name for one in fields(self)} - {"key", "created_by", "attachments"}
         asked = {name: getattr(self, name) for name in names}
+        # As the release before asked, which knew of none.
+        if not self.language:
+            del asked["language"]
         asked["attachments"] = [(file.name, file.content_type, file.digest) for file in self.files]
         return salted_hmac("notifications.draft", _json(asked), algorithm="sha256").hexdigest()
 
@@ -139,7 +145,9 @@ class Draft:
             return
         # What is missing is told of each recipient.
         if not versions.missing(version, values := json.loads(written)):
-            yield from versions.problems(version, values, channel=self.channel, sender=self.sender)
+            yield from versions.problems(
+                version, values, channel=self.channel, sender=self.sender, language=languages.nearest(self.language)
+            )
 
     def _storage_problems(self, context: str) -> Iterator[Problem]:
         """What PostgreSQL would not take."""
@@ -155,6 +163,8 @@ class Draft:
             categories.get(self.category)
         except categories.UnknownCategory as error:
             yield Problem("category", str(error))
+        if self.language and not languages.nearest(self.language):
+            yield Problem("language", f"{self.language!r} is not spoken here; use one of {', '.join(_languages())}.")
         if self.key is not None and not (0 < len(self.key) <= MAX_KEY and self.key.isprintable()):
             yield Problem("key", f"must be 1 to {MAX_KEY} printable characters.")
 
@@ -183,6 +193,10 @@ class Draft:
             sender=self.sender,
             reply_to=self.reply_to,
         )
+
+
+def _languages() -> list[str]:
+    return [code for code, _name in settings.LANGUAGES]
 
 
 def _json(value: Any) -> str:

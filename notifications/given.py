@@ -22,6 +22,8 @@ class Recipient:
     to: str
     """``ann@example.org`` or ``Ann Example <ann@example.org>``."""
     context: Mapping[str, Any] = field(default_factory=dict)
+    language: str = ""
+    """That which they read, such as ``fr``; empty for that of the notification."""
     problem: str = ""
     """Why they cannot be written to, where whoever read the list knows it already."""
 
@@ -78,7 +80,10 @@ def _by_key(rows: "QuerySet[Any]") -> Iterator[Any]:
 
 def _user(given: Given) -> Recipient:
     """A user of this site by the name they sign in with, whatever e-mail address they have."""
-    return Recipient(given.get_username()) if hasattr(given, "get_username") else _one(given)
+    if not hasattr(given, "get_username"):
+        return _one(given)
+    language = getattr(given, "language", "")
+    return Recipient(given.get_username(), language=language if isinstance(language, str) else "")
 
 
 def _one(given: Given) -> Recipient:
@@ -88,16 +93,17 @@ def _one(given: Given) -> Recipient:
         case str():
             return Recipient(given)
         case Mapping() if "email" in given:
-            return _addressed(given["email"], given, {name: value for name, value in given.items() if name != "email"})
+            values = {name: value for name, value in given.items() if name != "email"}
+            return _addressed(given["email"], given, values, language=given.get("language", ""))
     if hasattr(given, "email"):
-        return _addressed(given.email, given, {})
+        return _addressed(given.email, given, {}, language=getattr(given, "language", ""))
     raise _no_recipient(given)
 
 
-def _addressed(email: object, given: Given, context: Mapping[str, Any]) -> Recipient:
+def _addressed(email: object, given: Given, context: Mapping[str, Any], *, language: object) -> Recipient:
     """A column that may be NULL leaves None, which is no address."""
     if isinstance(email, str) or email is None:
-        return Recipient(email or "", context)
+        return Recipient(email or "", context, language if isinstance(language, str) else "")
     raise _no_recipient(given)
 
 

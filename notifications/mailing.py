@@ -84,7 +84,8 @@ class Mailing:
             return Judged(to, problem=str(error).rstrip("."), row=row)
         if not problem and not self.allow_duplicates and (first := seen.first_line(address, row.line)) != row.line:
             problem = f"{address} is in line {first} already"
-        return Judged(to, context, problem=problem, row=row)
+        language = self.recipients.values(row).get("language", "")
+        return Judged(to, context, language, problem=problem, row=row)
 
     def _context(self, row: Row) -> dict[str, str]:
         """What is not used is not stored."""

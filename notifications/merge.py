@@ -41,7 +41,12 @@ class Merge:
     @cached_property
     def used(self) -> frozenset[str]:
         """The names that it expects to be given. Raises Unusable."""
-        templates = [_compiled(source, self.names[part]) for part, source in vars(self.sources).items()]
+        translations = versions.translations_of(self.version).values()
+        templates = [
+            _compiled(source, self.names[part])
+            for said in (self.sources, *translations)
+            for part, source in vars(said).items()
+        ]
         needed = self.version.required if self.version else frozenset()
         return needed.union(*map(variables, templates))
 

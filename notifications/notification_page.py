@@ -18,6 +18,7 @@ from notifications.delivery_page import Link, deliveries_url, page_url
 from notifications.delivery_words import UNDECIDED, day_and_time
 from notifications.tables import Attachment, Delivery, Notification
 from routing.console import html, page_parts
+from routing.console.number_words import grouped
 from routing.console.page_parts import Value
 from routing.console.verdict import Verdict
 
@@ -82,7 +83,7 @@ def history(row: Notification) -> Any:
 
 def _verdict(row: Notification, counts: dict[str, int], total: int) -> Verdict:
     sent, failed = counts.get(State.SENT, 0), counts.get(State.FAILED, 0) + counts.get(State.BOUNCED, 0)
-    told = {"sent": f"{sent:,}", "total": f"{total:,}"}
+    told = {"sent": grouped(sent), "total": grouped(total)}
     sentence = ngettext("Sent to %(sent)s of %(total)s recipient.", "Sent to %(sent)s of %(total)s recipients.", total)
     if not total:
         sentence = _("It has no recipient yet.") if not row.is_complete else _("Its deliveries are gone.")
@@ -95,7 +96,7 @@ def _details(row: Notification, counts: dict[str, int]) -> Iterator[str]:
         yield _("It was cancelled on %(when)s.") % {"when": day_and_time(row.cancelled_at)}
     elif not row.is_complete:
         words = _("Not all of its recipients are stored yet: %(count)s have been gone through.")
-        yield words % {"count": f"{row.consumed:,}"}
+        yield words % {"count": grouped(row.consumed)}
     if row.send_at and row.send_at > timezone.now() and counts.get(State.PENDING):
         yield _("It is to be sent on %(when)s.") % {"when": day_and_time(row.send_at)}
 
@@ -135,7 +136,7 @@ def _emptied(row: Notification) -> str:
 
 def _facts(row: Notification) -> Iterator[Link]:
     category = categories.registry().get(row.category)
-    yield Link(_("Deliveries"), f"{row.recipients:,}", deliveries_url(notification=row.pk))
+    yield Link(_("Deliveries"), grouped(row.recipients), deliveries_url(notification=row.pk))
     if row.template:
         yield Link(_("Template"), str(row.template), page_url("template", row.template.template_id))
     if row.key:
@@ -143,7 +144,7 @@ def _facts(row: Notification) -> Iterator[Link]:
     yield Link(_("From"), row.from_email)
     if row.reply_to:
         yield Link(_("Answers go to"), ", ".join(row.reply_to))
-    yield Link(_("Category"), category.title if category else row.category)
+    yield Link(_("Category"), str(category.title) if category else row.category)
     yield Link(_("Channel and lane"), f"{row.channel}, {row.lane}")
     yield Link(_("Created"), html.plain_clock(row.created_at))
     if row.created_by:

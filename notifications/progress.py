@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from notifications.tables import Delivery, Notification
+from routing.console.number_words import grouped
 
 State = Delivery.State
 
@@ -63,4 +64,4 @@ def progress_of(notification: Notification) -> Progress:
 
 
 def _number(count: int) -> str:
-    return f"{count:,}"
+    return grouped(count)

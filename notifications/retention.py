@@ -14,6 +14,7 @@ from django.core.files.storage import FileSystemStorage, Storage
 from django.db import router, transaction
 from django.db.models import SET_NULL, Exists, Model, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from notifications import by_age
 from notifications.consent.tables import Feedback
@@ -57,7 +58,7 @@ class Aged(Rows):
 class Values(Aged):
     """What only one recipient was told, and what was secret. It is emptied, and its delivery stays."""
 
-    kind = "values of deliveries"
+    kind = gettext_noop("values of deliveries")
     labels = ("domain", "state")
     model, at = Delivery, "created_at"
 
@@ -78,7 +79,7 @@ class Values(Aged):
 class Reports(Aged):
     """Bounces and complaints; the suppressions that came of them stay."""
 
-    kind = "bounces and complaints"
+    kind = gettext_noop("bounces and complaints")
     labels = ("domain", "kind")
     model, at = Feedback, "received_at"
 
@@ -91,7 +92,7 @@ class Reports(Aged):
 class Files(Rows):
     """Attachments, with their files: those go once it is sure that the rows have."""
 
-    kind = "attachments"
+    kind = gettext_noop("attachments")
 
     def rows(self) -> QuerySet[Any]:
         return Attachment.objects.filter(notification__in=Notification.objects.filter(_is_over(self._until())))
@@ -107,7 +108,7 @@ class Files(Rows):
 class Contents(Rows):
     """What all recipients were told, but for the subject. It is emptied, and its notification stays."""
 
-    kind = "contents of notifications"
+    kind = gettext_noop("contents of notifications")
     by = "created_at"
 
     def rows(self) -> QuerySet[Any]:
@@ -128,7 +129,7 @@ class Contents(Rows):
 
 @expiring
 class Inboxes(Aged):
-    kind = "in-app messages"
+    kind = gettext_noop("in-app messages")
     model, at = InAppMessage, "created_at"
 
     @property
@@ -138,7 +139,7 @@ class Inboxes(Aged):
 
 @expiring
 class Attempts(Aged):
-    kind = "attempts at deliveries"
+    kind = gettext_noop("attempts at deliveries")
     model, at = Attempt, "started_at"
 
     @property
@@ -153,7 +154,7 @@ class Attempts(Aged):
 class Deliveries(Aged):
     """By their end: one that is sent again after a year is as young as that."""
 
-    kind = "deliveries"
+    kind = gettext_noop("deliveries")
     labels = ("domain", "state")
     model, at = Delivery, "created_at"
 
@@ -173,7 +174,7 @@ class Deliveries(Aged):
 class Notifications(Rows):
     """They go with the last of their deliveries; from then on their key may be used for something else."""
 
-    kind = "notifications"
+    kind = gettext_noop("notifications")
     by = "created_at"
 
     def rows(self) -> QuerySet[Any]:
@@ -199,7 +200,7 @@ class Notifications(Rows):
 class OrphanedFiles(Rows):
     """Files of attachments whose transaction was rolled back, or whose clean-up died before it came to the file."""
 
-    kind = "orphaned files of attachments"
+    kind = gettext_noop("orphaned files of attachments")
 
     def __init__(self, now: datetime) -> None:
         super().__init__(now)

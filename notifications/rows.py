@@ -20,6 +20,7 @@ class Row:
     address: str
     address_key: str
     context: str
+    language: str
     sealed: str
     task_id: str
 

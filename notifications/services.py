@@ -24,8 +24,8 @@ def notify(to: Given | Iterable[Given], **draft: Any) -> Notification:
     """Write to one recipient or many, each alone, in the caller's transaction: rolled back, nobody is.
 
     ``draft`` is ``template`` and ``context``, or ``subject`` with ``text`` or ``html``; and ``lane``, ``category``,
-    ``key``, ``send_at`` (aware), ``from_email``, ``reply_to``, ``attachments`` and ``created_by``. Safe to call again
-    with the same ``key``: it returns the notification of the first call.
+    ``key``, ``language``, ``send_at`` (aware), ``from_email``, ``reply_to``, ``attachments`` and ``created_by``. Safe
+    to call again with the same ``key``: it returns the notification of the first call.
 
     Raises InvalidNotification, which names every field that is wrong, before anything is stored.
     """

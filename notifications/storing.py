@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from notifications import attachments, channels, rows, sealing, storable
+from notifications import attachments, channels, languages, rows, sealing, storable
 from notifications.addresses import InvalidAddress
 from notifications.channels.shape import Address
 from notifications.draft import Draft
@@ -146,6 +146,9 @@ class Writer:
         if missing := versions.missing(version, {**self._common, **recipient.context}):
             raise MissingValues(f"the template needs {', '.join(missing)}")
 
+    def _language(self, recipient: Recipient) -> str:
+        return languages.nearest(recipient.language) or self._notification.language
+
     def _row(self, recipient: Recipient, address: Address, position: int) -> Row:
         self._require(recipient)
         context, hidden = sealing.split(recipient.context, self._secret)
@@ -157,6 +160,7 @@ class Writer:
             address=address.written,
             address_key=address.key,
             context=storable.as_json(context),
+            language=self._language(recipient),
             sealed=sealing.seal({**self._common_secrets, **hidden}),
             task_id=str(uuid4()),
         )
@@ -167,7 +171,9 @@ class Writer:
             return
         values = json.loads(json.dumps({**self._common, **recipient.context}, cls=DjangoJSONEncoder))
         sender = notification.from_email
-        for problem in versions.problems(version, values, channel=notification.channel, sender=sender):
+        for problem in versions.problems(
+            version, values, channel=notification.channel, sender=sender, language=self._language(recipient)
+        ):
             raise MissingValues(f"{problem.field} {problem.detail}")
 
     def _new(

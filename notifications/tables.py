@@ -35,6 +35,8 @@ class Notification(models.Model):
     """The same for all recipients. What is secret is masked here, and sealed in each delivery."""
     from_email = models.CharField(_("from"), max_length=400)
     reply_to = models.JSONField(_("reply to"), default=list, blank=True)
+    language = models.CharField(_("language"), max_length=10, blank=True, default="", db_default="")
+    """Of recipients who bring none; empty for the site's own."""
     send_at = models.DateTimeField(_("to be sent at"), null=True, blank=True)
     recipients = models.PositiveIntegerField(_("recipients"), default=0)
     """Deliveries stored so far."""
@@ -118,6 +120,8 @@ class Delivery(models.Model):
     """The address alone, in the one spelling by which it is looked up and suppressed."""
     context = models.JSONField(_("values"), default=dict, blank=True)
     """This recipient's own values, with what is secret masked."""
+    language = models.CharField(_("language"), max_length=10, blank=True, default="", db_default="")
+    """What this recipient reads; empty for the site's own."""
     sealed = models.TextField(blank=True)
     """The secret values, encrypted, until nobody needs them any more."""
     state = models.CharField(_("state"), max_length=20, choices=State, default=State.PENDING)

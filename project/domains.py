@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from django.utils.translation import gettext_noop
+
 from project.environment import Environment
 from routing.domains import Domain, Lane, RetryPolicy, Targets
 
@@ -21,7 +23,7 @@ DOMAINS = (
         time_limit=timedelta(seconds=75),
         owner=OWNER,
         contact=CONTACT,
-        noun="messages",
+        noun=gettext_noop("messages"),
         targets=Targets(success=0.99, wait=timedelta(minutes=1), run=timedelta(seconds=30)),
     ),
     Domain(
@@ -32,7 +34,7 @@ DOMAINS = (
         retry=RetryPolicy(first_delay=timedelta(minutes=1)),
         owner=OWNER,
         contact=CONTACT,
-        noun="reports",
+        noun=gettext_noop("reports"),
         targets=Targets(success=0.99, wait=timedelta(minutes=15), run=timedelta(minutes=5)),
     ),
     Domain(
@@ -44,7 +46,7 @@ DOMAINS = (
         time_limit=timedelta(minutes=15),
         owner=OWNER,
         contact=CONTACT,
-        noun="housekeeping tasks",
+        noun=gettext_noop("housekeeping tasks"),
         targets=Targets(success=0.95, wait=timedelta(minutes=15), run=timedelta(minutes=10)),
     ),
 )

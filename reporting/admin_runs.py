@@ -11,10 +11,10 @@ from django.urls import path
 from django.urls.resolvers import URLPattern
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from reporting import deeds, downloads, tasks
+from reporting import deeds, downloads, tasks, wording
 from reporting.deeds import Deed
 from reporting.downloads import NotKept
 from reporting.run_page import FRAME_POLICY, run_page, state_word, title, with_states
@@ -47,7 +47,9 @@ def _resend_one(_request: HttpRequest, row: ReportDelivery) -> bool:
 
 def _preview(request: HttpRequest, run: ReportRun) -> bool:
     user: Any = request.user
-    tasks.preview.delay(report=run.report, period=run.period, to=user.email)
+    # A worker of the release before knows nothing of languages.
+    chosen = {"language": language} if (language := get_language() or "en") != "en" else {}
+    tasks.preview.delay(report=run.report, period=run.period, to=user.email, **chosen)
     return True
 
 
@@ -169,7 +171,7 @@ class ReportRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("mails"))
     def mailed(self, row: Any) -> str:
-        return f"{row.mails:,}"
+        return wording.number(row.mails)
 
     @admin.display(description=gettext_lazy("built"), ordering="built_at")
     def built(self, row: ReportRun) -> SafeString | str:
@@ -253,7 +255,9 @@ class ReportDeliveryAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("handed over"))
     def sent(self, row: ReportDelivery) -> SafeString | str:
-        return html.clock(row.enqueued_at) if row.enqueued_at else row.withheld or html.NOTHING
+        if row.enqueued_at:
+            return html.clock(row.enqueued_at)
+        return _(row.withheld) if row.withheld else html.NOTHING
 
 
 def _data(edition: ReportEdition) -> HttpResponse:

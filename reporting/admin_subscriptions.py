@@ -55,9 +55,13 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text=gettext_lazy("Such as Europe/Berlin, America/New_York or UTC."),
     )
 
+    language = forms.ChoiceField(
+        label=gettext_lazy("Language"), required=False, choices=settings.LANGUAGES, widget=UnfoldAdminSelectWidget
+    )
+
     class Meta:
         model = Subscription
-        fields = ("email", "name", "report", "domains", "attached", "weekday", "hour", "time_zone")
+        fields = ("email", "name", "report", "domains", "attached", "weekday", "hour", "time_zone", "language")
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -78,6 +82,11 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
         field.choices = [(name, titles.get(name, name)) for name in dict.fromkeys([*titles, *chosen])]
         text = _("They go with the mail, which says the same itself: together at most %(most)s MB.")
         field.help_text = text % {"most": f"{settings.TASKYARD_MAX_ATTACHMENTS / 1_000_000:g}"}
+
+    def clean_language(self) -> str:
+        """A page of the release before does not ask."""
+        chosen: str = self.cleaned_data["language"] or self.instance.language
+        return chosen
 
     def clean_attached(self) -> str:
         return ",".join(sorted(self.cleaned_data["attached"]))
@@ -137,8 +146,9 @@ def _preview(request: HttpRequest, one: Subscription) -> bool:
     if not user.email or report is None:
         return False
     period = str(report.period_of(timezone.now()))
-    # A worker of the release before knows nothing of files.
+    # A worker of the release before knows nothing of files, or of languages.
     files = {"attached": one.attached} if one.attached else {}
+    files |= {"language": one.language} if one.language != "en" else {}
     preview.delay(report=one.report, period=period, to=user.email, domains=one.domains, **files)
     return True
 

@@ -1,8 +1,10 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy
 
 
 class ReportingConfig(AppConfig):
     name = "reporting"
+    verbose_name = gettext_lazy("Reporting")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

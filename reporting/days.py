@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from reporting.periods import NoSuchPeriod, Period
 
@@ -41,7 +43,10 @@ class Day(Period):
 
     @property
     def words(self) -> str:
-        return f"{self.date:%A}, {self.date.day} {self.date:%B %Y}"
+        return _("%(weekday)s, %(day)s") % {
+            "weekday": date_format(self.date, "l"),
+            "day": date_format(self.date, "j F Y"),
+        }
 
     @property
     def days(self) -> tuple["Day", ...]:

@@ -1,11 +1,13 @@
 """The public pages behind the links in reports: what somebody is subscribed to, and a report to read."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils import translation
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
@@ -30,6 +32,7 @@ DEEDS: dict[str, Callable[[Subscription], bool]] = {
     "end": choosing.end,
     "take_up": choosing.take_up,
     "want": lambda one: objections.take_back(one.email),
+    **{f"speak-{code}": partial(choosing.speak, code) for code, _name in settings.LANGUAGES},
 }
 # A report has its styles within it.
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
@@ -68,6 +71,8 @@ def _shown(request: HttpRequest, mine: Subscription, *, said: str = "") -> HttpR
         "masked": masked(mine.email),
         "objection": objection,
         "want": f"want:{mine.pk}",
+        "languages": [(f"speak-{code}:{mine.pk}", name, code) for code, name in settings.LANGUAGES],
+        "language": Subscription.objects.values_list("language", flat=True).get(pk=mine.pk),
         "said": said,
     }
     return render(request, "reporting/subscriptions.html", context)
@@ -81,7 +86,9 @@ def report(request: HttpRequest, token: str) -> HttpResponseBase:
         raise BadLink
     if name := request.GET.get("form"):
         return _file(request, edition, name)
-    form, files = forms.named("html"), downloads.offered(edition)
+    form = forms.named("html")
+    with translation.override(edition.language):
+        files = downloads.offered(edition)
     footer = Footer(files=tuple((title, f"?{urlencode({'form': name})}") for name, title in files))
     page = form.render(Document.from_json(edition.document), footer=footer)
     answer = HttpResponse(page, content_type=form.content_type)
@@ -118,6 +125,9 @@ def _said(deed: str, one: Subscription) -> str:
     if deed in ("resume", "take_up", "want") and objections.against(one.email):
         # It comes no more for that; the page says why.
         return ""
+    if deed.startswith("speak-"):
+        spoken = dict(settings.LANGUAGES)[deed.removeprefix("speak-")]
+        return _("Your reports come in this language from the next one on: %(language)s.") % {"language": spoken}
     words = {
         "want": _("You get reports again: those that are active here, from the next one on."),
         "pause": _("“%(title)s” is paused."),

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet, Value
+from django.utils.translation import gettext_noop
 
 from reporting.models import ReportDelivery, ReportEdition, ReportRun, RollUp
 from reporting.rollups import gathering
@@ -22,7 +23,7 @@ def _rolled_up() -> datetime | None:
 
 @expiring
 class ReportRuns(Rows):
-    kind = "reports"
+    kind = gettext_noop("reports")
     labels = ("domain", "state")
 
     def rows(self) -> QuerySet[Any]:
@@ -44,7 +45,7 @@ class ReportRuns(Rows):
 
 @expiring
 class RollUps(Rows):
-    kind = "roll-ups"
+    kind = gettext_noop("roll-ups")
     labels = ("domain", "outcome")
     by = "hour"
 

@@ -62,14 +62,17 @@ def resend(run: int, number: int, addresses: list[str] | None = None) -> dict[st
 
 
 @shared_task(name="reporting.preview")
-def preview(report: str, period: str, to: str, domains: str = "", attached: str = "") -> dict[str, object]:
+def preview(
+    report: str, period: str, to: str, domains: str = "", attached: str = "", language: str = "en"
+) -> dict[str, object]:
     """Mail it to one address, as the others would get it now. Safe to call again, and sends again then."""
     from reporting import reports
     from reporting.runs import ordering
 
     of = reports.named(report)
     wanted = of.parse_period(period)
-    return ordering.send_to(of, wanted, [to], now=timezone.now(), domains=domains, attached=attached).as_json()
+    choice = {"domains": domains, "attached": attached, "language": language}
+    return ordering.send_to(of, wanted, [to], now=timezone.now(), **choice).as_json()
 
 
 @shared_task(name="maintenance.roll_up")

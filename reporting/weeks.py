@@ -6,6 +6,8 @@ from datetime import date, datetime, timedelta
 from functools import total_ordering
 
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from reporting.days import Day, midnight
 from reporting.periods import NoSuchPeriod, Period
@@ -77,7 +79,11 @@ class Week(Period):
 
     @property
     def words(self) -> str:
-        return f"Week {self.number} of {self.year}: {self._days_in_words()}"
+        return _("Week %(number)d of %(year)d: %(days)s") % {
+            "number": self.number,
+            "year": self.year,
+            "days": self._days_in_words(),
+        }
 
     def next(self) -> "Week":
         return self.of_day(self.monday + timedelta(days=7))
@@ -94,8 +100,5 @@ class Week(Period):
     def _days_in_words(self) -> str:
         """Such as “9 to 15 November 2026”."""
         first, last = self.monday, self.sunday
-        if first.year != last.year:
-            return f"{first.day} {first:%B %Y} to {last.day} {last:%B %Y}"
-        if first.month != last.month:
-            return f"{first.day} {first:%B} to {last.day} {last:%B %Y}"
-        return f"{first.day} to {last.day} {last:%B %Y}"
+        pattern = "j F Y" if first.year != last.year else "j F" if first.month != last.month else "j"
+        return _("%(first)s to %(last)s") % {"first": date_format(first, pattern), "last": date_format(last, "j F Y")}

@@ -26,15 +26,17 @@ def wheel(tmp_path: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(next(tmp_path.glob("taskyard-*.whl")))
 
 
-def test_the_wheel_holds_every_package_with_its_templates(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_holds_every_package_with_its_templates_and_translations(wheel: zipfile.ZipFile) -> None:
     packed = set(wheel.namelist())
 
     templates = {
         str(path.relative_to(ROOT)) for package in PACKAGES for path in ROOT.glob(f"{package}/**/templates/**/*.*")
     }
     assert {f"{package}/__init__.py" for package in PACKAGES} <= packed
+    translations = {str(path.relative_to(ROOT)) for path in ROOT.glob("*/locale/*/LC_MESSAGES/django.mo")}
     assert templates
-    assert templates <= packed
+    assert len(translations) == len(PACKAGES)
+    assert templates | translations <= packed
     assert not [name for name in packed if name.startswith("tests/")]
 
 

@@ -88,7 +88,7 @@ def _all_categories(
         "is_suppressed": bool(suppression_list.reasons(reader.address_key, channel=reader.channel)),
         "is_saved": before is not None,
         "has_changed": before is not None and list(before) != list(now),
-        "wanted": [choice.category.title for choice in now if choice.wanted],
+        "wanted": [str(choice.category.title) for choice in now if choice.wanted],
         "before": [choice.category.name for choice in before or () if choice.wanted],
     }
     return render(request, "notifications/preferences.html", context)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.db import IntegrityError, transaction
@@ -13,18 +14,17 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from notifications import services
+from notifications import languages, services
 from notifications.problems import InvalidNotification
 from notifications.tables import Delivery
 from notifications.templating import edit_form, preview, retiring, review, versions
 from notifications.templating.declared import ALWAYS_GIVEN, Undeclarable, Variable
 from notifications.templating.edit_form import TemplateForm
 from notifications.templating.preview import BadValues, Preview
-from notifications.templating.rendering import Sources, UnusableTemplate
+from notifications.templating.rendering import EMPTY, Sources, UnusableTemplate
 from notifications.templating.tables import Template, TemplateVersion
 from notifications.templating.versions import InvalidTemplate, Outdated
 
-EMPTY = Sources(subject="", text="", html="")
 _TURNS = {"retire": retiring.retire, "restore": retiring.restore}
 
 
@@ -37,7 +37,9 @@ class EditPage:
         self._user: Any = request.user
         self.may_change = self._user.has_perm(f"notifications.{'change' if template else 'add'}_template")
         self._may_see_values = self._user.has_perm("notifications.view_delivery")
-        self._sources, self._variables = _of(self._newest)
+        self._language = _language(request) if self._newest else ""
+        """That which it is translated into; empty for what is said to all others."""
+        self._sources, self._variables = _of(self._newest, self._language)
         self._form = TemplateForm(initial=self._initial(), template=template)
         for name in self._form.fields if not self.may_change else ():
             self._form.fields[name].disabled = True
@@ -61,10 +63,12 @@ class EditPage:
             messages.success(self._request, _("It is restored: it can be called again."))
 
     def _initial(self) -> dict[str, Any]:
+        # A translation begins with what is to be translated.
+        said = versions.sources_of(self._newest, self._language) if self._newest else EMPTY
         return {
             "description": self._template.description if self._template else "",
             "after": self._newest.number if self._newest else 0,
-            **dict(zip(("subject", "text", "html"), (part for _, part in self._sources.parts), strict=True)),
+            **vars(said),
         }
 
     def _answer(self) -> HttpResponse | None:
@@ -132,16 +136,26 @@ class EditPage:
             template.save(update_fields=None if is_new else ["description"])
         version = self._newest
         if is_new or not self._says_the_same():
-            version = versions.save(template, self._sources, self._variables, after=data["after"], by=self._user)
+            version = self._save_version(template, after=data["after"])
         self._template, flag = template, ADDITION if is_new else CHANGE
         assert version is not None, "a template is saved with its first version"  # noqa: S101
         told = _("Version %(number)s.") % {"number": version.number}
         LogEntry.objects.log_actions(self._user.pk, [template], flag, change_message=told, single_object=True)
         return version
 
+    def _save_version(self, template: Template, *, after: int) -> TemplateVersion:
+        """What it says in other languages stays; a translation that is left empty goes."""
+        said, translations = self._sources, versions.translations_of(self._newest)
+        if self._language and self._newest:
+            said = versions.sources_of(self._newest)
+            translations[self._language] = self._sources
+            if self._sources == EMPTY:
+                del translations[self._language]
+        return versions.save(template, said, self._variables, after=after, by=self._user, translations=translations)
+
     def _says_the_same(self) -> bool:
         is_seen = self._newest is not None and self._form.cleaned_data.get("after") == self._newest.number
-        return is_seen and (self._sources, self._variables) == _of(self._newest)
+        return is_seen and (self._sources, self._variables) == _of(self._newest, self._language)
 
     def _is_as_saved(self) -> bool:
         described = self._form.cleaned_data["description"]
@@ -155,7 +169,7 @@ class EditPage:
 
     def _tell_saved(self, version: TemplateVersion) -> None:
         messages.success(self._request, _("It is saved as %(version)s.") % {"version": version})
-        if unused := review.names(self._sources, self._variables).unused:
+        if unused := self._unused():
             told = ngettext(
                 "%(names)s is declared and not used. Remove its row, unless callers still give it.",
                 "%(names)s are declared and not used. Remove their rows, unless callers still give them.",
@@ -178,7 +192,11 @@ class EditPage:
             values, _named = self._values()
             values = {name: value for name, value in values.items() if name not in ALWAYS_GIVEN}
             sent = services.notify(
-                self._user.email, template=self._template.name, context=values, created_by=self._user.get_username()
+                self._user.email,
+                template=self._template.name,
+                context=values,
+                language=self._language,
+                created_by=self._user.get_username(),
             )
         except (InvalidNotification, BadValues) as error:
             self._form.add_error(None, str(error))
@@ -190,7 +208,8 @@ class EditPage:
 
     def _back(self) -> HttpResponse:
         assert self._template is not None  # noqa: S101
-        return HttpResponseRedirect(reverse("admin:notifications_template_change", args=[self._template.pk]))
+        asked = f"?language={self._language}" if self._language else ""
+        return HttpResponseRedirect(reverse("admin:notifications_template_change", args=[self._template.pk]) + asked)
 
     def _values(self) -> tuple[dict[str, Any], str]:
         return preview.values(
@@ -205,13 +224,16 @@ class EditPage:
         return mine.select_related("notification").filter(pk=int(chosen[:18])).first()
 
     def _preview(self) -> Preview | None:
-        if self._sources == EMPTY:
+        said = self._sources
+        if said == EMPTY and self._newest and self._language:
+            said = versions.sources_of(self._newest)
+        if said == EMPTY:
             return None
         try:
             values, values_of = self._values()
         except BadValues as error:
             return Preview(None, "", [str(error)])
-        return preview.preview(self._sources, values, values_of=values_of)
+        return preview.preview(said, values, values_of=values_of, language=self._language)
 
     def _page(self) -> HttpResponse:
         template = self._template
@@ -230,19 +252,44 @@ class EditPage:
             "recent": preview.recent(template) if template and self._may_see_values else [],
             "versions": list(template.versions.select_related("created_by")[:50]) if template else [],
             "may_change": self.may_change,
+            "language": self._language,
+            "languages": self._languages(),
         }
         return TemplateResponse(self._request, "notifications/edit_template.html", context)
 
+    def _languages(self) -> list[tuple[str, str, bool]]:
+        """Code, name, and whether it is said in that one; empty for the site's own."""
+        if self._newest is None:
+            return []
+        own, there = dict(settings.LANGUAGES)[settings.LANGUAGE_CODE], versions.translations_of(self._newest)
+        return [("", own, True), *((code, name, code in there) for code, name in languages.others().items())]
+
+    def _others(self) -> list[Sources]:
+        """What it says in other languages than the one that is written."""
+        if self._newest is None:
+            return []
+        own, translations = versions.sources_of(self._newest), versions.translations_of(self._newest)
+        return [said for code, said in {"": own, **translations}.items() if code != self._language]
+
     def _unused(self) -> Sequence[str]:
         try:
-            return review.names(self._sources, self._variables).unused
+            return review.names(self._sources, self._variables, others=self._others()).unused
         except UnusableTemplate:
             return []
+
+
+def _language(request: HttpRequest) -> str:
+    asked = request.GET.get("language", "")
+    return asked if asked in languages.others() else ""
 
 
 def _nothing(added: list[str]) -> None:
     """A preview is what the page shows anyway."""
 
 
-def _of(version: TemplateVersion | None) -> tuple[Sources, list[Variable]]:
-    return (versions.sources_of(version), versions.declared_by(version)) if version else (EMPTY, [])
+def _of(version: TemplateVersion | None, language: str) -> tuple[Sources, list[Variable]]:
+    """Of a language that it is not translated into, nothing."""
+    if version is None:
+        return EMPTY, []
+    said = versions.translations_of(version).get(language, EMPTY) if language else versions.sources_of(version)
+    return said, versions.declared_by(version)

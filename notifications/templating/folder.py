@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from notifications import languages
 from notifications.templating import declared, versions
 from notifications.templating.declared import Undeclarable, Variable
-from notifications.templating.rendering import Sources
+from notifications.templating.rendering import EMPTY, Sources
 from notifications.templating.tables import TemplateVersion
 
 ABOUT, SUBJECT, HTML, TEXT = "template.json", "subject.txt", "body.html", "body.txt"
+"""In another language they are ``subject.fr.txt``, ``body.fr.html`` and ``body.fr.txt``."""
 
 
 class Unreadable(Exception):
@@ -26,6 +28,7 @@ class Filed:
     description: str
     sources: Sources
     variables: list[Variable]
+    translations: dict[str, Sources] = field(default_factory=dict)
 
 
 def write(folder: Path, version: TemplateVersion) -> Path:
@@ -34,12 +37,10 @@ def write(folder: Path, version: TemplateVersion) -> Path:
     own.mkdir(parents=True, exist_ok=True)
     about = {"description": version.template.description, "variables": _rows(version)}
     _write(own / ABOUT, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
-    _write(own / SUBJECT, version.subject + "\n")
-    for name, source in ((HTML, version.html), (TEXT, version.text)):
-        if source:
-            _write(own / name, source)
-        else:
-            (own / name).unlink(missing_ok=True)
+    _write_said(own, versions.sources_of(version))
+    translations = versions.translations_of(version)
+    for language in languages.others():
+        _write_said(own, translations.get(language, EMPTY), language)
     return own
 
 
@@ -53,6 +54,21 @@ def read(folder: Path) -> Iterator[Filed]:
     yield from map(_read, found)
 
 
+def _write_said(own: Path, said: Sources, language: str = "") -> None:
+    """What is empty has no file."""
+    for name, source in ((SUBJECT, said.subject and f"{said.subject}\n"), (HTML, said.html), (TEXT, said.text)):
+        path = own / _of_language(name, language)
+        if source:
+            _write(path, source)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _of_language(name: str, language: str) -> str:
+    stem, dot, suffix = name.partition(".")
+    return f"{stem}.{language}{dot}{suffix}" if language else name
+
+
 def _rows(version: TemplateVersion) -> list[dict[str, Any]]:
     return [variable.stored() for variable in versions.declared_by(version)]
 
@@ -63,10 +79,24 @@ def _read(own: Path) -> Filed:
         variables = declared.read(about.get("variables", []))
     except Undeclarable as error:
         raise Unreadable(f"{own / ABOUT}: {error}") from None
-    sources = Sources(
-        subject=_text(own / SUBJECT, is_required=True).strip("\n"), text=_text(own / TEXT), html=_text(own / HTML)
+    return Filed(
+        name=own.name,
+        description=str(about.get("description", "")),
+        sources=_said(own),
+        variables=variables,
+        translations={language: _said(own, language) for language in _languages(own)},
     )
-    return Filed(name=own.name, description=str(about.get("description", "")), sources=sources, variables=variables)
+
+
+def _languages(own: Path) -> list[str]:
+    """Those that any of the files is written in, also such as nobody speaks here: that is told."""
+    names = (path.name.split(".") for pattern in ("subject.*.txt", "body.*.*") for path in own.glob(pattern))
+    return sorted({parts[1] for parts in names if len(parts) == 3})
+
+
+def _said(own: Path, language: str = "") -> Sources:
+    subject, text, html = (own / _of_language(name, language) for name in (SUBJECT, TEXT, HTML))
+    return Sources(subject=_text(subject, is_required=True).strip("\n"), text=_text(text), html=_text(html))
 
 
 def _about(path: Path) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def problems(filed: Filed) -> list[Problem]:
         validate_slug(filed.name)
     except ValidationError:
         return [Problem("name", "must be of letters, digits, hyphens and underscores; rename its folder.")]
-    return review.problems(filed.sources, filed.variables)
+    return review.all_problems(filed.sources, filed.translations, filed.variables)
 
 
 def plan(found: Iterable[Filed]) -> list[Move]:
@@ -55,8 +55,8 @@ def _move(filed: Filed) -> Move:
     newest = versions.newest_of(template) if template else None
     if template is None or newest is None:
         return Move(filed, Step.ADD, 1)
-    says = (versions.sources_of(newest), versions.declared_by(newest))
-    if says == (filed.sources, filed.variables):
+    says = (versions.sources_of(newest), versions.declared_by(newest), versions.translations_of(newest))
+    if says == (filed.sources, filed.variables, filed.translations):
         return Move(filed, Step.KEEP, newest.number)
     return Move(filed, Step.CHANGE, newest.number + 1)
 
@@ -65,4 +65,6 @@ def _carry_out(move: Move, by: Any) -> None:
     filed = move.filed
     template, _is_new = Template.objects.update_or_create(name=filed.name, defaults={"description": filed.description})
     if move.step is not Step.KEEP:
-        versions.save(template, filed.sources, filed.variables, after=move.number - 1, by=by)
+        versions.save(
+            template, filed.sources, filed.variables, after=move.number - 1, by=by, translations=filed.translations
+        )

@@ -15,6 +15,7 @@ from notifications.templating import declared
 from notifications.templating.declared import Variable
 from notifications.templating.rendering import Sources, UnusableTemplate
 from notifications.templating.tables import Template
+from routing.console.number_words import grouped
 
 RECENT = 10
 # Pictures come from where the template says, as they will for recipients; nothing else does anything.
@@ -37,7 +38,7 @@ class Preview:
     @property
     def size(self) -> str:
         size = len((self.said.text + self.said.html).encode(errors="replace")) if self.said else 0
-        return f"{size / 1024:,.1f} KB" if size >= 1024 else _("%(size)s bytes") % {"size": size}
+        return f"{grouped(size / 1024, places=1)} KB" if size >= 1024 else _("%(size)s bytes") % {"size": size}
 
     @property
     def document(self) -> str:
@@ -46,9 +47,9 @@ class Preview:
         return f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">{html}'
 
 
-def preview(sources: Sources, values: Mapping[str, Any], *, values_of: str) -> Preview:
+def preview(sources: Sources, values: Mapping[str, Any], *, values_of: str, language: str = "") -> Preview:
     try:
-        said = content.filled_in(sources, values)
+        said = content.filled_in(sources, values, language=language)
     except UnusableTemplate as error:
         return Preview(None, values_of, [error.detail])
     found = content.problems(said, channel="email")

@@ -11,7 +11,7 @@ from notifications.templating import links
 from notifications.templating.bounds import Unfit
 from notifications.templating.language import ENGINE, UnusableTemplate, compiled
 
-__all__ = ["ENGINE", "Sources", "UnusableTemplate", "compiled", "rendered"]
+__all__ = ["EMPTY", "ENGINE", "Sources", "UnusableTemplate", "compiled", "rendered"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class Sources:
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
         return ("subject", self.subject), ("text", self.text), ("HTML", self.html)
+
+
+EMPTY = Sources(subject="", text="", html="")
 
 
 def rendered(sources: Sources, values: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -1,10 +1,10 @@
 """A template is looked at before it is saved: what nobody can send, or nobody should, is not kept."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from notifications import content, sealing
+from notifications import content, languages, sealing
 from notifications.problems import Problem
 from notifications.templating import declared, links, markup, variables
 from notifications.templating.declared import Variable
@@ -23,13 +23,29 @@ class Names:
     unused: list[str]
 
 
-def problems(sources: Sources, variables: Sequence[Variable], *, channel: str = "email") -> list[Problem]:
+def all_problems(sources: Sources, translations: Mapping[str, Sources], variables: Sequence[Variable]) -> list[Problem]:
+    """Of what it says in each language."""
+    found = problems(sources, variables)
+    for language, said in translations.items():
+        name = languages.others().get(language)
+        if name is None:
+            known = ", ".join(languages.others())
+            found.append(Problem("language", f"{language!r} is none to translate into; there are: {known}."))
+            continue
+        theirs = problems(said, variables, language=language)
+        found += [Problem(problem.field, f"in {name} {problem.detail}") for problem in theirs]
+    return found
+
+
+def problems(
+    sources: Sources, variables: Sequence[Variable], *, channel: str = "email", language: str = ""
+) -> list[Problem]:
     """All that keeps it from being saved, each with the cure."""
     found = list(source_problems(sources))
     if not found:
         found = list(_name_problems(sources, variables))
     if not found:
-        found = list(_sample_problems(sources, variables, channel))
+        found = list(_sample_problems(sources, variables, channel, language))
     return found
 
 
@@ -47,19 +63,19 @@ def source_problems(sources: Sources) -> Iterator[Problem]:
         yield Problem("html", f"has a link to {running}, which runs code; take it out.")
 
 
-def names(sources: Sources, declared_ones: Sequence[Variable]) -> Names:
-    """Raises UnusableTemplate."""
-    used = set[str]().union(*(variables.used(template) for template in all_compiled(sources)))
+def names(sources: Sources, declared_ones: Sequence[Variable], *, others: Iterable[Sources] = ()) -> Names:
+    """``others``: what it says in other languages. Raises UnusableTemplate."""
+    used = {name for said in (sources, *others) for template in all_compiled(said) for name in variables.used(template)}
     known = {variable.name for variable in declared_ones}
     return Names(undeclared=sorted(used - known - declared.ALWAYS_GIVEN.keys()), unused=sorted(known - used))
 
 
 def rendered_problems(
-    sources: Sources, values: Mapping[str, Any], *, channel: str, sender: str = ""
+    sources: Sources, values: Mapping[str, Any], *, channel: str, sender: str = "", language: str = ""
 ) -> Iterator[Problem]:
     """What is wrong with the message that these values make."""
     try:
-        said = content.filled_in(sources, values)
+        said = content.filled_in(sources, values, language=language)
     except UnusableTemplate as error:
         yield _problem(error)
         return
@@ -90,12 +106,14 @@ def _name_problems(sources: Sources, declared_ones: Sequence[Variable]) -> Itera
             yield Problem("variables", f"have no sample of {variable.name}; the preview needs it.")
 
 
-def _sample_problems(sources: Sources, declared_ones: Sequence[Variable], channel: str) -> Iterator[Problem]:
+def _sample_problems(
+    sources: Sources, declared_ones: Sequence[Variable], channel: str, language: str
+) -> Iterator[Problem]:
     values = declared.samples(declared_ones)
-    yield from rendered_problems(sources, values, channel=channel)
+    yield from rendered_problems(sources, values, channel=channel, language=language)
     for given, where in _reductions(values, declared_ones):
         if given != values:
-            for problem in rendered_problems(sources, given, channel=channel):
+            for problem in rendered_problems(sources, given, channel=channel, language=language):
                 yield Problem(problem.field, f"{problem.detail.rstrip('.')}, {where}.")
 
 

@@ -54,6 +54,8 @@ class TemplateVersion(models.Model):
     text = models.TextField(_("text"), blank=True, help_text=_("Left out, it is made from the HTML."))
     variables = models.JSONField(_("variables"), default=list, blank=True)
     """``{"name": …, "required": bool, "secret": bool, "sample": …}`` each."""
+    translations = models.JSONField(_("translations"), null=True, blank=True, editable=False)
+    """By language ``{"subject": …, "text": …, "html": …}``; what is said above goes to whoever reads none of them."""
     created_at = models.DateTimeField(_("saved at"), auto_now_add=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, verbose_name=_("saved by")
@@ -77,6 +79,12 @@ class TemplateVersion(models.Model):
 
     def delete(self, *args: Any, **options: Any) -> NoReturn:
         raise TypeError(_NEVER)
+
+    def said_in(self, language: str) -> dict[str, str]:
+        """Subject, text and HTML."""
+        own = {"subject": self.subject, "text": self.text, "html": self.html}
+        found: dict[str, str] = (self.translations or {}).get(language, own)
+        return found
 
     @property
     def required(self) -> frozenset[str]:

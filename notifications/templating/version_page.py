@@ -15,7 +15,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from notifications import languages
 from notifications.templating import declared, preview, versions
+from notifications.templating.rendering import EMPTY, Sources
 from notifications.templating.tables import Template, TemplateVersion
 from notifications.templating.versions import InvalidTemplate, Outdated
 
@@ -99,12 +101,19 @@ def _restore(request: HttpRequest, version: TemplateVersion) -> HttpResponse:
 def _parts(version: TemplateVersion) -> list[tuple[str, str]]:
     rows = declared.read(version.variables)
     listed = "\n".join(json.dumps(row.stored(), ensure_ascii=False) for row in sorted(rows, key=lambda row: row.name))
-    return [
-        (_("Subject"), version.subject),
-        (_("HTML"), version.html),
-        (_("Text"), version.text),
-        (_("Variables"), listed),
-    ]
+    return [*_said(versions.sources_of(version)), *_translated(version), (_("Variables"), listed)]
+
+
+def _translated(version: TemplateVersion) -> Iterator[tuple[str, str]]:
+    """In each language, so that two versions have the same parts."""
+    translations = versions.translations_of(version)
+    for language, name in languages.others().items():
+        for part, source in _said(translations.get(language, EMPTY)):
+            yield f"{part} ({name})", source
+
+
+def _said(sources: Sources) -> list[tuple[str, str]]:
+    return [(_("Subject"), sources.subject), (_("HTML"), sources.html), (_("Text"), sources.text)]
 
 
 def _lines(before: str, after: str) -> Iterator[Line]:

@@ -48,13 +48,20 @@ def newest_of(template: Template) -> TemplateVersion | None:
 
 
 def save(
-    template: Template, sources: Sources, variables: Sequence[Variable], *, after: int, by: Any = None
+    template: Template,
+    sources: Sources,
+    variables: Sequence[Variable],
+    *,
+    after: int,
+    by: Any = None,
+    translations: Mapping[str, Sources] | None = None,
 ) -> TemplateVersion:
     """The version that comes after number ``after``, which is what its author has seen; 0 for the first.
 
     Raises InvalidTemplate, and Outdated where somebody else has made that one.
     """
-    if found := review.problems(sources, variables):
+    translations = translations or {}
+    if found := review.all_problems(sources, translations, variables):
         raise InvalidTemplate(found)
     version = TemplateVersion(
         template=template,
@@ -63,6 +70,7 @@ def save(
         text=sources.text,
         html=sources.html,
         variables=[variable.stored() for variable in variables],
+        translations={language: vars(said) for language, said in translations.items()} or None,
         created_by=by,
     )
     try:
@@ -78,11 +86,19 @@ def save(
 
 def restore(version: TemplateVersion, *, after: int, by: Any = None) -> TemplateVersion:
     """A new version that says what an old one said. Raises InvalidTemplate and Outdated."""
-    return save(version.template, sources_of(version), declared_by(version), after=after, by=by)
+    said, others = sources_of(version), translations_of(version)
+    return save(version.template, said, declared_by(version), after=after, by=by, translations=others)
 
 
-def sources_of(version: TemplateVersion) -> Sources:
-    return Sources(subject=version.subject, text=version.text, html=version.html)
+def sources_of(version: TemplateVersion, language: str = "") -> Sources:
+    """What is said to whoever reads that language."""
+    return Sources(**version.said_in(language))
+
+
+def translations_of(version: TemplateVersion | None) -> dict[str, Sources]:
+    """By language, beside what is said to all others."""
+    found = (version.translations if version else None) or {}
+    return {language: Sources(**said) for language, said in sorted(found.items())}
 
 
 def declared_by(version: TemplateVersion) -> list[Variable]:
@@ -106,10 +122,12 @@ def check(subject: str, text: str, html: str) -> None:
         raise UnusableTemplate(f"The HTML cannot be used: {words}", part="HTML")
 
 
-def problems(version: TemplateVersion, values: Mapping[str, Any], *, channel: str, sender: str) -> list[Problem]:
+def problems(
+    version: TemplateVersion, values: Mapping[str, Any], *, channel: str, sender: str, language: str = ""
+) -> list[Problem]:
     """What is wrong with the message that these values make, told to a caller: no value is quoted."""
     try:
-        said = content.filled_in(sources_of(version), values)
+        said = content.filled_in(sources_of(version, language), values, language=language)
     except UnusableTemplate as error:
         return [Problem("context", f"does not fit the template: {error}")]
     return list(content.problems(said, channel=channel, sender=sender))

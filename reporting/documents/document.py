@@ -50,7 +50,7 @@ class Document:
         pieces, rest = [], self.verdict
         for lead in self.leads:
             # A number is no part of a longer one.
-            if found := re.search(rf"(?<![\w.,]){re.escape(lead.text)}(?!\w)", rest):
+            if found := re.search(rf"(?<![\w.,])(?<!\d\s){re.escape(lead.text)}(?!\w)", rest):
                 pieces += [Link(text=rest[: found.start()], path=""), Link(text=found.group(), path=lead.path)]
                 rest = rest[found.end() :]
         return [piece for piece in [*pieces, Link(text=rest, path="")] if piece.text]

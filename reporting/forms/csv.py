@@ -4,15 +4,27 @@ import csv
 import io
 from collections.abc import Iterator
 
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from reporting.documents.blocks import Bars, Heading, Sentence, Table
 from reporting.documents.cells import Cell, Change, Count, Duration, Moment, Share, Text
 from reporting.documents.document import Document, Part
-from reporting.forms.shape import NO_FOOTER, Footer, Form
+from reporting.forms.shape import Footer, Form
 from reporting.forms.words import link_of, whole
 
-COLUMNS = ("report", "period", "section", "of", "row", "column", "value", "unit", "address", "note")
+COLUMNS = (
+    gettext_noop("report"),
+    gettext_noop("period"),
+    gettext_noop("section"),
+    gettext_noop("of"),
+    gettext_noop("row"),
+    gettext_noop("column"),
+    gettext_noop("value"),
+    gettext_noop("unit"),
+    gettext_noop("address"),
+    gettext_noop("note"),
+)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -23,10 +35,10 @@ class CsvForm(Form):
     suffix = ".csv"
     goes_with_mail = True
 
-    def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes:
+    def draw(self, document: Document, *, footer: Footer) -> bytes:
         out = io.StringIO()
         lines = csv.writer(out)
-        lines.writerow(COLUMNS)
+        lines.writerow(map(_, COLUMNS))
         for line in _lines(document):
             lines.writerow([_safe(text) for text in line])
         # Spreadsheets take a file without this mark for Latin-1.

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from reporting.documents.blocks import Table
 from reporting.documents.document import Document, Part
-from reporting.forms.shape import NO_FOOTER, Footer, Form
+from reporting.forms.shape import Footer, Form
 from reporting.forms.showing import shown
 
 LIMIT = 100_000
@@ -24,7 +24,7 @@ class HtmlForm(Form):
     content_type = "text/html; charset=utf-8"
     suffix = ".html"
 
-    def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes:
+    def draw(self, document: Document, *, footer: Footer) -> bytes:
         for rows in FEWER:
             page = _page(_cut(document, rows), footer).encode()
             if len(page) < LIMIT:

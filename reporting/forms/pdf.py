@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from reporting.documents.blocks import Block, Table
 from reporting.documents.document import Document
-from reporting.forms.shape import NO_FOOTER, Footer, Form, FormAway
+from reporting.forms.shape import Footer, Form, FormAway
 from reporting.forms.showing import shown
 
 PACKAGES = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core"
@@ -28,7 +28,7 @@ class PdfForm(Form):
     goes_with_mail = True
     is_text = False
 
-    def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes:
+    def draw(self, document: Document, *, footer: Footer) -> bytes:
         # Words of many pieces take WeasyPrint minutes, and it breaks long ones itself.
         context = {**shown(_side_by_side(document), in_pieces=False), "footer": footer}
         return pages(render_to_string("reporting/printed.html", context))

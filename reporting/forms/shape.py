@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from django.utils import translation
+
 from reporting.documents.document import Document
 
 
@@ -41,6 +43,11 @@ class Form(ABC):
     goes_with_mail: ClassVar[bool] = False
     """Whether it can be attached to a mail, which says the same itself."""
 
-    @abstractmethod
     def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes:
+        """In the document's language, whatever that of this process. Raises FormAway where something is missing."""
+        with translation.override(document.language):
+            return self.draw(document, footer=footer)
+
+    @abstractmethod
+    def draw(self, document: Document, *, footer: Footer) -> bytes:
         """Raises FormAway where what it is made with is missing."""

@@ -8,6 +8,7 @@ from reporting.documents.blocks import Bars, Block, Table
 from reporting.documents.cells import Cell, Text
 from reporting.documents.document import Document
 from reporting.forms import words
+from reporting.wording import number
 
 TALLEST = 36
 """Pixels of the highest bar."""
@@ -53,7 +54,7 @@ def _bars(bars: Bars) -> Iterator[tuple[str, str, int, str]]:
     most = max([*bars.values, 1])
     addresses: Sequence[str] = bars.links or ("",) * len(bars.values)
     for label, value, link in zip(bars.labels, bars.values, addresses, strict=True):
-        yield label, f"{value:,}", -(-value * TALLEST // most), words.whole(link)
+        yield label, number(value), -(-value * TALLEST // most), words.whole(link)
 
 
 def _parts(text: str) -> list[str]:

@@ -8,8 +8,9 @@ from django.utils.translation import gettext_lazy
 
 from reporting.documents.blocks import Bars, Block, Heading, Links, Note, Sentence, Table
 from reporting.documents.document import Document, Part
-from reporting.forms.shape import NO_FOOTER, Footer, Form
+from reporting.forms.shape import Footer, Form
 from reporting.forms.words import PRUNED, pruned_note, say, whole
+from reporting.wording import number
 
 WIDTH = 72
 WIDEST_FIRST = 26
@@ -22,7 +23,7 @@ class TextForm(Form):
     content_type = "text/plain; charset=utf-8"
     suffix = ".txt"
 
-    def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes:
+    def draw(self, document: Document, *, footer: Footer) -> bytes:
         pieces = [
             f"{document.title.upper()}\n{document.period_words}",
             _wrapped(document.verdict),
@@ -37,8 +38,8 @@ class TextForm(Form):
 def _part(part: Part) -> Iterator[str]:
     yield part.title.upper()
     yield "-" * WIDTH
-    for number, block in enumerate(part.blocks):
-        if number and isinstance(block, Heading):
+    for place, block in enumerate(part.blocks):
+        if place and isinstance(block, Heading):
             yield ""
         yield from _block(block)
 
@@ -63,7 +64,11 @@ def _levels(values: tuple[int, ...]) -> str:
 
 
 def _ends(bars: Bars) -> str:
-    return f"{bars.labels[0]} {bars.values[0]:,} … {bars.labels[-1]} {bars.values[-1]:,}" if bars.values else ""
+    return f"{_end(bars, 0)} … {_end(bars, -1)}" if bars.values else ""
+
+
+def _end(bars: Bars, place: int) -> str:
+    return f"{bars.labels[place]} {number(bars.values[place])}"
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -23,7 +23,7 @@ def say(cell: Cell) -> str:
         case Moment():
             return wording.moment(cell.at) if cell.at else wording.NOTHING
         case Change():
-            return f"{(cell.now / cell.before - 1) * 100:+.0f}%" if cell.before else wording.NOTHING
+            return wording.change(cell.now, cell.before) if cell.before else wording.NOTHING
 
 
 def link_of(cell: Cell) -> str:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from reporting.documents.cells import Cell, Change, Count, Duration, Moment, Share, Text, Tone
 from reporting.documents.document import Document
-from reporting.forms.shape import NO_FOOTER, Footer, Form, FormAway
+from reporting.forms.shape import Footer, Form, FormAway
 from reporting.forms.sheets import Sheet, sheets
 from reporting.forms.words import PRUNED, link_of, pruned_note, say, whole
 
@@ -43,7 +43,7 @@ class XlsxForm(Form):
     goes_with_mail = True
     is_text = False
 
-    def render(self, document: Document, *, footer: Footer = NO_FOOTER) -> bytes:
+    def draw(self, document: Document, *, footer: Footer) -> bytes:
         out = BytesIO()
         # In memory: a file of its own for each sheet would have to be cleared away.
         book = _library().Workbook(out, {"in_memory": True})

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from reporting import wording
 from reporting.days import Day
@@ -34,17 +34,16 @@ class BrokenNow(Report):
 
     def conclude(self, scope: Scope, parts: tuple[Part, ...]) -> Document:
         clauses = list(_clauses(scope, parts))
-        said = "; ".join(clauses) if clauses else _("nothing is broken")
+        said = wording.joined(clauses) if clauses else _("nothing is broken")
         return Document(
             report=self.name,
             title=str(self.title),
             period=str(scope.period),
             period_words=wording.moment(scope.now),
             subject=_("Taskyard: %(said)s") % {"said": said},
-            verdict=f"{said[:1].upper()}{said[1:]}.",
+            verdict=f"{wording.capital(said)}.",
             tone=Tone.BAD if clauses else Tone.GOOD,
             built_at=scope.now,
-            language=get_language() or "en",
             domains=tuple(sorted(scope.domains or ())),
             parts=parts,
         )
@@ -53,7 +52,9 @@ class BrokenNow(Report):
 def _clauses(scope: Scope, parts: tuple[Part, ...]) -> Iterator[str]:
     found = {part.name: len(part.blocks) for part in parts}
     if wrong := found.get("wrong", 0):
-        yield ngettext("%(count)s thing does not work", "%(count)s things do not work", wrong) % {"count": wrong}
+        yield ngettext("%(count)s thing does not work", "%(count)s things do not work", wrong) % {
+            "count": wording.number(wrong)
+        }
     if letters := open_letters.count(scope):
         words = ngettext(
             "%(count)s failed task waits for a decision", "%(count)s failed tasks wait for a decision", letters
@@ -61,7 +62,9 @@ def _clauses(scope: Scope, parts: tuple[Part, ...]) -> Iterator[str]:
         yield words % {"count": wording.number(letters)}
     if lapsed := found.get("lapsed", 0):
         yield ngettext("%(count)s thing went wrong lately", "%(count)s things went wrong lately", lapsed) % {
-            "count": lapsed
+            "count": wording.number(lapsed)
         }
     if paused := found.get("paused", 0):
-        yield ngettext("%(count)s thing is paused", "%(count)s things are paused", paused) % {"count": paused}
+        yield ngettext("%(count)s thing is paused", "%(count)s things are paused", paused) % {
+            "count": wording.number(paused)
+        }

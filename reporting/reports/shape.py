@@ -5,8 +5,11 @@ One file in reporting/reports with one such class is a report; docs/reports.md s
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
+
+from django.utils.translation import get_language
 
 from reporting.documents.document import Document, Part
 from reporting.periods import NoSuchPeriod, Period
@@ -54,7 +57,9 @@ class Report(ABC):
         domains: frozenset[str] | None = None,
         progress: Progress = _untold,
     ) -> Document:
-        """Read everything and put it together. Writes nothing but the roll-ups that were behind. Safe to call again.
+        """Read everything and put it together, in the language that is spoken. Safe to call again.
+
+        It writes nothing but the roll-ups that were behind.
 
         ``domains``: of these only; None, of all. Raises NoSuchPeriod for a period that has not begun.
         """
@@ -68,4 +73,4 @@ class Report(ABC):
             if blocks := tuple(section.blocks(scope)):
                 parts.append(Part(name=section.name, title=str(section.title), blocks=blocks))
         progress(1.0, "")
-        return self.conclude(scope, tuple(parts))
+        return replace(self.conclude(scope, tuple(parts)), language=get_language() or "en")

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.utils.translation import get_language, gettext_lazy, ngettext
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from reporting import wording
 from reporting.documents.blocks import Link
@@ -51,11 +52,10 @@ class Weekly(Report):
             period=str(scope.period),
             period_words=scope.period.words,
             subject=_subject(scope, balance),
-            verdict="; ".join(_clauses(scope, balance, missed)) + ".",
+            verdict=wording.joined(list(_clauses(scope, balance, missed))) + ".",
             leads=tuple(_leads(scope, balance)),
             tone=Tone.GOOD if is_well else Tone.BAD,
             built_at=scope.now,
-            language=get_language() or "en",
             domains=tuple(sorted(scope.domains or ())),
             notes=tuple(_notes(scope)),
             parts=parts,
@@ -68,11 +68,12 @@ def _subject(scope: Scope, balance: Balance) -> str:
     words = _("Taskyard week %(week)d") if scope.is_over else _("Taskyard week %(week)d so far")
     week = words % {"week": scope.period.number}
     if balance.total_lost:
-        return _("%(week)s: %(lost)s lost") % {"week": week, "lost": wording.counted(balance.total_lost, "task")}
+        return _("%(week)s: %(lost)s lost") % {"week": week, "lost": wording.tasks(balance.total_lost)}
     if not finished:
         return _("%(week)s: no task finished") % {"week": week}
-    how = _("%(failed)s failed") % {"failed": wording.number(failed)} if failed else _("none failed")
-    return f"{week}: {wording.counted(finished, 'task')} finished, {how}"
+    how = wording.failed(failed) if failed else _("none failed")
+    words = ngettext("%(week)s: %(total)s finished, %(how)s", "%(week)s: %(total)s finished, %(how)s", finished)
+    return words % {"week": week, "total": wording.tasks(finished), "how": how}
 
 
 def _clauses(scope: Scope, balance: Balance, missed: list[Miss]) -> Iterator[str]:
@@ -88,7 +89,7 @@ def _accounted_for(scope: Scope, balance: Balance, *, capital: bool) -> str:
         words = ngettext("%(lost)s of %(total)s is lost", "%(lost)s of %(total)s are lost", balance.total_lost)
         return words % {
             "lost": wording.number(balance.total_lost),
-            "total": wording.counted(balance.total, _("task")),
+            "total": wording.tasks(balance.total),
         }
     if not (total := scope.this.whole.count + (waiting := unfinished.count(scope))):
         said = _("a quiet week, in which no task ran and nothing could go wrong")
@@ -98,11 +99,11 @@ def _accounted_for(scope: Scope, balance: Balance, *, capital: bool) -> str:
             "%(waiting)s of %(total)s are still unfinished, and none is lost",
             waiting,
         )
-        said = words % {"waiting": wording.number(waiting), "total": wording.counted(total, _("task"))}
+        said = words % {"waiting": wording.number(waiting), "total": wording.tasks(total)}
     else:
         words = ngettext("the one task is accounted for", "all %(total)s tasks accounted for", total)
         said = words % {"total": wording.number(total)}
-    return said[:1].upper() + said[1:] if capital else said
+    return wording.capital(said) if capital else said
 
 
 def _leads(scope: Scope, balance: Balance) -> Iterator[Link]:
@@ -116,15 +117,15 @@ def _leads(scope: Scope, balance: Balance) -> Iterator[Link]:
 def _failed(scope: Scope) -> Iterator[str]:
     failing = sorted((-sum_.failed, name) for name, sum_ in scope.this.domains.items() if sum_.failed)
     if len(failing) == 1:
-        yield _("%(failed)s failed, in %(domain)s") % {
-            "failed": wording.number(-failing[0][0]),
+        yield _("%(failed)s, in %(domain)s") % {
+            "failed": wording.failed(-failing[0][0]),
             "domain": place(failing[0][1]),
         }
     elif failing:
-        each = [f"{wording.number(-failed)} in {place(name)}" for failed, name in failing[:3]]
+        each = [wording.failed_in(place(name), -failed) for failed, name in failing[:3]]
         more = [_("the rest elsewhere")] if failing[3:] else []
-        total = wording.number(-sum(failed for failed, _name in failing))
-        yield _("%(failed)s failed: %(each)s") % {"failed": total, "each": wording.listed([*each, *more])}
+        total = wording.failed(-sum(failed for failed, _name in failing))
+        yield _("%(failed)s: %(each)s") % {"failed": total, "each": wording.listed([*each, *more])}
 
 
 def _missed(missed: list[Miss]) -> Iterator[str]:
@@ -137,7 +138,7 @@ def _missed(missed: list[Miss]) -> Iterator[str]:
         if 0 < len(miss.days) <= FEW:
             yield _("%(domain)s missed its target on %(days)s") % {
                 "domain": called(miss.domain),
-                "days": wording.listed([f"{day.starts_at:%A}" for day in miss.days]),
+                "days": wording.listed([date_format(day.starts_at, "l") for day in miss.days]),
             }
 
 

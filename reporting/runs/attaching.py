@@ -11,7 +11,7 @@ from functools import lru_cache
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from reporting import forms
+from reporting import forms, wording
 from reporting.documents.document import Document
 from reporting.forms.shape import Form, FormAway
 from reporting.runs import storage
@@ -58,7 +58,7 @@ def _made(document: Document, name: str, *, room: int) -> tuple[Form, bytes]:
         raise _LeftOut(text % {"form": forms.titles(name)[0]}) from None
     if len(content) > room:
         text = _("Without the file that you have chosen (%(form)s): its %(size)s MB are more than a mail takes.")
-        raise _LeftOut(text % {"form": form.title, "size": f"{len(content) / 1_000_000:,.1f}"})
+        raise _LeftOut(text % {"form": form.title, "size": wording.number(len(content) / 1_000_000, places=1)})
     return form, content
 
 

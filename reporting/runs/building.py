@@ -1,4 +1,4 @@
-"""Build a run: one edition for each choice of domains that somebody waits for, and its files.
+"""Build a run: one edition for each choice of domains and language that somebody waits for, and its files.
 
 Nothing is locked. Two that build at once read the same results, the first to store an edition wins by its unique row,
 and both go on with that one. A build that dies leaves a run without the edition, which the next one builds.
@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
@@ -18,11 +18,13 @@ from reporting.documents.document import Document
 from reporting.periods import Period
 from reporting.reports.shape import Report
 from reporting.runs import files
-from reporting.runs.tables import ReportEdition, ReportRun
+from reporting.runs.tables import Choice, ReportEdition, ReportRun
 from routing import faults
 
 logger = logging.getLogger(__name__)
 State = ReportRun.State
+
+EVERYTHING = Choice()
 
 
 def ensure(
@@ -30,7 +32,7 @@ def ensure(
     period: Period,
     *,
     now: datetime,
-    domains: Iterable[str] = ("",),
+    choices: Iterable[Choice] = (EVERYTHING,),
     newer_than: datetime | None = None,
 ) -> ReportRun:
     """The run of a period that is over, with these editions; what there is already stays as it is. Safe to call again.
@@ -39,13 +41,13 @@ def ensure(
     """
     run, _new = ReportRun.objects.get_or_create(report=report.name, period=str(period), defaults={"built_at": now})
     faults.point("report.begun")
-    there = {edition.domains: edition for edition in run.editions.all()}
-    for chosen in sorted(domains):
-        found = there.get(chosen)
+    there = {edition.choice: edition for edition in run.editions.all()}
+    for choice in sorted(choices):
+        found = there.get(choice)
         if found is None:
-            _store(run, chosen, _built(report, period, run=run, now=now, domains=chosen), report=report, now=now)
+            _store(run, choice, _built(report, period, run=run, now=now, choice=choice), report=report, now=now)
         elif newer_than is not None and found.built_at < newer_than:
-            _renew(found, _built(report, period, run=run, now=now, domains=chosen), report=report, now=now)
+            _renew(found, _built(report, period, run=run, now=now, choice=choice), report=report, now=now)
         elif not found.files:
             files.keep(found)
     begun = ReportRun.objects.filter(pk=run.pk, state__in=(State.BUILDING, State.FAILED))
@@ -58,7 +60,7 @@ def rebuild(report: Report, period: Period, *, now: datetime) -> ReportRun:
     """Build every edition there is anew, which then says that it was corrected. Safe to call again."""
     run = ensure(report, period, now=now)
     for edition in run.editions.all():
-        document = _built(report, period, run=run, now=now, domains=edition.domains)
+        document = _built(report, period, run=run, now=now, choice=edition.choice)
         if run.state not in (State.BUILT, State.NO_RECIPIENTS):
             document = _corrected(document, now)
             ReportRun.objects.filter(pk=run.pk).update(corrected_at=now)
@@ -82,19 +84,20 @@ def chosen(domains: str) -> frozenset[str] | None:
     return frozenset(domains.split(",")) if domains else None
 
 
-def _built(report: Report, period: Period, *, run: ReportRun, now: datetime, domains: str) -> Document:
+def _built(report: Report, period: Period, *, run: ReportRun, now: datetime, choice: Choice) -> Document:
     def tell(done: float, what: Any) -> None:
         # Kept below 100, which says that it is done.
         ReportRun.objects.filter(pk=run.pk).update(progress=min(int(done * 100), 99), step=str(what)[:200])
         faults.point("report.building")
 
-    return report.build(period, now=now, domains=chosen(domains), progress=tell)
+    with translation.override(choice.language):
+        return report.build(period, now=now, domains=chosen(choice.domains), progress=tell)
 
 
-def _store(run: ReportRun, domains: str, document: Document, *, report: Report, now: datetime) -> None:
+def _store(run: ReportRun, choice: Choice, document: Document, *, report: Report, now: datetime) -> None:
     edition, is_new = ReportEdition.objects.get_or_create(
         run=run,
-        domains=domains,
+        **choice._asdict(),
         defaults={
             "document": document.as_json(),
             "worth_sending": report.is_worth_sending(document),
@@ -105,7 +108,7 @@ def _store(run: ReportRun, domains: str, document: Document, *, report: Report, 
     if is_new or not edition.files:
         files.keep(edition)
     ReportRun.objects.filter(pk=run.pk).update(progress=100, step="")
-    logger.info("%s%s: %s", run, f" ({edition})" if domains else "", document.verdict)
+    logger.info("%s%s: %s", run, f" ({edition})" if choice != EVERYTHING else "", document.verdict)
 
 
 def _renew(edition: ReportEdition, document: Document, *, report: Report, now: datetime) -> None:
@@ -116,6 +119,7 @@ def _renew(edition: ReportEdition, document: Document, *, report: Report, now: d
 
 
 def _corrected(document: Document, now: datetime) -> Document:
-    day = date_format(timezone.localtime(now), "j F Y, H:i")
-    note = _("Corrected: these figures were computed anew on %(day)s.") % {"day": day}
+    with translation.override(document.language):
+        day = date_format(timezone.localtime(now), "j F Y, H:i")
+        note = _("Corrected: these figures were computed anew on %(day)s.") % {"day": day}
     return replace(document, notes=(note, *document.notes))

@@ -84,7 +84,7 @@ def serve(report: Report, period: Period, *, now: datetime) -> Iterator[Dispatch
             conclude(report, run, period, now=now)
         return
     newer_than = now - FRESH if live else None
-    run = building.ensure(report, period, now=now, domains=wanted, newer_than=newer_than)
+    run = building.ensure(report, period, now=now, choices=wanted, newer_than=newer_than)
     sent = sending.send(run, [due for due in soon if due[0] <= now])
     conclude(report, run, period, now=now)
     logger.info("%s: %d sent; it is %s", run, sent, run.get_state_display())

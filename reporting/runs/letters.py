@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from celery import current_app
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from reporting import forms, links
@@ -35,10 +36,13 @@ class Letter:
     text: Mapping[str, str]
     html: Mapping[str, str]
     attachments: tuple[Mapping[str, str], ...] = ()
+    language: str = "en"
 
     def kwargs(self, address: str, *, key: str, manage_url: str = "", lane: str = LANE) -> dict[str, Any]:
         """Of the task that mails it. The same key again sends nothing again."""
-        files = {"attachments": list(self.attachments)} if self.attachments else {}
+        more: dict[str, Any] = {"attachments": list(self.attachments)} if self.attachments else {}
+        # A worker of the release before knows nothing of languages.
+        more |= {"language": self.language} if self.language != "en" else {}
         return {
             "to": [address],
             "subject": self.subject,
@@ -48,14 +52,15 @@ class Letter:
             "category": CATEGORY,
             "key": key,
             "lane": lane,
-            **files,
+            **more,
         }
 
 
 def of_edition(edition: ReportEdition, *, attached: str = "") -> Letter:
     """For those who are subscribed and have chosen these files."""
     document = Document.from_json(edition.document)
-    reason = _("You are subscribed to this report.")
+    with translation.override(document.language):
+        reason = _("You are subscribed to this report.")
     footer = Footer(web_url=links.page_url(edition.pk), manage_url=_MANAGE, reason=reason)
     return _letter(document, footer, attached=attached)
 
@@ -83,11 +88,12 @@ def key(report: str, period: str, address: str) -> str:
 
 
 def _letter(document: Document, footer: Footer, *, attached: str) -> Letter:
-    with_it = attaching.attached(document, attached)
+    with translation.override(document.language):
+        with_it = attaching.attached(document, attached)
     said = replace(document, notes=(*document.notes, *with_it.left_out))
 
     def kept(name: str) -> dict[str, str]:
         form = forms.named(name)
         return storage.keep_letter(said, form.render(said, footer=footer), suffix=form.suffix)
 
-    return Letter(document.subject, kept("text"), kept("html"), with_it.files)
+    return Letter(document.subject, kept("text"), kept("html"), with_it.files, document.language)

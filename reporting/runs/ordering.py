@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from uuid import uuid4
+
+from django.db.models import QuerySet
+from django.utils import translation
 
 from reporting.documents.document import Document
 from reporting.periods import Period
@@ -12,6 +15,7 @@ from reporting.reports.shape import Report
 from reporting.runs import building, dispatching, letters, sending
 from reporting.runs.tables import ReportEdition
 from reporting.subscribing import choosing
+from reporting.subscribing.tables import Subscription
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +43,10 @@ def send_now(report: Report, period: Period, *, now: datetime) -> Outcome:
     """
     subscribed = choosing.active().filter(report=report.name)
     if not period.is_over(now) and not dispatching.is_live(report, now):
-        return send_to(report, period, list(subscribed.values_list("email", flat=True)), now=now)
-    wanted = {"", *subscribed.order_by().values_list("domains", flat=True).distinct()}
+        return _send_so_far(report, period, subscribed, now=now)
+    wanted = {building.EVERYTHING, *sending.choices_of(subscribed)}
     newer_than = now if dispatching.is_live(report, now) else None
-    run = building.ensure(report, period, now=now, domains=wanted, newer_than=newer_than)
+    run = building.ensure(report, period, now=now, choices=wanted, newer_than=newer_than)
     sent = sending.send_to_all(run)
     dispatching.conclude(report, run, period, now=now)
     recipients, mailed = subscribed.count(), run.deliveries.exclude(enqueued_at=None).count()
@@ -69,9 +73,10 @@ def send_to(
     now: datetime,
     domains: str = "",
     attached: str = "",
+    language: str = "en",
 ) -> Outcome:
     """To these addresses, also to those that have had it. Raises NoSuchPeriod for one that has not begun."""
-    document = read(report, period, now=now, domains=domains)
+    document = read(report, period, now=now, domains=domains, language=language)
     letter = letters.of_document(document, attached=attached)
     # What somebody asks for is no mailing: it goes ahead of those, and each time is one of its own.
     mails = {}
@@ -83,9 +88,21 @@ def send_to(
     return Outcome(report.name, str(period), document.verdict, len(addresses), len(addresses))
 
 
-def read(report: Report, period: Period, *, now: datetime, domains: str = "") -> Document:
+def _send_so_far(report: Report, period: Period, subscribed: "QuerySet[Subscription]", *, now: datetime) -> Outcome:
+    """Of all domains, to each in their language."""
+    people: dict[str, list[str]] = {building.EVERYTHING.language: []}
+    for email, language in subscribed.values_list("email", "language"):
+        people.setdefault(language, []).append(email)
+    told = [send_to(report, period, some, now=now, language=language) for language, some in people.items()]
+    sent = sum(outcome.sent for outcome in told)
+    return replace(told[0], recipients=sent, sent=sent)
+
+
+def read(report: Report, period: Period, *, now: datetime, domains: str = "", language: str = "en") -> Document:
     """What was kept when it was built; else built afresh, and not kept. Raises NoSuchPeriod."""
-    kept = ReportEdition.objects.filter(run__report=report.name, run__period=str(period), domains=domains).first()
+    of_period = ReportEdition.objects.filter(run__report=report.name, run__period=str(period))
+    kept = of_period.filter(domains=domains, language=language).first()
     if kept and not dispatching.is_live(report, now):
         return Document.from_json(kept.document)
-    return report.build(period, now=now, domains=building.chosen(domains))
+    with translation.override(language):
+        return report.build(period, now=now, domains=building.chosen(domains))

@@ -16,7 +16,7 @@ What may happen in between, and what then:
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
-from itertools import product
+from itertools import product, starmap
 from operator import or_
 from typing import Any
 from uuid import uuid4
@@ -29,7 +29,7 @@ from django.utils import timezone
 from reporting import links
 from reporting.runs import letters
 from reporting.runs.letters import Letter
-from reporting.runs.tables import ReportDelivery, ReportEdition, ReportRun
+from reporting.runs.tables import Choice, ReportDelivery, ReportEdition, ReportRun
 from reporting.subscribing import choosing
 from reporting.subscribing.slots import Slot
 from reporting.subscribing.tables import Subscription
@@ -61,12 +61,13 @@ def without_row(run: ReportRun | None, subscriptions: "QuerySet[Subscription]") 
     return subscriptions.filter(~Exists(rows.filter(lowered=Lower(OuterRef("email")))))
 
 
-def editions_wanted(run: ReportRun | None, due: Sequence[Due], *, report: str) -> set[str]:
-    """The choices of domains of those who wait."""
-    found: set[str] = set()
-    for some in waiting(run, due, report=report):
-        found.update(some.order_by().values_list("domains", flat=True).distinct())
-    return found
+def editions_wanted(run: ReportRun | None, due: Sequence[Due], *, report: str) -> set[Choice]:
+    """The choices of those who wait."""
+    return {choice for some in waiting(run, due, report=report) for choice in choices_of(some)}
+
+
+def choices_of(subscriptions: "QuerySet[Subscription]") -> Iterator[Choice]:
+    return starmap(Choice, subscriptions.order_by().values_list("domains", "language").distinct())
 
 
 def send(run: ReportRun, due: Sequence[Due]) -> int:
@@ -89,8 +90,8 @@ def send_again(run: ReportRun, *, number: int, addresses: Sequence[str] = ()) ->
     if addresses:
         had_it = had_it.filter(address__in=addresses)
     desk, sent, reached = _Desk(run), 0, 0
-    editions = had_it.order_by().values_list("edition__domains", flat=True).distinct()
-    desk.prepare(product(editions, _chosen_files(run, addresses)))
+    editions = had_it.order_by().values_list("edition__domains", "edition__language").distinct()
+    desk.prepare(product(starmap(Choice, editions), _chosen_files(run, addresses)))
     while True:
         with transaction.atomic():
             rows = list(had_it.filter(pk__gt=reached).order_by("pk").select_for_update(of=("self",))[:BATCH])
@@ -116,8 +117,9 @@ def _of_slot(moment: datetime, slot: Slot) -> Q:
 def _send_all(run: ReportRun, chosen: "QuerySet[Subscription]", *, times: Mapping[Slot, datetime]) -> int:
     """In batches by the key, each a transaction, so that ten thousand take no more memory than a hundred."""
     desk, sent, reached = _Desk(run), 0, 0
-    chosen = chosen.filter(domains__in=desk.editions)
-    desk.prepare(chosen.order_by().values_list("domains", "attached").distinct())
+    chosen = chosen.filter(reduce(or_, (Q(**choice._asdict()) for choice in desk.editions), Q(pk__in=())))
+    asked = chosen.order_by().values_list("domains", "language", "attached").distinct()
+    desk.prepare((Choice(domains, language), attached) for domains, language, attached in asked)
     while True:
         with transaction.atomic():
             people = list(
@@ -135,33 +137,33 @@ class _Desk:
     """The run's editions, and a letter for each choice of files: rendered when somebody is to get it."""
 
     def __init__(self, run: ReportRun) -> None:
-        self.editions = {edition.domains: edition for edition in run.editions.all()}
-        self._letters: dict[tuple[str, str], Letter] = {}
+        self.editions = {edition.choice: edition for edition in run.editions.all()}
+        self._letters: dict[tuple[Choice, str], Letter] = {}
 
-    def prepare(self, choices: Iterable[tuple[str, str]]) -> None:
+    def prepare(self, choices: Iterable[tuple[Choice, str]]) -> None:
         """Before a transaction begins, which would wait for the files that are drawn."""
-        for domains, attached in choices:
-            if self.editions[domains].worth_sending:
-                self.letter(domains, attached)
+        for choice, attached in choices:
+            if self.editions[choice].worth_sending:
+                self.letter(choice, attached)
 
-    def letter(self, domains: str, attached: str) -> Letter:
-        if (domains, attached) not in self._letters:
-            self._letters[domains, attached] = letters.of_edition(self.editions[domains], attached=attached)
-        return self._letters[domains, attached]
+    def letter(self, choice: Choice, attached: str) -> Letter:
+        if (choice, attached) not in self._letters:
+            self._letters[choice, attached] = letters.of_edition(self.editions[choice], attached=attached)
+        return self._letters[choice, attached]
 
     def by_key(self, edition: int | None, attached: str) -> Letter:
-        return self.letter(next(domains for domains, row in self.editions.items() if row.pk == edition), attached)
+        return self.letter(next(choice for choice, row in self.editions.items() if row.pk == edition), attached)
 
 
 def _hand_over(run: ReportRun, people: Sequence[Subscription], *, desk: _Desk, times: Mapping[Slot, datetime]) -> int:
-    rows = [_row(run, one, desk.editions[one.domains], times) for one in people]
+    rows = [_row(run, one, desk.editions[_choice(one)], times) for one in people]
     ReportDelivery.objects.bulk_create(rows, ignore_conflicts=True)
     # By the random id of each it shows which of them are ours.
     won = set(
         ReportDelivery.objects.filter(task_id__in=[row.task_id for row in rows]).values_list("task_id", flat=True)
     )
     mails = {
-        str(row.task_id): desk.letter(one.domains, one.attached).kwargs(
+        str(row.task_id): desk.letter(_choice(one), one.attached).kwargs(
             row.address, key=row.key, manage_url=links.subscriptions_url(one.pk)
         )
         for one, row in zip(people, rows, strict=True)
@@ -169,6 +171,10 @@ def _hand_over(run: ReportRun, people: Sequence[Subscription], *, desk: _Desk, t
     }
     letters.send(mails)
     return len(mails)
+
+
+def _choice(one: Subscription) -> Choice:
+    return Choice(one.domains, one.language)
 
 
 def _goes_on(row: ReportDelivery) -> bool:

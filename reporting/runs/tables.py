@@ -1,8 +1,10 @@
 """A run for each report and period, an edition for each choice of domains, a delivery for each who was sent it."""
 
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import uuid4
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -48,12 +50,20 @@ class ReportRun(models.Model):
         return f"{self.report} {self.period}"
 
 
+class Choice(NamedTuple):
+    """Of those who get the same edition, as Subscription has both."""
+
+    domains: str = ""
+    language: str = "en"
+
+
 class ReportEdition(models.Model):
-    """What a run says to those who have chosen the same domains; the first that is stored is what all of them get."""
+    """What a run says to those of one choice; the first that is stored is what all of them get."""
 
     run = models.ForeignKey(ReportRun, on_delete=models.CASCADE, related_name="editions", verbose_name=_("report"))
     domains = models.CharField(_("domains"), max_length=500, blank=True)
     """As Subscription has them: empty for all."""
+    language = models.CharField(_("language"), max_length=10, default="en", db_default="en")
     document = models.JSONField(_("figures"))
     worth_sending = models.BooleanField(_("worth sending"), default=True)
     files = models.JSONField(_("files"), default=dict)
@@ -63,11 +73,23 @@ class ReportEdition(models.Model):
     class Meta:
         verbose_name = _("edition")
         verbose_name_plural = _("editions")
-        ordering = ["domains"]
-        constraints = [models.UniqueConstraint(fields=["run", "domains"], name="reporting_edition_once")]
+        ordering = ["domains", "language"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "domains", "language"], name="reporting_edition_by_language")
+        ]
 
     def __str__(self) -> str:
-        return self.domains.replace(",", ", ") or str(_("all domains"))
+        domains = self.domains.replace(",", ", ") or str(_("all domains"))
+        return domains if self.language == settings.LANGUAGE_CODE else f"{domains} · {self.language_name}"
+
+    @property
+    def choice(self) -> Choice:
+        return Choice(self.domains, self.language)
+
+    @property
+    def language_name(self) -> str:
+        """In itself."""
+        return str(dict(settings.LANGUAGES).get(self.language, self.language))
 
 
 class ReportDelivery(models.Model):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from reporting import wording
 from reporting.documents.blocks import Block, Column, Row, Sentence, Table
@@ -46,10 +46,10 @@ class Books(Section):
             return
         yield Sentence(
             text=_("%(lost)s lost of %(total)s.")
-            % {"lost": wording.number(found.total_lost), "total": wording.counted(found.total, _("task"))},
+            % {"lost": wording.number(found.total_lost), "total": wording.tasks(found.total)},
             tone=Tone.BAD if found.lost else Tone.GOOD,
         )
-        titles = (_("Domain"), _("Finished"), _("In flight now"), _("Lost"))
+        titles = (_("Domain"), pgettext("how many", "Finished"), _("In flight now"), _("Lost"))
         yield Table(
             columns=tuple(Column(title=title) for title in titles),
             rows=tuple(_row(scope, name, found) for name in sorted(found.names(scope))),

@@ -6,6 +6,7 @@ from django.db.models import Sum
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from reporting import wording
 from reporting.documents.blocks import Block, Column, Row, Sentence, Table
 from reporting.documents.cells import Count, Text
 from reporting.sections import links
@@ -44,4 +45,4 @@ def _row(scope: Scope, kind: str, value: int) -> Row:
     if not kind:
         return Row(cells=(Text(text=_("Clean-ups that ran")), Count(value=value, link=links.cleanups(scope.stretch))))
     link = links.cleanups(scope.stretch, removed=kind, of=",".join(sorted(scope.domains or ())))
-    return Row(cells=(Text(text=kind[:1].upper() + kind[1:]), Count(value=value, link=link)))
+    return Row(cells=(Text(text=wording.capital(_(kind))), Count(value=value, link=link)))

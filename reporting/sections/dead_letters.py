@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from reporting.documents.blocks import Block, Column, Row, Table
 from reporting.documents.cells import Count, Text, Tone
@@ -25,7 +25,7 @@ class DeadLetters(Section):
 
     def blocks(self, scope: Scope) -> Iterable[Block]:
         rows = (
-            _line(scope, _("Set aside"), "dead_at"),
+            _line(scope, pgettext("how many", "Set aside"), "dead_at"),
             _line(scope, _("Replayed"), "decided_at", State.REPLAYED),
             _line(scope, _("Discarded"), "decided_at", State.DISCARDED),
             _open(scope),

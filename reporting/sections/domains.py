@@ -7,8 +7,9 @@ from typing import Any
 from celery import states
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
+from reporting import wording
 from reporting.documents.blocks import Bars, Block, Column, Heading, Row, Table
 from reporting.documents.cells import Cell, Duration, Share, Text, Tone
 from reporting.rollups.reading import Sum, whole_hour
@@ -30,7 +31,8 @@ class Domains(Section):
         if rest := names[CARDS:]:
             yield Heading(text=_("Other domains"))
             yield Table(
-                columns=_titles("", _("Finished"), _("Failed")), rows=tuple(_line(scope, name) for name in rest)
+                columns=_titles("", pgettext("how many", "Finished"), _("Failed")),
+                rows=tuple(_line(scope, name) for name in rest),
             )
 
 
@@ -56,7 +58,7 @@ def _card(scope: Scope, name: str) -> Iterator[Block]:
         text=called(name),
         beside=", ".join(filter(None, (domain.owner, domain.contact))) if domain else "",
     )
-    noun = domain.noun if domain else _("tasks")
+    noun = _(domain.noun) if domain else _("tasks")
     if len(scope.period.days) > 1 and name in scope.this.days:
         yield _bars(scope, name, noun)
     yield Table(columns=_titles("", _("This week"), _("Target"), _("Last week")), rows=tuple(_rows(scope, name, noun)))
@@ -66,7 +68,7 @@ def _bars(scope: Scope, name: str, noun: str) -> Bars:
     pruned = scope.stretch[0] < scope.now - links.kept_for(name)
     stretches = [(whole_hour(day.starts_at), whole_hour(day.ends_at)) for day in scope.period.days]
     return Bars(
-        caption=_("%(noun)s by the day") % {"noun": noun[:1].upper() + noun[1:]},
+        caption=_("%(noun)s by the day") % {"noun": wording.capital(noun)},
         labels=tuple(date_format(day.starts_at, "D") for day in scope.period.days),
         values=tuple(sum_.count for sum_ in scope.this.days[name]),
         links=() if pruned else tuple(links.results(stretch, domain=name) for stretch in stretches),
@@ -76,7 +78,7 @@ def _bars(scope: Scope, name: str, noun: str) -> Bars:
 def _rows(scope: Scope, name: str, noun: str) -> Iterator[Row]:
     now, before = scope.this.domains.get(name, Sum()), scope.before.domains.get(name, Sum())
     aims = targets.of(name)
-    yield _counted(scope, name, noun[:1].upper() + noun[1:], now.count, before.count)
+    yield _counted(scope, name, wording.capital(noun), now.count, before.count)
     bad = _tone(bad=now.failed > 0)
     yield _counted(scope, name, _("Failed"), now.failed, before.failed, tone=bad, outcome=states.FAILURE)
     if now.revoked or before.revoked:
@@ -87,7 +89,9 @@ def _rows(scope: Scope, name: str, noun: str) -> Iterator[Row]:
     if (left := targets.budget_left(now, aims)) is not None:
         was = Share(value=targets.budget_left(before, aims), tone=Tone.QUIET)
         yield _row(_("Failures still allowed"), Share(value=left, tone=_tone(bad=not left)), NONE, was)
+    # xgettext:no-python-format
     yield _times(_("95% waited up to"), now.p95_wait, aims.wait, before.p95_wait, bad=targets.misses_wait(now, aims))
+    # xgettext:no-python-format
     yield _times(_("95% ran up to"), now.p95_run, aims.run, before.p95_run, bad=targets.misses_run(now, aims))
 
 

@@ -16,7 +16,7 @@ from routing.domains import registry
 def of_finished(scope: Scope, total: int) -> Iterator[Link]:
     """All of them finished: while some have not, no page shows both."""
     if path := _results(scope):
-        yield Link(text=_("one task") if total == 1 else wording.counted(total, _("task")), path=path)
+        yield Link(text=_("one task") if total == 1 else wording.tasks(total), path=path)
 
 
 def of_unfinished(scope: Scope, count: int) -> Iterator[Link]:
@@ -28,12 +28,12 @@ def of_failed(scope: Scope) -> Iterator[Link]:
     failing = {name: sum_.failed for name, sum_ in scope.this.domains.items() if sum_.failed}
     if len(failing) == 1:
         ((name, failed),) = failing.items()
-        yield from _failed_in(scope, name, _("%(failed)s failed") % {"failed": wording.number(failed)})
+        yield from _failed_in(scope, name, wording.failed(failed))
         return
     if failing and (path := _results(scope, outcome=states.FAILURE)):
-        yield Link(text=_("%(failed)s failed") % {"failed": wording.number(sum(failing.values()))}, path=path)
+        yield Link(text=wording.failed(sum(failing.values())), path=path)
     for name, failed in sorted(failing.items(), key=lambda each: (-each[1], each[0])):
-        yield from _failed_in(scope, name, f"{wording.number(failed)} in {place(name)}")
+        yield from _failed_in(scope, name, wording.failed_in(place(name), failed))
 
 
 def _failed_in(scope: Scope, domain: str, text: str) -> Iterator[Link]:

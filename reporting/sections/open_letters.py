@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import Count as Counted
 from django.db.models import Max, Min
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from reporting import wording
 from reporting.documents.blocks import Block, Column, Row, Table
@@ -39,12 +39,19 @@ class OpenLetters(Section):
             columns=tuple(Column(title=title) for title in (_("Cause"), _("Tasks"), _("Oldest from"))),
             rows=tuple(_row(row, errors.get(row["last"]) or "") for row in found[:ROWS]),
             stacked=True,
-            rest=_("… and %(count)s more causes") % {"count": len(found) - ROWS} if len(found) > ROWS else "",
+            rest=_rest(len(found) - ROWS),
         )
 
 
 def count(scope: Scope) -> int:
     return int(_letters(scope).count())
+
+
+def _rest(left: int) -> str:
+    if left < 1:
+        return ""
+    words = ngettext("… and %(count)s more cause", "… and %(count)s more causes", left)
+    return words % {"count": wording.number(left)}
 
 
 def _letters(scope: Scope) -> Any:

@@ -10,6 +10,7 @@ from django.db.models import Count as Counted
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from reporting import wording
 from reporting.documents.blocks import Block, Column, Row, Table
 from reporting.documents.cells import Count, Text
 from reporting.sections import links
@@ -38,7 +39,7 @@ class Operators(Section):
             titles = (_("Who"), _("With"), _("Actions"))
             yield Table(
                 columns=tuple(Column(title=title) for title in titles), rows=tuple(found[:ROWS]),
-                rest=_("… and %(count)s more") % {"count": len(found) - ROWS} if len(found) > ROWS else "",
+                rest=wording.more(len(found) - ROWS),
             )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import Count as Counted
 from django.db.models import F, Q
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from reporting import wording
 from reporting.documents.blocks import Block, Column, Row, Sentence, Table
@@ -29,12 +29,12 @@ class Schedule(Section):
         rows = entries(scope)
         lapsed = [row for row in rows if row["missed_count"] or row["late"]]
         if lapsed:
-            titles = (_("Entry"), _("Due"), _("Fired"), _("Late"), _("Missed"))
+            titles = (_("Entry"), pgettext("how many", "Due"), _("Fired"), _("Late"), _("Missed"))
             yield Table(
                 columns=tuple(Column(title=title) for title in titles),
                 rows=tuple(_row(scope, row) for row in lapsed[:ROWS]),
                 stacked=True,
-                rest=_("… and %(count)s more") % {"count": len(lapsed) - ROWS} if len(lapsed) > ROWS else "",
+                rest=wording.more(len(lapsed) - ROWS),
             )
         if kept := [row for row in rows if row not in lapsed]:
             # Those of other domains cannot be told from one whose entry is gone.

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from reporting import wording
 from reporting.documents.blocks import Block, Column, Heading, Row, Table
@@ -27,6 +27,7 @@ class Slowest(Section):
         slow = [task for task in tasks if (tasks[task].p95_run or timedelta()) >= SLOW]
         if slow:
             slow.sort(key=lambda task: (-(microseconds(tasks[task].p95_run) or 0), task))
+            # xgettext:no-python-format
             yield Heading(text=_("95% ran up to"))
             yield _table(_("Last week"), tuple(_slow(scope, task) for task in slow[:ROWS]))
         retried = sorted((task for task in tasks if tasks[task].retries), key=lambda task: (-tasks[task].retries, task))
@@ -64,5 +65,5 @@ def _name(task: Task) -> str:
 
 
 def _table(last: str, rows: tuple[Row, ...]) -> Table:
-    titles = (_("Task"), _("Finished"), _("This week"), last)
+    titles = (_("Task"), pgettext("how many", "Finished"), _("This week"), last)
     return Table(columns=tuple(Column(title=title) for title in titles), rows=rows, stacked=True)

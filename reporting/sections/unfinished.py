@@ -36,7 +36,7 @@ class Unfinished(Section):
             titles = (_("Task"), _("Tasks"), _("Oldest from"))
             yield Table(
                 columns=tuple(Column(title=title) for title in titles), rows=tuple(found[:ROWS]), stacked=True,
-                rest=_("… and %(count)s more") % {"count": len(found) - ROWS} if len(found) > ROWS else "",
+                rest=wording.more(len(found) - ROWS),
             )  # fmt: skip
 
 

@@ -36,5 +36,10 @@ def take_up(one: Subscription) -> bool:
     return ended.update(ended_at=None, paused_at=None, counts_from=timezone.now()) == 1
 
 
+def speak(language: str, one: Subscription) -> bool:
+    """All that the person is subscribed to comes in that language from now on. Safe to call again."""
+    return of_same_person(one).exclude(language=language).update(language=language) > 0
+
+
 def _mine(one: Subscription) -> "QuerySet[Subscription]":
     return Subscription.objects.filter(pk=one.pk)

@@ -18,6 +18,10 @@ def project_zone() -> str:
     return str(settings.TIME_ZONE)
 
 
+def default_language() -> str:
+    return str(settings.LANGUAGE_CODE)
+
+
 def known_zone(name: str) -> None:
     """Raises ValidationError, which tells the cure."""
     try:
@@ -54,6 +58,8 @@ class Subscription(models.Model):
     )
     hour = models.PositiveSmallIntegerField(_("hour"), default=NINE, validators=[MaxValueValidator(23)])
     time_zone = models.CharField(_("time zone"), max_length=64, default=project_zone, validators=[known_zone])
+    language = models.CharField(_("language"), max_length=10, default=default_language, db_default="en")
+    """One of LANGUAGES."""
     counts_from = models.DateTimeField(_("counts from"), default=timezone.now, editable=False)
     """What was due before is not theirs: that of the time before they subscribed, or of a pause."""
     paused_at = models.DateTimeField(_("paused at"), null=True, editable=False)

@@ -15,6 +15,7 @@ from routing.console import cause_deeds, rights
 from routing.console.cause_page import CausePage, cause_page
 from routing.console.cause_rows import SECONDS, cause_list, cause_url
 from routing.console.decisions import may_decide
+from routing.console.number_words import grouped
 from routing.ledger import database
 from routing.ledger.causes import LATEST
 from routing.ledger.job_tables import CauseNote
@@ -111,7 +112,7 @@ def _mistake(text: str) -> str:
         return _("It holds a NUL, which the database does not take. Take it out.")
     if len(text) > LONGEST_NOTE:
         return _("It is %(length)s characters long. At most %(longest)s are kept; shorten it, or note where it is.") % {
-            "length": f"{len(text):,}",
-            "longest": f"{LONGEST_NOTE:,}",
+            "length": grouped(len(text)),
+            "longest": grouped(LONGEST_NOTE),
         }
     return ""

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from routing.console import html
+from routing.console.number_words import grouped
 from routing.console.period_filters import within
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
 from routing.console.result_rows import Span
@@ -104,7 +105,7 @@ class CleanupAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("removed"))
     def removed(self, cleanup: Cleanup) -> SafeString | str:
-        lines = [(f"{removal.count:,}", _words(removal)) for removal in cleanup.removals.all()]
+        lines = [(grouped(removal.count), _words(removal)) for removal in cleanup.removals.all()]
         return format_html_join(mark_safe("<br>"), "{} {}", lines) or _("nothing")
 
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from routing.console import html
+from routing.console.number_words import grouped
 from routing.console.read_only import ReadOnlyAdmin
 from routing.ledger.erasure_tables import Erasure
 
@@ -32,5 +33,5 @@ class ErasureAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("erased"))
     def erased(self, erasure: Erasure) -> SafeString | str:
         counts: dict[str, Any] = erasure.counts
-        lines = [(f"{count:,}", kind) for kind, count in counts.items() if count]
+        lines = [(grouped(count), kind) for kind, count in counts.items() if count]
         return format_html_join(mark_safe("<br>"), "{} {}", lines) or _("nothing")

@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, gettext_lazy, ngettext
+from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
 from unfold.admin import ModelAdmin
 
 from routing.console import html
@@ -86,7 +86,7 @@ class ApiTokenAdmin(ModelAdmin):
         title = html.exact_time(token.revoked_at)
         return format_html('<span class="console-label" title="{}">{}</span>', title, gettext("revoked"))
 
-    @admin.display(description=gettext_lazy("may"))
+    @admin.display(description=pgettext_lazy("a token", "may"))
     def may(self, token: ApiToken) -> SafeString:
         return format_html_join(" ", "<code>{}</code>", ((name,) for name in token.scopes.split()))
 

@@ -12,6 +12,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from routing.console.number_words import grouped
 from routing.console.searching.limit import TookTooLong, time_limit
 from routing.ledger import causes, database
 from routing.ledger.causes import HOURS, Cause, Causes
@@ -52,8 +53,8 @@ class Trend:
         """In one sentence, for whoever does not see the bars."""
         day, hour = sum(self.counts), self.counts[-1]
         return _("%(day)s in the last 24 hours, %(hour)s of them in the last one") % {
-            "day": f"{day:,}",
-            "hour": f"{hour:,}",
+            "day": grouped(day),
+            "hour": grouped(hour),
         }
 
 
@@ -96,7 +97,7 @@ class CauseList:
             return "" if self.stopped else _("No dead letter is open.")
         letters = ngettext("%(n)s open dead letter", "%(n)s open dead letters", self.found.letters)
         of = ngettext("of %(n)s cause", "of %(n)s causes", self.found.count)
-        return f"{letters % {'n': f'{self.found.letters:,}'}} {of % {'n': f'{self.found.count:,}'}}."
+        return f"{letters % {'n': grouped(self.found.letters)}} {of % {'n': grouped(self.found.count)}}."
 
     @property
     def left_out(self) -> int:
@@ -157,8 +158,8 @@ def letters_url(fingerprint: str, *, state: str) -> str:
 
 def _hour(count: int, ago: int) -> str:
     if ago == 1:
-        return _("%(count)s in the last hour") % {"count": f"{count:,}"}
-    return _("%(count)s from %(from)d to %(to)d hours ago") % {"count": f"{count:,}", "from": ago, "to": ago - 1}
+        return _("%(count)s in the last hour") % {"count": grouped(count)}
+    return _("%(count)s from %(from)d to %(to)d hours ago") % {"count": grouped(count), "from": ago, "to": ago - 1}
 
 
 def _letters() -> "QuerySet[DeadLetter]":

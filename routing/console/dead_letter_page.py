@@ -11,6 +11,7 @@ from django_celery_results.models import TaskResult
 
 from routing.console import page_parts
 from routing.console.cause_rows import cause_url
+from routing.console.number_words import grouped
 from routing.console.page_parts import Failure, Relative, Step, TaskPage, Value
 from routing.console.result_rows import StateWord
 from routing.ledger.renewal import REPLAY_HEADER, NotATask, renew
@@ -102,7 +103,7 @@ def _facts(letter: DeadLetter) -> Iterator[tuple[str, str]]:
     yield _("Domain"), letter.domain
     yield _("Queue"), letter.queue
     yield _("Taken from"), letter.source
-    yield _("Bytes"), f"{len(letter.content):,}"
+    yield _("Bytes"), grouped(len(letter.content))
     if not letter.source:
         yield _("Attempt"), str(letter.attempt)
         yield _("Starts in this attempt"), str(letter.runs or "")

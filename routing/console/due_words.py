@@ -4,7 +4,9 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from routing.console.time_words import short
 from routing.schedule.definition import Definition
@@ -40,7 +42,7 @@ def rough(length: timedelta) -> str:
     seconds = length.total_seconds()
     for size, name in _UNITS:
         if round(seconds / size) >= 1 and seconds >= 0.95 * size:
-            return f"{round(seconds / size)} {name}"
+            return f"{round(seconds / size)} {pgettext('days', 'd') if name == 'd' else name}"
     return "0 s"
 
 
@@ -60,8 +62,8 @@ def _day(local: datetime, today: datetime) -> str:
     if days in near:
         return near[days]
     if 1 < days < 7:
-        return f"{local:%A}"
-    return f"{local:%a} {local.day} {local:%b}" + ("" if local.year == today.year else f" {local.year}")
+        return date_format(local, "l")
+    return date_format(local, "D j M" if local.year == today.year else "D j M Y")
 
 
 def _site() -> ZoneInfo:

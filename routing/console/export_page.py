@@ -17,6 +17,7 @@ from django_celery_results.models import TaskResult
 
 from routing.console import exports, log
 from routing.console.exports import FORMATS, MOST, Row
+from routing.console.number_words import grouped
 from routing.console.searching.counts import Count
 from routing.ledger.tables import Message
 
@@ -48,15 +49,15 @@ def chosen(admin: Any, request: HttpRequest, kind: Kind, rows: QuerySet[Any]) ->
         return HttpResponseRedirect(request.get_full_path())
     told = ", ".join(map(str, keys))
     if "confirmed" in request.POST and (found := _format(request)):
-        return _file(request, kind, kind.few(keys, user=request.user), found, f"{len(keys):,}", told)
-    return _ask(admin, request, kind, words=f"{len(keys):,} {kind.things}", keys=keys, told="", back="")
+        return _file(request, kind, kind.few(keys, user=request.user), found, grouped(len(keys)), told)
+    return _ask(admin, request, kind, words=f"{grouped(len(keys))} {kind.things}", keys=keys, told="", back="")
 
 
 def everything(
     admin: Any, request: HttpRequest, kind: Kind, scope: Any, *, told: str, count: Count | None, back: str
 ) -> HttpResponse:
     """All that a search finds, and as much of it as a file holds."""
-    words = f"{count}" if count and kind is RESULTS else f"{count.number:,} {kind.things}" if count else ""
+    words = f"{count}" if count and kind is RESULTS else f"{grouped(count.number)} {kind.things}" if count else ""
     if request.method == "POST" and (found := _format(request)):
         streamed: Any = _file(request, kind, kind.all(scope, user=request.user), found, words or _("all"), told)
         return streamed  # type: ignore[no-any-return]

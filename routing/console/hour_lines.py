@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from routing.console.number_words import grouped
 from routing.console.time_words import short
 
 T = TypeVar("T", int, float, timedelta)
@@ -61,7 +62,7 @@ class HourLine(Generic[T]):
 
 
 def count_words(value: float) -> str:
-    return f"{value:,.0f}"
+    return grouped(value)
 
 
 def time_words(value: timedelta) -> str:

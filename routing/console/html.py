@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from routing.console.result_rows import Span, StateWord
 from routing.console.time_words import exact, short
@@ -49,7 +50,7 @@ def length(span: Span | None) -> SafeString | str:
     """“3 min 12 s”, or “12 s so far”, with all digits when pointed at."""
     if span is None:
         return NOTHING
-    words = f"{short(span.length)} so far" if span.open else short(span.length)
+    words = _("%(length)s so far") % {"length": short(span.length)} if span.open else short(span.length)
     return format_html('<span class="console-length" title="{}">{}</span>', exact(span.length), words)
 
 

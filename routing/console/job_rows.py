@@ -13,6 +13,7 @@ from routing.console.cause_rows import cause_url
 from routing.console.jobs import stages
 from routing.console.jobs.stages import Plan, Stage
 from routing.console.jobs.verbs import VERBS
+from routing.console.number_words import grouped
 from routing.console.result_rows import StateWord
 from routing.ledger import job_tasks
 from routing.ledger.job_tables import Job
@@ -71,8 +72,8 @@ class JobRow:
     @property
     def figures(self) -> str:
         if not self.job.expected:
-            return f"{self.job.seen:,}"
-        return _("%(seen)s of %(all)s") % {"seen": f"{self.job.seen:,}", "all": f"{self.job.expected:,}"}
+            return grouped(self.job.seen)
+        return _("%(seen)s of %(all)s") % {"seen": grouped(self.job.seen), "all": grouped(self.job.expected)}
 
     @property
     def percent(self) -> int:
@@ -126,12 +127,12 @@ class JobRow:
         if not count:
             return _("All tasks of this stage have come to an end. It looks what became of them.")
         text = ngettext("It waits for %(n)s task of this stage.", "It waits for %(n)s tasks of this stage.", count)
-        return text % {"n": f"{count:,}"}
+        return text % {"n": grouped(count)}
 
     def _stages(self) -> Iterator[StageRow]:
         assert self.plan is not None  # noqa: S101  (asked for where there is one)
         for number, stage in enumerate(self.plan.stages, 1):
-            name = _("Stage %(number)d: %(size)s") % {"number": number, "size": f"{stage.size:,}"}
+            name = _("Stage %(number)d: %(size)s") % {"number": number, "size": grouped(stage.size)}
             yield StageRow(name, self._state_of(stage), stage.done)
 
     def _state_of(self, stage: Stage) -> str:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from routing.console import rights
 from routing.console.decisions import REPLAY, may_decide
+from routing.console.number_words import grouped
 from routing.console.page_parts import message_url
 from routing.ledger import database
 from routing.ledger.renewal import NotATask, arguments_of
@@ -113,7 +114,7 @@ def _refused(draft: Draft) -> list[str]:
     args, kwargs = draft.read[ARGS], draft.read[KWARGS]
     size = len(json.dumps([args, kwargs]))
     if size > settings.TASKYARD_MAX_PAYLOAD:
-        told = {"size": f"{size:,}", "limit": f"{settings.TASKYARD_MAX_PAYLOAD:,}"}
+        told = {"size": grouped(size), "limit": grouped(settings.TASKYARD_MAX_PAYLOAD)}
         return [_("They come to %(size)s bytes; the limit is %(limit)s (TASKYARD_MAX_PAYLOAD).") % told]
     # What its code asks for is known where it is loaded; of another program's task nothing is.
     current_app.loader.import_default_modules()

@@ -8,12 +8,12 @@ from functools import cached_property
 
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from routing import watching
 from routing.console import schedule_life
 from routing.console.schedule_life import ScheduleLife
-from routing.console.time_words import short
+from routing.console.time_words import short, since
 from routing.domains import registry
 from routing.ledger import pauses, processes
 from routing.ledger.tables import Process, QueuePause
@@ -88,36 +88,42 @@ def look() -> Lives:
 def beat_sentence(beat: Life | None) -> str:
     """What is wrong with it and what to do, as with the others; empty where all is well."""
     if beat is None:
-        return "No beat runs, so nothing runs by schedule. Start it: celery -A project beat"
+        return _("No beat runs, so nothing runs by schedule. Start it: celery -A project beat")
     if beat.late:
-        return (
-            f"Beat gave its last sign of life {short(beat.age)} ago, so nothing runs by schedule. "
-            "Start it: celery -A project beat"
-        )
+        return _(
+            "Beat gave its last sign of life %(age)s ago, so nothing runs by schedule. Start it: celery -A project beat"
+        ) % {"age": short(beat.age)}
     return ""
 
 
 def relay_sentence(relay: Life | None) -> str:
     if relay is None:
-        return "No relay runs, so no task gets from the ledger to RabbitMQ. Start one: manage.py relay"
+        return _("No relay runs, so no task gets from the ledger to RabbitMQ. Start one: manage.py relay")
     if relay.late:
-        return (
-            f"The relay gave its last sign of life {short(relay.age)} ago, so no task gets from the ledger to "
+        return _(
+            "The relay gave its last sign of life %(age)s ago, so no task gets from the ledger to "
             "RabbitMQ. Start one: manage.py relay"
-        )
-    return f"The {relay.process} cannot do its work. {relay.trouble}" if relay.trouble else ""
+        ) % {"age": short(relay.age)}
+    if not relay.trouble:
+        return ""
+    return _("The %(process)s cannot do its work. %(trouble)s") % {"process": relay.process, "trouble": relay.trouble}
 
 
 def worker_sentence(worker: Life) -> str:
-    return f"{worker.trouble} Restart it: {_command(worker)}" if worker.consuming is False else ""
+    if worker.consuming is not False:
+        return ""
+    return _("%(trouble)s Restart it: %(command)s") % {"trouble": worker.trouble, "command": _command(worker)}
 
 
 def pause_sentence(paused: QueuePause) -> str:
-    since = timezone.localtime(paused.paused_at).strftime("%d %b %Y %H:%M")
-    return (
-        f"{paused.queue} has been paused since {since}, by {paused.paused_by}: {paused.reason.rstrip('.')}. "
-        f"To go on: manage.py queues resume {paused.queue}"
-    )
+    return _(
+        "%(queue)s has been paused since %(since)s, by %(by)s: %(reason)s. To go on: manage.py queues resume %(queue)s"
+    ) % {
+        "queue": paused.queue,
+        "since": since(paused.paused_at),
+        "by": paused.paused_by,
+        "reason": paused.reason.rstrip("."),
+    }
 
 
 def _command(worker: Life) -> str:

@@ -12,6 +12,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from unfold.views import ChangeList
 
+from routing.console.number_words import grouped
+
 BEFORE, AFTER = "before", "after"
 """In the address: the place behind which the page begins, towards older and towards newer rows."""
 COUNTED = 10_000
@@ -180,7 +182,7 @@ class KeyedList(PlacedList):
         if self._number is None:
             return ""
         words = _("%s or more") if self._number >= COUNTED else _("%s in all")
-        return words % f"{self._number:,}"
+        return words % grouped(self._number)
 
     def _counted(self, page: Page) -> int | None:
         if page.newer is None and page.older is None:

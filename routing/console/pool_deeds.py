@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from routing.broker import remote
 from routing.broker.inspection import BrokerUnavailable
 from routing.console import lives
+from routing.console.number_words import grouped
 from routing.console.pool_page import ask_size, may_change
 from routing.domains import Pool, registry
 from routing.ledger import database, pauses, processes
@@ -99,7 +100,7 @@ def _pause(request: HttpRequest, queue: str) -> None:
     reason = request.POST.get("reason", "").strip()
     if not reason or "\0" in reason or len(reason) > LONGEST_REASON:
         told = _("The reason must be text of 1 to %(most)s characters, for whoever finds the queue paused.")
-        raise Refused(told % {"most": f"{LONGEST_REASON:,}"})
+        raise Refused(told % {"most": grouped(LONGEST_REASON)})
     # What was done is in the log, or it was not done.
     with database.atomic():
         is_new = pauses.pause(queue, by=request.user.get_username(), reason=reason)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from routing.console.glance import Glance, Past
 from routing.console.hour_lines import HourLine, count_words, second_words, time_words
+from routing.console.number_words import grouped
 from routing.console.time_words import short
 from routing.domains import Targets
 from routing.history import Day
@@ -131,9 +132,9 @@ class QueueFigures:
         if self._past is None:
             return UNKNOWN
         if self._rate_now >= 600:
-            return f"{self._rate_now / 60:,.0f}/s"
+            return f"{grouped(self._rate_now / 60)}/s"
         digits = 0 if self._rate_now >= 9.95 or not self._rate_now else 1
-        return f"{self._rate_now:,.{digits}f}/min"
+        return f"{grouped(self._rate_now, places=digits)}/min"
 
     def _time(self, p95: timedelta | None, hours: Sequence[timedelta | None], target: timedelta | None) -> Figure:
         nothing = NOTHING if self._past else UNKNOWN

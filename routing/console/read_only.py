@@ -8,6 +8,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.http import HttpRequest
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 from unfold.admin import ModelAdmin, checkbox
 from unfold.views import ChangeList
 
@@ -24,7 +25,7 @@ _ROW = "--row--"
 
 
 @cache
-def _checkbox() -> str:
+def _checkbox(_language: str | None) -> str:
     return str(checkbox.render(ACTION_CHECKBOX_NAME, _ROW))
 
 
@@ -39,7 +40,7 @@ class ReadOnlyAdmin(ModelAdmin):
     @admin.display(description=ModelAdmin.action_checkbox.short_description)
     def action_checkbox(self, obj: Any) -> SafeString:
         """The theme's own, made from its template once and not for each row."""
-        return mark_safe(_checkbox().replace(_ROW, escape(obj.pk)))  # noqa: S308  (the key is escaped)
+        return mark_safe(_checkbox(get_language()).replace(_ROW, escape(obj.pk)))  # noqa: S308  (the key is escaped)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ReadOnlyList

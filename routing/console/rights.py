@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext as _
 
 from routing.domains import registry
 
@@ -43,7 +44,7 @@ def covers(user: Any, domain: str | None) -> bool:
 def require_all_domains(user: Any) -> None:
     """For pages that tell of all of them at once. Raises PermissionDenied."""
     if domains_of(user) is not None:
-        raise PermissionDenied("This page tells of all domains, and you are limited to some.")
+        raise PermissionDenied(_("This page tells of all domains, and you are limited to some."))
 
 
 def covers_task(user: Any, task: str | None) -> bool:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from routing.console.due_words import away, rough, when, zone_of
-from routing.console.time_words import short
+from routing.console.time_words import short, since
 from routing.ledger import database
 from routing.ledger.schedule_tables import ScheduleSlot
 from routing.schedule import lapses, operating
@@ -82,13 +82,12 @@ def need_of(plan: Plan, lapse: Lapse | None, *, at: datetime) -> tuple[Need, str
 
 def pause_sentence(plan: Plan) -> str:
     entry = plan.entry
-    since = timezone.localtime(entry.paused_at).strftime("%d %b %Y %H:%M") if entry.paused_at else ""
     return _(
         "%(name)s has been paused since %(since)s, by %(by)s: %(reason)s. "
         "To go on: manage.py schedule resume %(quoted)s"
     ) % {
         "name": entry.name,
-        "since": since,
+        "since": since(entry.paused_at) if entry.paused_at else "",
         "by": entry.paused_by,
         "reason": entry.pause_reason.rstrip("."),
         "quoted": quote(entry.name),

@@ -20,6 +20,7 @@ from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
 from routing.console import glance, lives, rights, survey
 from routing.console.glance import Glance
 from routing.console.lives import Life
+from routing.console.number_words import grouped
 from routing.console.queue_figures import HEADINGS, Figure, Links, QueueFigures
 from routing.console.start_verdict import start_verdict
 from routing.console.survey import Survey
@@ -184,7 +185,7 @@ def _workers(seen: Survey, queue: str) -> list[Life]:
 
 
 def _count(seen: Survey, count: int) -> str:
-    return "?" if seen.database.error else f"{count:,}"
+    return "?" if seen.database.error else grouped(count)
 
 
 def _ready(seen: Survey, name: str) -> int | None:

@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from routing.console import survey
 from routing.console.cures import Advice
 from routing.console.glance import Glance
+from routing.console.number_words import grouped
 from routing.console.queue_figures import QueueFigures
 from routing.console.schedule_life import Need
 from routing.console.survey import Survey
-from routing.console.time_words import short
+from routing.console.time_words import short, since
 from routing.console.verdict import Verdict
 from routing.domains import Domain, registry
 
@@ -97,10 +97,9 @@ def _books(figures: Glance) -> Iterator[Advice]:
             )
         )
         more = _("To see all of it: manage.py audit")
-        yield Advice(f"{text % {'domain': domain or '(none)', 'count': f'{abs(missing):,}'}} {more}", "books")
+        yield Advice(f"{text % {'domain': domain or '(none)', 'count': grouped(abs(missing))}} {more}", "books")
     if (last := figures.now.audit) and not last.balances:
-        when = timezone.localtime(last.at).strftime("%d %b %Y %H:%M")
-        told = _("The audit of %(when)s found: %(verdict)s") % {"when": when, "verdict": last.verdict}
+        told = _("The audit of %(when)s found: %(verdict)s") % {"when": since(last.at), "verdict": last.verdict}
         yield Advice(told, "books")
 
 
@@ -123,5 +122,10 @@ def _failures(domains: Domains) -> Iterator[Advice]:
             text = _(
                 "%(failed)s of %(finished)s %(noun)s of 24 hours failed, more than the target of %(domain)s allows."
             )
-            values = {"failed": f"{failed:,}", "finished": f"{finished:,}", "noun": domain.noun, "domain": domain.name}
+            values = {
+                "failed": grouped(failed),
+                "finished": grouped(finished),
+                "noun": _(domain.noun),
+                "domain": domain.name,
+            }
             yield Advice(text % values, "letters")

@@ -15,6 +15,7 @@ from routing.broker.topology import UNROUTED_QUEUE, QueueDepth
 from routing.console import lives, schedule_life
 from routing.console.cures import Advice
 from routing.console.lives import Beat, Lives
+from routing.console.number_words import grouped
 from routing.console.questions import Answer, Question, answer_by
 from routing.console.schedule_life import Need
 from routing.domains import Pool, registry
@@ -126,7 +127,7 @@ class Survey:
         if error := self.database.error:
             yield Finding("database", Mark.UNREACHABLE, _database_sentence(error), seconds)
             for subject in ("beat", "relay", "schedule"):
-                yield Finding(subject, Mark.UNKNOWN, "Not known: the database gave no answer.", seconds)
+                yield Finding(subject, Mark.UNKNOWN, _("Not known: the database gave no answer."), seconds)
             return
         yield Finding("database", Mark.WELL, seconds=seconds)
         yield _finding("beat", lives.beat_sentence(self.beat), seconds)
@@ -141,7 +142,7 @@ class Survey:
     def _relay(self, seconds: float) -> Iterator[Finding]:
         relay = self.lives.relay
         if self.broker.error and relay and relay.trouble and not relay.late:
-            yield Finding("relay", Mark.UNKNOWN, "Not known: RabbitMQ gave no answer.", seconds)
+            yield Finding("relay", Mark.UNKNOWN, _("Not known: RabbitMQ gave no answer."), seconds)
         else:
             yield _finding("relay", lives.relay_sentence(relay), seconds)
 
@@ -167,7 +168,7 @@ class Survey:
         for pool in registry().pools.values():
             subject = f"lane {pool.name}"
             if error:
-                yield Finding(subject, Mark.UNKNOWN, "Not known: RabbitMQ gave no answer.", seconds)
+                yield Finding(subject, Mark.UNKNOWN, _("Not known: RabbitMQ gave no answer."), seconds)
                 continue
             if paused := self.lives.paused.get(pool.name):
                 yield Finding(subject, Mark.PAUSED, lives.pause_sentence(paused), seconds)
@@ -184,7 +185,7 @@ def take(*, seconds: float = PATIENCE) -> Survey:
 
 def set_aside_sentence(seen: Survey) -> str:
     """What lies in the dead-letter queues; empty if nothing does."""
-    kept = ", ".join(f"{name} ({ready:,})" for name, ready in seen.set_aside.items())
+    kept = ", ".join(f"{name} ({grouped(ready)})" for name, ready in seen.set_aside.items())
     return _("Messages set aside, to be looked at: %(kept)s.") % {"kept": kept} if kept else ""
 
 
@@ -203,9 +204,9 @@ def _finding(subject: str, sentence: str, seconds: float) -> Finding:
 
 def _lane_sentence(pool: Pool, depth: QueueDepth | None) -> str:
     if depth is None:
-        return f"The queue {pool.name} does not exist. Declare it: manage.py topology apply"
+        return _("The queue %(queue)s does not exist. Declare it: manage.py topology apply") % {"queue": pool.name}
     if depth.consumers == 0:
-        return f"No worker serves {pool.name}. Start one: manage.py pool {pool.name}"
+        return _("No worker serves %(queue)s. Start one: manage.py pool %(queue)s") % {"queue": pool.name}
     return ""
 
 
@@ -220,26 +221,29 @@ def _broker_sentence(error: BaseException) -> str:
     if isinstance(error, BrokerUnavailable):
         return str(error)
     if isinstance(error, TimeoutError):
-        return "RabbitMQ does not answer in time. See whether it hangs, and whether BROKER_URL names the right one."
+        return _("RabbitMQ does not answer in time. See whether it hangs, and whether BROKER_URL names the right one.")
     return _unexpected("RabbitMQ", error)
 
 
 def _database_sentence(error: BaseException) -> str:
     # The driver's own words may name hosts and users, and a probe needs no password to ask.
     if isinstance(error, TimeoutError):
-        return (
+        return _(
             "The database does not answer in time. See whether it hangs, and whether DATABASE_URL names the right one."
         )
     if isinstance(error, ProgrammingError) or "no such table" in str(error):
-        return "The database lacks tables. Make them: manage.py migrate"
+        return _("The database lacks tables. Make them: manage.py migrate")
     if isinstance(error, OperationalError):
         logger.warning("The database cannot be reached: %s", str(error).partition("\n")[0])
         if found := encryption.cure(error):
             return found
-        return "The database cannot be reached. Start it, or correct DATABASE_URL. The log has its driver's words."
-    return _unexpected("The database", error)
+        return _("The database cannot be reached. Start it, or correct DATABASE_URL. The log has its driver's words.")
+    return _unexpected(_("The database"), error)
 
 
 def _unexpected(what: str, error: BaseException) -> str:
     logger.warning("%s cannot be asked: %s", what, error, exc_info=error)
-    return f"{what} cannot be used ({type(error).__name__}); the log says why."
+    return _("%(what)s cannot be used (%(error)s); the log says why.") % {
+        "what": what,
+        "error": type(error).__name__,
+    }

@@ -1,10 +1,21 @@
 """Lengths of time in words short enough for a table."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import pgettext
+
+from routing.console.number_words import grouped
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
+
+
+def since(moment: datetime) -> str:
+    """Such as “09 Nov 2026 14:05”, in the site's time zone."""
+    return date_format(timezone.localtime(moment), "d M Y H:i")
 
 
 def short(length: timedelta) -> str:
@@ -13,7 +24,7 @@ def short(length: timedelta) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else "1 s"
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return f"{grouped(seconds, places=1)} s"
     return _two_units(round(seconds))
 
 
@@ -29,5 +40,6 @@ def _two_units(seconds: int) -> str:
     ):
         if seconds >= size:
             rest = seconds % size // smaller
+            name = pgettext("days", "d") if size == _DAY else name
             return f"{seconds // size} {name} {rest} {smaller_name}" if rest else f"{seconds // size} {name}"
     return f"{seconds} s"

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 PREFIX = "ty_"
 USE_IS_RECORDED_EVERY = timedelta(minutes=1)
@@ -20,7 +21,7 @@ class ApiToken(models.Model):
 
     name = models.CharField(_("name"), max_length=100, help_text=_("Which program uses it, for example “web shop”."))
     scopes = models.CharField(
-        _("may"),
+        pgettext_lazy("a token", "may"),
         max_length=400,
         blank=True,
         default="",

@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 from routing.console import html
 from routing.console.lives import pause_sentence
 from routing.console.message_rows import MessageRow
+from routing.console.number_words import grouped
 from routing.console.searching.limit import TookTooLong, time_limit
 from routing.domains import registry
 from routing.ledger import database, lookup, pauses
@@ -103,4 +104,4 @@ def _in_the_broker(message: Message, ahead: int) -> str:
         "It lies in RabbitMQ, behind %(ahead)s others, %(take)s",
         ahead,
     )
-    return text % {"ahead": f"{ahead:,}", "take": take}
+    return text % {"ahead": grouped(ahead), "take": take}

@@ -21,16 +21,19 @@ def administrator(transactional_db: None) -> User:
 
 @pytest.fixture
 def open_page(chromium: Browser, live_server: object) -> Iterator[OpenPage]:
-    """A new window: ``open_page(width=360, dark=True, scripts=False)``."""
+    """A new window: ``open_page(width=360, dark=True, scripts=False, language="fr-FR")``."""
     contexts: list[BrowserContext] = []
     trouble: list[str] = []
 
-    def new(*, width: int = 1280, height: int = 800, dark: bool = False, scripts: bool = True) -> Page:
+    def new(
+        *, width: int = 1280, height: int = 800, dark: bool = False, scripts: bool = True, language: str = "en-US"
+    ) -> Page:
         context = chromium.new_context(
             base_url=str(live_server),
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
             java_script_enabled=scripts,
+            locale=language,
         )
         contexts.append(context)
         page = context.new_page()

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
@@ -95,6 +96,8 @@ class Command(BaseCommand):
             choices=names,
             help=f"why they are written to; may be left out for up to {FEW} recipients ({categories.default()})",
         )
+        spoken, about = list(dict(settings.LANGUAGES)), "what they read, unless a column language says it of each"
+        parser.add_argument("--language", choices=spoken, help=about)
         parser.add_argument("--send-at", metavar="TIME", help='not before, such as "2030-01-31 09:00"')
         parser.add_argument("--rejects", type=Path, metavar="FILE", help="write refused rows to a CSV file")
         parser.add_argument("--allow-duplicates", action="store_true", help="send to an address more than once")
@@ -180,6 +183,7 @@ class Command(BaseCommand):
                     self._watched(stack, mailing),
                     key=found.key,
                     lane=options["lane"],
+                    language=options["language"] or "",
                     category=options["category"] or categories.default(),
                     send_at=send_at,
                     created_by=f"manage.py notify --csv {mailing.recipients.path.name}"[:200],

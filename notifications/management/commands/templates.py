@@ -90,9 +90,11 @@ class Command(BaseCommand):
             flags = [flag for flag in ("required", "secret") if getattr(variable, flag)]
             about = f": {variable.description}" if variable.description else ""
             self.stdout.write(f"  {variable.name} ({', '.join(flags) or 'optional'}){about}")
-        for name, source in versions.sources_of(version).parts:
-            if source:
-                self.stdout.write(f"\n--- {name}\n{source.rstrip()}")
+        said = {"": versions.sources_of(version), **versions.translations_of(version)}
+        for language, sources in said.items():
+            for name, source in sources.parts:
+                if source:
+                    self.stdout.write(f"\n--- {name}{language and f' ({language})'}\n{source.rstrip()}")
 
     def _export(self, options: dict[str, Any]) -> None:
         in_use = Template.objects.filter(versions__number=1, retired_at=None)
@@ -199,5 +201,6 @@ def _document(version: TemplateVersion) -> dict[str, Any]:
         "subject": sources.subject,
         "html": sources.html,
         "text": sources.text,
+        "translations": {language: vars(said) for language, said in versions.translations_of(version).items()},
         "variables": [variable.stored() for variable in versions.declared_by(version)],
     }

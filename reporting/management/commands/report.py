@@ -6,10 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from reporting import forms, reports, wording
 from reporting.documents.document import Document
@@ -46,24 +47,30 @@ class Command(BaseCommand):
             "--form", action="append", default=[], choices=list(forms.forms()),
             help="with --out, in this form alone; with --to, attached to the mail; may be repeated",
         )  # fmt: skip
+        parser.add_argument(
+            "--language", choices=[code for code, _name in settings.LANGUAGES],
+            help="with --out, --json or --to; whoever is subscribed gets it in their own",
+        )  # fmt: skip
         parser.add_argument("--json", action="store_true", help="send nothing; print its figures as one JSON object")
 
     def handle(
         self, *, report: str, week: str | None, period: str | None, domain: list[str], to: list[str],
-        out: Path | None, form: list[str], json: bool, **_: Any,
+        out: Path | None, form: list[str], language: str | None, json: bool, **_: Any,
     ) -> None:  # fmt: skip
         if sum(map(bool, (out, to, json))) > 1:
             raise CommandError("--out and --json send nothing, --to sends. Please choose one of them.")
         if form and not (out or to):
             raise CommandError("--form goes with --out DIR, which writes files, or --to ADDRESS, which attaches them.")
-        chosen, now = reports.named(report), timezone.now()
+        if language and not (out or to or json):
+            raise CommandError("--language goes with --out, --json or --to. Who is subscribed gets it in their own.")
+        chosen, now, language = reports.named(report), timezone.now(), language or settings.LANGUAGE_CODE
         addresses, attached = [_address(text) for text in to], _attached(form) if to else ""
         wanted = _period(chosen, week or period, now)
         if domain and not (out or json):
             raise CommandError(
                 "--domain goes with --out DIR or --json. Who is to be sent some domains only subscribes to these."
             )
-        document = _build(chosen, wanted, now=now, domains=_domains(domain))
+        document = _build(chosen, wanted, now=now, domains=_domains(domain), language=language)
         if json:
             self._print(document)
             return
@@ -73,7 +80,7 @@ class Command(BaseCommand):
         if out:
             self._write(document, out, [forms.named(name) for name in form or forms.forms()], asked=bool(form))
         else:
-            self._send(chosen, wanted, addresses, now, attached=attached)
+            self._send(chosen, wanted, addresses, now, attached=attached, language=language)
 
     def _print(self, document: Document) -> None:
         self.stdout.write(json.dumps(document.as_json()))
@@ -103,9 +110,11 @@ class Command(BaseCommand):
             self.stderr.write(self.style.WARNING(f"{name} is left out. {away}"))
             return None
 
-    def _send(self, report: Report, period: Period, addresses: list[str], now: datetime, *, attached: str) -> None:
+    def _send(
+        self, report: Report, period: Period, addresses: list[str], now: datetime, *, attached: str, language: str
+    ) -> None:
         if addresses:
-            outcome = ordering.send_to(report, period, addresses, now=now, attached=attached)
+            outcome = ordering.send_to(report, period, addresses, now=now, attached=attached, language=language)
         else:
             outcome = ordering.send_now(report, period, now=now)
         self.stdout.write(_told(outcome))
@@ -118,9 +127,10 @@ def _period(report: Report, text: str | None, now: datetime) -> Period:
         raise CommandError(str(error)) from None
 
 
-def _build(report: Report, period: Period, *, now: datetime, domains: frozenset[str] | None) -> Document:
+def _build(report: Report, period: Period, *, now: datetime, domains: frozenset[str] | None, language: str) -> Document:
     try:
-        return report.build(period, now=now, domains=domains)
+        with translation.override(language):
+            return report.build(period, now=now, domains=domains)
     except NoSuchPeriod as error:
         raise CommandError(str(error)) from None
 
@@ -148,14 +158,16 @@ def _told(outcome: ordering.Outcome) -> str:
         )
     sentences = []
     if outcome.sent:
-        sentences.append(f"{wording.counted(outcome.sent, 'mail')} handed to the notifications domain, which sends it.")
+        sentences.append(f"{_counted(outcome.sent, 'mail')} handed to the notifications domain, which sends it.")
     if outcome.sent_before:
-        sentences.append(
-            f"{wording.counted(outcome.sent_before, 'recipient')} had it already; --to ADDRESS sends it again."
-        )
+        sentences.append(f"{_counted(outcome.sent_before, 'recipient')} had it already; --to ADDRESS sends it again.")
     if not sentences:
         return "There is nothing to tell, so it went to nobody; --to ADDRESS sends it all the same."
     return " ".join(sentences)
+
+
+def _counted(value: int, noun: str) -> str:
+    return f"{value:,} {noun}{'s'[: value != 1]}"
 
 
 def _address(text: str) -> str:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django_celery_results.models import TaskResult
 
+from routing.console.number_words import grouped
 from routing.console.searching.finished import STRETCH, Question
 from routing.ledger import database
 
@@ -23,7 +24,7 @@ class Count:
     estimate: bool = False
 
     def __str__(self) -> str:
-        number = f"{self.number:,}"
+        number = grouped(self.number)
         if self.exact:
             return ngettext("%(number)s result", "%(number)s results", self.number) % {"number": number}
         if self.estimate:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from celery import current_app, states
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from routing.console.result_rows import STATES
 from routing.console.searching.terms import NO_DOMAIN
@@ -24,22 +25,23 @@ class Word:
     repeats: bool = False
 
 
-# Written as they are: translations are of sentences, and these lines are read beside their examples.
 WORDS = {
     word.name: word
     for word in (
-        Word("state", "state:failure,revoked", "How it ended, or where it is"),
-        Word("task", "task:reporting.*", "The task's name; * stands for any characters"),
-        Word("domain", "domain:notifications", "The domain that claims it; domain:- for none"),
-        Word("queue", "queue:notifications.bulk", "The queue it went to"),
-        Word("worker", "worker:app-1", "Part of its worker's name", repeats=True),
-        Word("since", "since:2d", "Enqueued so long ago or later; also today, 2026-11-12, 2026-11-12T14:00"),
-        Word("until", "until:1h", "Enqueued before that"),
-        Word("waited", "waited:>5s", "From enqueueing to its start: > or <, and ms, s, m, h, d or w"),
-        Word("ran", "ran:<200ms", "How long it ran"),
-        Word("args", "args.user_id:42", "A named argument, at any depth, with this value", repeats=True),
-        Word("error", "error:timeout", "Text in its error or traceback", repeats=True),
-        Word("id", "id:0b8e6f2a-…", "The task's id; it can also be given alone"),
+        Word("state", "state:failure,revoked", gettext_noop("How it ended, or where it is")),
+        Word("task", "task:reporting.*", gettext_noop("The task's name; * stands for any characters")),
+        Word("domain", "domain:notifications", gettext_noop("The domain that claims it; domain:- for none")),
+        Word("queue", "queue:notifications.bulk", gettext_noop("The queue it went to")),
+        Word("worker", "worker:app-1", gettext_noop("Part of its worker's name"), repeats=True),
+        Word(
+            "since", "since:2d", gettext_noop("Enqueued so long ago or later; also today, 2026-11-12, 2026-11-12T14:00")
+        ),
+        Word("until", "until:1h", gettext_noop("Enqueued before that")),
+        Word("waited", "waited:>5s", gettext_noop("From enqueueing to its start: > or <, and ms, s, m, h, d or w")),
+        Word("ran", "ran:<200ms", gettext_noop("How long it ran")),
+        Word("args", "args.user_id:42", gettext_noop("A named argument, at any depth, with this value"), repeats=True),
+        Word("error", "error:timeout", gettext_noop("Text in its error or traceback"), repeats=True),
+        Word("id", "id:0b8e6f2a-…", gettext_noop("The task's id; it can also be given alone")),
     )
 }
 STATE_NAMES = {"waiting": states.PENDING, "running": states.STARTED, **{name.lower(): name for name in STATES}}

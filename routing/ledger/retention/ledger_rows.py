@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext_noop
 from django_celery_results.models import ChordCounter, GroupResult
 
 from routing.domains import Retention
@@ -20,7 +21,7 @@ DECISIONS_KEPT = timedelta(days=365)
 
 
 class LostChords(Rows):
-    kind = "lost chords"
+    kind = gettext_noop("lost chords")
 
     def __init__(self, now: Any) -> None:
         super().__init__(now)
@@ -39,7 +40,7 @@ class LostChords(Rows):
 class DeadLetters(Rows):
     """By what their domain declares; those of a domain that is gone by the default."""
 
-    kind = "dead letters"
+    kind = gettext_noop("dead letters")
     by = "dead_at"
     labels = ("domain", "state")
 
@@ -60,7 +61,7 @@ class DeadLetters(Rows):
 class UniqueKeys(Rows):
     """Those whose period is over, and whose task is too."""
 
-    kind = "unique keys"
+    kind = gettext_noop("unique keys")
 
     def rows(self) -> QuerySet[UniqueKey]:
         return UniqueKey.objects.all()
@@ -71,7 +72,7 @@ class UniqueKeys(Rows):
 
 
 class Terminations(Rows):
-    kind = "terminations"
+    kind = gettext_noop("terminations")
 
     def rows(self) -> Any:
         return terminations.old(self.now)
@@ -80,7 +81,7 @@ class Terminations(Rows):
 class Groups(Rows):
     """They go when no result of a member can be left."""
 
-    kind = "groups"
+    kind = gettext_noop("groups")
     by = "date_done"
 
     def rows(self) -> Any:
@@ -94,7 +95,7 @@ class Groups(Rows):
 class Jobs(Rows):
     """Those that have ended."""
 
-    kind = "jobs"
+    kind = gettext_noop("jobs")
 
     def rows(self) -> QuerySet[Job]:
         return Job.objects.exclude(state=Job.State.OPEN).filter(ended_at__lt=self.now - DECISIONS_KEPT)
@@ -103,7 +104,7 @@ class Jobs(Rows):
 class Notes(Rows):
     """Those about causes of which no letter is left."""
 
-    kind = "notes about causes"
+    kind = gettext_noop("notes about causes")
 
     def rows(self) -> QuerySet[CauseNote]:
         return CauseNote.objects.filter(at__lt=self.now - DECISIONS_KEPT)
@@ -115,7 +116,7 @@ class Notes(Rows):
 class Cleanups(Rows):
     """The clean-up's own records."""
 
-    kind = "records of clean-ups"
+    kind = gettext_noop("records of clean-ups")
 
     def rows(self) -> QuerySet[Cleanup]:
         return Cleanup.objects.filter(started_at__lt=self.now - CLEANUPS_KEPT)

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext_noop
+
 from routing.ledger import database, tally
 from routing.ledger.retention import policy, results_sql
 from routing.ledger.retention.kinds import Batch, Counts, Kind, What
@@ -122,7 +124,7 @@ class Results:
 class Payloads(Results):
     """Arguments and results that go, while the outcome stays."""
 
-    kind = "payloads"
+    kind = gettext_noop("payloads")
     deed = results_sql.EMPTY
 
     def _note(self, found: list[database.Row]) -> None:

@@ -11,6 +11,7 @@ from django.core.cache import caches
 from django.core.cache.backends.db import DatabaseCache
 from django.db import connections, router
 from django.db.models import QuerySet
+from django.utils.translation import gettext_noop
 
 from routing.ledger.retention.kinds import Batch, Counts, Kind, Rows, What
 
@@ -26,7 +27,7 @@ def expired(now: datetime) -> Iterator[Kind]:
 
 
 class Sessions(Rows):
-    kind = "sessions"
+    kind = gettext_noop("sessions")
     by = "expire_date"
 
     def rows(self) -> QuerySet[Any]:

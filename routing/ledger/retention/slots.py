@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Case, Exists, Max, OuterRef, Q, QuerySet, Value, When
+from django.utils.translation import gettext_noop
 
 from routing.ledger import database
 from routing.ledger.retention import policy
@@ -16,7 +17,7 @@ from routing.ledger.schedule_tables import ScheduleEntry, ScheduleSlot
 
 
 class Slots(Rows):
-    kind = "slots"
+    kind = gettext_noop("slots")
     by = "due_at"
     labels = ("domain", "outcome")
 
@@ -57,7 +58,7 @@ class Entries(Rows):
     those that were registered last one must stay, which keeps a beat that was started before that from registering.
     """
 
-    kind = "schedule entries"
+    kind = gettext_noop("schedule entries")
 
     def rows(self) -> QuerySet[ScheduleEntry]:
         return ScheduleEntry.objects.filter(removed_at__lt=self.now - policy.longest())

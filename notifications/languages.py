@@ -1,0 +1,22 @@
+"""The language that a recipient reads: one of LANGUAGES, and the site's own where nobody says."""
+
+from django.conf import settings
+from django.utils.translation import get_supported_language_variant
+
+
+def nearest(code: object) -> str:
+    """Of LANGUAGES, such as ``fr`` for ``fr-CA``; empty where none is near."""
+    try:
+        return str(get_supported_language_variant(code.lower())) if isinstance(code, str) else ""
+    except (LookupError, ValueError):
+        return ""
+
+
+def spoken(code: str) -> str:
+    """What is said in; that of a row which names none, or one that is gone."""
+    return nearest(code) or str(settings.LANGUAGE_CODE)
+
+
+def others() -> dict[str, str]:
+    """Beside the site's own, by code: what each calls itself."""
+    return {code: str(name) for code, name in settings.LANGUAGES if code != settings.LANGUAGE_CODE}
