@@ -1,6 +1,7 @@
 """The admin pages of notifications, each in its own module."""
 
 from notifications import (
+    admin_chat,
     admin_consent,
     admin_deliveries,
     admin_notifications,
@@ -10,6 +11,7 @@ from notifications import (
 )
 
 __all__ = [
+    "admin_chat",
     "admin_consent",
     "admin_deliveries",
     "admin_notifications",

@@ -34,7 +34,10 @@ _ADDRESS = {
     "description": "As `ann@example.org` or `Ann Example <ann@example.org>`.",
     "examples": ["Ann Example <ann@example.org>"],
 }
-_TO = {**_ADDRESS, "description": f"{_ADDRESS['description']} For a webhook, the name of its endpoint."}
+_TO = {
+    **_ADDRESS,
+    "description": f"{_ADDRESS['description']} For a webhook, the name of its endpoint; for chat, that of its target.",
+}
 _VALUES = {"type": "object", "additionalProperties": True, "description": "Values of the template for this recipient."}
 _LANGUAGE = {
     "type": "string",

@@ -21,7 +21,7 @@ from routing.ledger import lookup
 Row = TypeVar("Row")
 
 LONGEST_NUMBER = 19
-_WHOM = {"webhook": _("a webhook endpoint"), "in_app": _("a user")}
+_WHOM = {"webhook": _("a webhook endpoint"), "in_app": _("a user"), "chat": _("a chat target")}
 _MESSAGE_ID = re.compile(r"<?([0-9a-f]{32})\.([0-9]{1,9})@[^@\s<>]+>?|msg_([0-9a-f]{32})_([0-9]{1,9})", re.IGNORECASE)
 """As mail readers know it, or as the header ``webhook-id`` has it."""
 

@@ -1,5 +1,6 @@
 """Where Django looks for models; they live beside the code that uses them."""
 
+from notifications.chat.tables import ChatTarget
 from notifications.consent.tables import Feedback, Preference, Suppression
 from notifications.inbox.tables import InAppMessage
 from notifications.pacing.tables import Gate, Line
@@ -10,6 +11,7 @@ from notifications.webhooks.tables import Endpoint
 __all__ = [
     "Attachment",
     "Attempt",
+    "ChatTarget",
     "Delivery",
     "Endpoint",
     "Feedback",

@@ -1,11 +1,12 @@
 """The ways to reach people: one file for each channel, all of one shape."""
 
+from notifications.channels.chat import ChatChannel
 from notifications.channels.email import EmailChannel
 from notifications.channels.in_app import InAppChannel
 from notifications.channels.shape import Channel
 from notifications.channels.webhook import WebhookChannel
 
-_ALL: tuple[Channel, ...] = (EmailChannel(), WebhookChannel(), InAppChannel())
+_ALL: tuple[Channel, ...] = (EmailChannel(), WebhookChannel(), InAppChannel(), ChatChannel())
 _CHANNELS = {channel.name: channel for channel in _ALL}
 
 

@@ -23,6 +23,7 @@ NOWHERE = "nowhere"
 LISTED = 10
 """Endpoints that are told to whoever wrote to none."""
 
+_REDIRECTED = "Redirects are not followed: have the endpoint's URL changed to where it really is."
 _GONE, _TOO_MANY, _UNAVAILABLE = 410, 429, 503
 # It has not said so itself, but who stands before it: then it is down for all of them.
 _OF_ITS_PROXY = frozenset({502, 503, 504})
@@ -87,7 +88,7 @@ class WebhookChannel:
             "User-Agent": "Taskyard-Webhooks",
             **_signed(endpoint, message, body),
         }
-        return _read(posting.post(place, body, headers=headers, handing_over=handing_over, seconds=self.seconds))
+        return read(posting.post(place, body, headers=headers, handing_over=handing_over, seconds=self.seconds))
 
     def headers(self, message: Message) -> Sequence[tuple[str, str]]:
         url = Endpoint.objects.filter(name=message.address).values_list("url", flat=True).first()
@@ -114,15 +115,14 @@ def _signed(endpoint: Endpoint, message: Message, body: bytes) -> dict[str, str]
     return signing.headers(event_id=event.event_id(message), timestamp=timestamp, body=body, secrets=secrets)
 
 
-def _read(reply: Reply) -> Answer:
+def read(reply: Reply, *, redirected: str = _REDIRECTED) -> Answer:
     """A server that answers 5xx says that it has not taken it."""
     code, said = reply.code, f"{reply.code} {reply.text}".strip()
     if code < 300:
         return Answer(Attempt.Outcome.ACCEPTED, said, code)
     if code < 400:
         to = f" to {reply.location}" if reply.location else ""
-        cure = "Redirects are not followed: have the endpoint's URL changed to where it really is."
-        return Answer(Attempt.Outcome.PERMANENT, f"{code} redirects{to}. {cure}", code)
+        return Answer(Attempt.Outcome.PERMANENT, f"{code} redirects{to}. {redirected}", code)
     if code == _TOO_MANY or code >= 500:
         wait = answers.retry_after(reply.retry_after) if code in (_TOO_MANY, _UNAVAILABLE) else None
         is_for_all = code in _OF_ITS_PROXY or wait is not None

@@ -29,7 +29,7 @@ SECONDS = 10.0
 KEPT_OF_ANSWER = 300
 _LONGEST_ANSWER = 100_000
 _CHUNK = 64 * 1024
-_BREAKING_OFF = (OSError, HTTPException, SoftTimeLimitExceeded)
+BREAKING_OFF = (OSError, HTTPException, SoftTimeLimitExceeded)
 
 
 @dataclass(frozen=True)
@@ -46,24 +46,24 @@ def post(
     place: Place, body: bytes, *, headers: Mapping[str, str], handing_over: Callable[[], Any], seconds: float
 ) -> Reply:
     """Raises Closed, Unreachable where it has certainly not been taken, and Uncertain where it may have been."""
-    line = _Line(seconds)
+    line = Line(seconds)
     try:
         try:
             line.open(place)
             request = _begun(line, place, body, headers)
-        except _BREAKING_OFF as error:
-            raise Unreachable(f"{place.name} cannot be reached or broke off: {_words(error)}") from error
+        except BREAKING_OFF as error:
+            raise Unreachable(f"{place.name} cannot be reached or broke off: {why(error)}") from error
         handing_over()
         line.allow(seconds)
         try:
             return _finished(request, body)
-        except _BREAKING_OFF as error:
-            raise Uncertain(f"{place.name} broke off after it was handed the request: {_words(error)}") from error
+        except BREAKING_OFF as error:
+            raise Uncertain(f"{place.name} broke off after it was handed the request: {why(error)}") from error
     finally:
         line.end()
 
 
-def _begun(line: "_Line", place: Place, body: bytes, headers: Mapping[str, str]) -> HTTPConnection:
+def _begun(line: "Line", place: Place, body: bytes, headers: Mapping[str, str]) -> HTTPConnection:
     """All of the request has gone but its last byte."""
     request = HTTPConnection("unused")
     request.auto_open = 0
@@ -93,12 +93,12 @@ def _finished(request: HTTPConnection, body: bytes) -> Reply:
 def _beginning(response: HTTPResponse) -> str:
     """Of a body that breaks off, what has come; its status has come before it."""
     body = b""
-    with suppress(*_BREAKING_OFF):
+    with suppress(*BREAKING_OFF):
         body = response.read(4 * KEPT_OF_ANSWER)
     return answers.words(body or response.reason)[:KEPT_OF_ANSWER]
 
 
-def _words(error: BaseException) -> str:
+def why(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"it cannot prove who it is, {error.verify_message}"
     if isinstance(error, TimeoutError):
@@ -108,7 +108,7 @@ def _words(error: BaseException) -> str:
     return answers.words(str(error))[:KEPT_OF_ANSWER] or type(error).__name__
 
 
-class _Line:
+class Line:
     """What http.client takes for a socket: one end for all that is done with it, however slowly bytes drop in."""
 
     def __init__(self, seconds: float) -> None:
@@ -188,7 +188,7 @@ def _tls(_authorities: str | None) -> ssl.SSLContext:
 
 
 class _Timely(io.RawIOBase):
-    def __init__(self, line: _Line) -> None:
+    def __init__(self, line: Line) -> None:
         self._line = line
 
     def readable(self) -> bool:

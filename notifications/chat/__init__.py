@@ -1,0 +1,1 @@
+"""Chat rooms and phones: targets with sealed URLs, messages that Apprise composes, and requests that go our own way."""
