@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("notifications", "0004_in_app_messages")]
+    dependencies = [("notifications", "0005_languages")]
 
     operations = [
         migrations.CreateModel(
