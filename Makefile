@@ -137,7 +137,7 @@ checks: $(DEV)
 
 LOCK := uv pip compile setup.cfg --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-EXTRAS := --extra flower --extra providers --extra pdf --extra xlsx --extra chat
+EXTRAS := --extra flower --extra providers --extra pdf --extra xlsx --extra chat --extra otel
 
 lock: $(DEV)  ## Pin the newest versions that setup.cfg allows
 	@$(VENV)/bin/$(LOCK) --upgrade $(EXTRAS) -o requirements.lock

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from celery.schedules import crontab
 from django.templatetags.static import static
 
-from project import encryption, logs
+from project import encryption, logs, traces
 from project.domains import DOMAINS
 from project.environment import Environment
 from project.secret import load_or_create
@@ -63,6 +63,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "routing.console.request_ids.RequestIdMiddleware",
+    "routing.console.trace_contexts.TraceContextMiddleware",
     "routing.console.problems.ProblemMiddleware",
     "routing.console.content_policy.ContentPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -173,6 +174,8 @@ NOTIFICATIONS_WEBHOOK_NETWORKS = env.networks("NOTIFICATIONS_WEBHOOK_NETWORKS")
 LOG_FORMAT = env.choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = logs.config(fmt=LOG_FORMAT, level=LOG_LEVEL)
+# As OpenTelemetry's own variables have it; docs/operations.md, "Traces".
+TASKYARD_TRACES = traces.exporter(env)
 
 UNFOLD = {
     "SITE_TITLE": "Taskyard",

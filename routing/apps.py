@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.db.models.signals import post_migrate
 
 
@@ -10,8 +11,10 @@ class RoutingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from routing import alarm, budget, checks  # noqa: F401  (registers the system checks, and what beat starts)
+        from routing import alarm, budget, checks, tracing  # noqa: F401  (registers checks, and what beat starts)
 
+        if settings.TASKYARD_TRACES:
+            tracing.begin(settings.TASKYARD_TRACES)
         post_migrate.connect(_give_permissions, dispatch_uid="routing.groups")
 
 

@@ -40,7 +40,8 @@ os.environ["DATABASE_URL"] = (
     if DATABASE == "postgresql"
     else f"sqlite:///{FOLDER / 'taskyard.sqlite3'}"
 )
-for _variable in ("EMAIL_URL", "SITE_URL", "TIME_ZONE", "LOG_FORMAT", "PORT", "DEBUG"):
+_traces = [name for name in os.environ if name.startswith("OTEL_")]
+for _variable in ("EMAIL_URL", "SITE_URL", "TIME_ZONE", "LOG_FORMAT", "PORT", "DEBUG", *_traces):
     os.environ.pop(_variable, None)
 
 

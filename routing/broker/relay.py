@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError
 
-from routing import correlation
+from routing import correlation, tracing
 from routing.broker import batch_told, evidence
 from routing.broker.hands import Hand
 from routing.broker.keeper import Keeper
@@ -224,7 +224,10 @@ class Relay:
             limit, most = min(self._config.batch, room), self._config.max_bytes
             with outbox.batch(queue, limit=limit, max_bytes=most, floors=self._lookout.floors) as batch:
                 if batch.publications:
+                    began_at = time.time_ns()
                     batch.refuse(self._publisher.publish(batch.publications))
+                    if tracing.active is not None:
+                        tracing.active.published(batch.publications, batch.refused, began_at)
         except Overtaken:
             lost = "RabbitMQ lost messages while a batch for %s was published; it goes out again"
             logger.warning(lost, queue, extra=correlation.about(queue=queue))

@@ -4,7 +4,7 @@ import logging
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connections, transaction
 from kombu.utils.json import JSONEncoder
 
-from routing import correlation, faults
+from routing import correlation, faults, tracing
 from routing.broker import tls, wire
 from routing.broker.names import logical, physical
 from routing.domains import registry
@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 EPOCH_HEADER = "taskyard_epoch"
 LARGEST_HEADERS = 64 * 1024
 """Bytes: half of what RabbitMQ takes, unless told otherwise."""
+_NONE: AbstractContextManager[None] = nullcontext()
 UNSERIALISABLE = (
     AMQPError,
     struct.error,
@@ -97,25 +98,29 @@ class Sending(AMQP):
                 headers[correlation.HEADER] = asked
             properties.update({key: options[key] for key in PROPERTIES if options.get(key) is not None})
             queue_name = logical(str(getattr(queue, "name", queue)))
-            # Receivers may change the headers; tracing tools live on that.
-            signals.before_task_publish.send(
-                sender=name,
-                body=body,
-                exchange="",
-                routing_key=queue_name,
-                declare=[],
-                headers=headers,
-                properties=properties,
-                retry_policy={},
-            )
-            # What Celery has made fits; to look at it each time would double the time that a call takes here.
-            is_callers_own = options.keys() & _CALLERS_OWN or properties.get("reply_to") != self.app.thread_oid
-            if is_callers_own or signals.before_task_publish.receivers:
-                _require_publishable(name, headers, properties)
-            self._hand_over(_envelope(name, headers, properties, body, queue_name, ledger, self._at_most_once(name)))
-            signals.after_task_publish.send(
-                sender=name, body=body, headers=headers, exchange="", routing_key=queue_name
-            )
+            span = _NONE if tracing.active is None else tracing.active.creating(name, headers, queue_name)
+            with span:
+                # Receivers may change the headers; tracing tools live on that.
+                signals.before_task_publish.send(
+                    sender=name,
+                    body=body,
+                    exchange="",
+                    routing_key=queue_name,
+                    declare=[],
+                    headers=headers,
+                    properties=properties,
+                    retry_policy={},
+                )
+                # What Celery has made fits; to look at it each time would double the time that a call takes here.
+                is_callers_own = options.keys() & _CALLERS_OWN or properties.get("reply_to") != self.app.thread_oid
+                if is_callers_own or signals.before_task_publish.receivers:
+                    _require_publishable(name, headers, properties)
+                self._hand_over(
+                    _envelope(name, headers, properties, body, queue_name, ledger, self._at_most_once(name))
+                )
+                signals.after_task_publish.send(
+                    sender=name, body=body, headers=headers, exchange="", routing_key=queue_name
+                )
 
         return send
 

@@ -11,7 +11,7 @@ from celery.exceptions import Ignore
 from celery.utils.log import get_task_logger
 from kombu.serialization import dumps
 
-from routing import correlation, faults
+from routing import correlation, faults, tracing
 from routing.broker.names import logical
 from routing.broker.sending import EPOCH_HEADER
 from routing.domains import Domain, registry
@@ -73,6 +73,8 @@ def admit(task: "Task", request: Any) -> Run:
         raise Ignore from error
     faults.point("claim.committed")
     _local.run = request.ledger_run = run
+    if tracing.active is not None:
+        run.told = tracing.active.begin(request)
     return run
 
 
@@ -86,6 +88,8 @@ def dismiss(task_id: str, task: "Task", retval: Any, state: str | None, **_: Any
             run.conclude(task, state, retval)
     finally:
         hands.end(task_id)
+        if tracing.active is not None and run is not None:
+            tracing.active.end(run.told, retval, run.secrets)
 
 
 signals.task_prerun.connect(correlation.begin_task, weak=False, dispatch_uid="routing.correlation.begin")

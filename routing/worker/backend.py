@@ -17,7 +17,7 @@ from django_celery_results.models import TaskResult
 from kombu.exceptions import EncodeError
 from kombu.utils.json import JSONEncoder
 
-from routing import sensitive
+from routing import sensitive, tracing
 from routing.broker.sending import is_uncommitted
 from routing.ledger import continuation, database, lookup, tally
 from routing.ledger.completion import write
@@ -112,6 +112,8 @@ class ResultBackend(DatabaseBackend):
         request = request_of(message)
         run = request.ledger_run = Run(Fence(task_id=message.id, epoch=message.epoch, owner=message.owner))
         run.reason, run.about = reason, about or {}
+        if tracing.active is not None:
+            run.told = tracing.active.told(request)
         if status == states.REVOKED:
             self.mark_as_revoked(message.id, reason, request=request)
         else:

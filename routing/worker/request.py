@@ -20,7 +20,7 @@ from celery.worker.request import Request as CeleryRequest
 from celery.worker.state import task_ready
 from django.db import connections
 
-from routing import correlation, faults
+from routing import correlation, faults, tracing
 from routing.broker.names import logical
 from routing.ledger import lookup, reschedule, wake
 from routing.ledger.patience import until_reachable
@@ -179,7 +179,8 @@ class Request(CeleryRequest):
             run.dead_letter = run.reason = "crashed"
             self.task.backend.mark_as_failure(self.id, Crashed(CRASHED), request=context)
             return
-        until_reachable(lambda: reschedule.release(run.fence, error=storable(error), counted=had_begun))
+        release = partial(reschedule.release, run.fence, error=storable(error), counted=had_begun)
+        tracing.settled(run.told, tracing.RELEASED, lambda: until_reachable(release), error=error)
         wake.wake()
 
     def _fenced(self) -> Any:
@@ -191,6 +192,8 @@ class Request(CeleryRequest):
             # A copy that never reached a child has no pid; no row has -1.
             Fence(task_id=self.id, epoch=epoch, owner=incarnation.owner(), pid=int(self.worker_pid or -1))
         )
+        if tracing.active is not None:
+            context.ledger_run.told = tracing.active.told(context)
         return context
 
 

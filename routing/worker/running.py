@@ -4,6 +4,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from billiard.common import terminate_handler_fired  # type: ignore[attr-defined]
@@ -12,7 +13,7 @@ from celery.canvas import group, signature
 from celery.exceptions import Ignore, Reject, Retry
 from django.db import DatabaseError, InterfaceError, transaction
 
-from routing import faults
+from routing import faults, tracing
 from routing.errors import NotYet, TransientError
 from routing.last_step import LastStep
 from routing.ledger import continuation, database, reschedule, wake
@@ -66,6 +67,8 @@ class Run:
         self.sent_again: Envelope | None = None
         """Its own task, as ``retry`` or ``replace`` has sent it."""
         self.replacement: Continuation | None = None
+        self.told: Any = None
+        """What its spans tell, where there are traces."""
         self.secrets: Sequence[Any] = ()
         """Its task's secret arguments, once its body has got them."""
 
@@ -103,7 +106,8 @@ class Run:
     def complete(self, outcome: Outcome, sent: Continuation) -> bool:
         """Record the outcome with what follows from it. False if that is no longer ours: nothing is written."""
         faults.point("run.ended")
-        self.won = until_reachable(lambda: complete(self.fence, outcome, sent, finish_chord=finish_chord))
+        written = partial(complete, self.fence, outcome, sent, finish_chord=finish_chord)
+        self.won = tracing.settled(self.told, outcome.status, lambda: until_reachable(written), error=outcome.error)
         self.closed = True
         if not self.won:
             logger.warning("%s: its outcome %s is discarded, another run decides over it", self.task_id, outcome.status)
@@ -127,8 +131,8 @@ class Run:
 
     def release(self, error: str, *, delay: timedelta = timedelta(), counted: bool = True) -> None:
         """Have it run again, without an outcome of this run."""
-        seconds = delay.total_seconds()
-        self._close(lambda: reschedule.release(self.fence, error=storable(error), delay=seconds, counted=counted))
+        how: dict[str, Any] = {"error": storable(error), "delay": delay.total_seconds(), "counted": counted}
+        self._close(tracing.RELEASED, partial(reschedule.release, self.fence, **how))
 
     def _plainly(self, task: "Task", request: Any, body: Callable[[], Any]) -> Any:
         try:
@@ -202,11 +206,11 @@ class Run:
             task.retry(exc=error.exc, throw=False, **when)
         if (envelope := self.sent_again) is not None:
             reason = f"{type(error.exc).__name__}: {error.exc}" if error.exc else str(error)
-            self._close(lambda: reschedule.retry(self.fence, envelope, error=storable(reason)))
+            self._close(states.RETRY, lambda: reschedule.retry(self.fence, envelope, error=storable(reason)))
 
     def _ignored(self, task: "Task") -> None:
         if self.replacement is not None:
-            self._close(self._replace)
+            self._close(tracing.REPLACED, self._replace)
             return
         state, result = self.declared or (states.IGNORED, None)
         with continuation.apart() as sent:
@@ -228,9 +232,9 @@ class Run:
         else:
             _backend(task).mark_as_failure(self.task_id, rejected, request=task.request)
 
-    def _close(self, change: Callable[[], bool]) -> None:
+    def _close(self, outcome: str, change: Callable[[], bool]) -> None:
         faults.point("run.rescheduling")
-        self.won = until_reachable(change)
+        self.won = tracing.settled(self.told, outcome, lambda: until_reachable(change))
         self.closed = True
         if not self.won:
             logger.warning("%s: another run decides over it; this one's wish is discarded", self.task_id)
