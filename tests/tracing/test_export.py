@@ -102,6 +102,7 @@ def test_no_child_is_forked_while_spans_are_handed_over(opentelemetry: None) -> 
             self.holders = forks._holders
 
     looking = Looking()
+    until(lambda: forks._holders == 0, what="the end of what other tests hand over")
 
     Unforked(looking).export([])
 

@@ -115,7 +115,7 @@ def test_a_chain_and_a_chord_are_in_the_trace_of_their_caller(recorded: Recorded
 
     taskyard.drain()
 
-    body, second = recorded.one("create", "reporting.probe_total"), recorded.of("settle", "reporting.probe_add")[1]
+    body, second = recorded.one("create", "reporting.probe_sum"), recorded.of("settle", "reporting.probe_add")[1]
     assert [run.attributes["taskyard.outcome"] for run in recorded.of("process")] == ["SUCCESS"] * 4
     assert trace_ids(recorded.all) == {f"{caller.get_span_context().trace_id:032x}"}
     assert parent_of(body) == second.context.span_id
