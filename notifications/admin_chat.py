@@ -1,6 +1,6 @@
 """Chat targets in the admin: added, given another URL, tried, and switched off and on. No page shows a URL."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -50,7 +50,7 @@ class ChatTargetForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(ChatTarget)
 class ChatTargetAdmin(SwitchedAdmin):
-    acts = targets
+    acts: ClassVar[Any] = targets
     form = ChatTargetForm
     icon = "forum"
     list_display = ("name", "where", "state", "url_age", "its_deliveries")

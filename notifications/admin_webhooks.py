@@ -1,6 +1,6 @@
 """Webhook endpoints in the admin: added, sent elsewhere, tried, switched off and on, and given new secrets."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -50,7 +50,7 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(Endpoint)
 class EndpointAdmin(SwitchedAdmin):
-    acts = endpoints
+    acts: ClassVar[Any] = endpoints
     form = EndpointForm
     icon = "webhook"
     list_display = ("name", "where", "state", "secret_age", "its_deliveries")

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from notifications import finding, reproducing, services
 from notifications.attempting import UNKNOWN
 from notifications.categories import Category, WhenUnknown
-from notifications.channels import chat
+from notifications.channels import webhook
 from notifications.channels.chat import ChatChannel
 from notifications.chat import targets
 from notifications.chat.tables import ChatTarget
@@ -341,4 +341,4 @@ def test_a_target_that_was_taken_out_by_hand_is_told(ops: ChatTarget) -> None:
     with pytest.raises(Refused, match="'ops-chat' is no chat target; there is none yet"):
         run(delivery)
 
-    assert of(delivery).attempts.get().host == chat.NOWHERE
+    assert of(delivery).attempts.get().host == webhook.NOWHERE

@@ -36,7 +36,7 @@ NB = "\N{NO-BREAK SPACE}"
 DUE = Variable(name="due", sample="2026-11-27")
 ENGLISH = Sources(subject="Your order", text='Due on {{ due|date:"l" }}.', html="")
 FRENCH = Sources(subject="Votre commande", text='À payer {{ due|date:"l" }}.', html="")
-LETTER = {"subject": "Hello", "text": "It works.\n", "category": "news"}
+LETTER: dict[str, Any] = {"subject": "Hello", "text": "It works.\n", "category": "news"}
 
 
 @dataclass

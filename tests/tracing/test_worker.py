@@ -38,7 +38,7 @@ def test_one_trace_leads_through_relay_runs_retries_and_chain(
     relay = start_relay(**variables(collector.url))
     worker = start_worker("reporting", relay=False, **variables(collector.url))
     with recorded.calling() as caller:
-        last = chain(probe.succeed_at_third_run.si(str(tmp_path / "journal")), probe.fail_for_good.si()).delay()
+        last: Any = chain(probe.succeed_at_third_run.si(str(tmp_path / "journal")), probe.fail_for_good.si()).delay()
     first = last.parent
     assert finished(last.id).status == "FAILURE"
 
