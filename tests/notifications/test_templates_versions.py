@@ -237,9 +237,9 @@ def test_looking_for_what_is_missing_fills_in_one_of_each_batch(monkeypatch: pyt
     filled: list[Any] = []
     usual: Callable[..., Any] = content.filled_in
 
-    def counted(*given: Any) -> Any:
+    def counted(*given: Any, **named: Any) -> Any:
         filled.append(given)
-        return usual(*given)
+        return usual(*given, **named)
 
     monkeypatch.setattr(content, "filled_in", counted)
 

@@ -130,7 +130,7 @@ def test_a_french_csv_has_the_figures_of_the_english_one_below_french_headings()
     english, translated = (rows(named("csv").render(document)) for document in (full_week.build(), french()))
 
     assert translated[0][:6] == ["rapport", "période", "section", "groupe", "ligne", "colonne"]
-    figures = [[(row[2], row[6], row[7], row[8]) for row in of if row[7] != "text"] for of in (english, translated)]
+    figures = [[(row[2], row[6], row[7], row[8]) for row in of[1:] if row[7] != "text"] for of in (english, translated)]
     assert figures[0] == figures[1]
     assert len(figures[0]) > 70
 
@@ -241,6 +241,7 @@ def test_the_page_of_a_report_speaks_its_readers_language_whoever_visits(client:
     url = links.page_url(run.editions.get().pk)
 
     shown = client.get(url[url.index("/reports/") :], headers={"Accept-Language": "en"}).content.decode()
+    shown = shown.replace("&nbsp;", NB)
 
     assert f"Pour le conserver{NB}:" in shown
     assert "Texte brut" in shown
