@@ -1,7 +1,8 @@
-"""``manage.py cleanup``, where something listens to every deletion, as audit packages do."""
+"""The clean-up for as long as each line of its input says, where something listens to every deletion, as audits do."""
 
 import os
 import sys
+from datetime import timedelta
 
 from benchmarks.cleaning import memory
 
@@ -11,12 +12,16 @@ def main() -> None:
     import django
 
     django.setup()
-    from django.core.management import call_command
     from django.db.models.signals import post_delete
+    from django.utils import timezone
+
+    from routing.ledger import retention
 
     post_delete.connect(hear)
-    call_command("cleanup", "--json")
-    sys.stdout.write(f"{memory.most()}\n")
+    for seconds in sys.stdin:
+        pruned = retention.prune(now=timezone.now(), budget=timedelta(seconds=float(seconds)))
+        sys.stdout.write(f"{int(pruned.complete)} {memory.most()}\n")
+        sys.stdout.flush()
 
 
 def hear(**_: object) -> None:

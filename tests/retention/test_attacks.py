@@ -127,6 +127,26 @@ def test_a_settlement_a_reader_and_another_clean_up_do_not_wait_for_a_batch(
     assert TaskResult.objects.get().task_id == running.pk
 
 
+@postgresql
+def test_a_row_that_somebody_holds_stays_alone() -> None:
+    store_many(500, done_at=LONG_AGO)
+    other = connection.copy()
+    other.set_autocommit(False)
+    try:
+        with other.cursor() as cursor:
+            held = TaskResult.objects.order_by("pk")[250].pk
+            cursor.execute("SELECT FROM django_celery_results_taskresult WHERE id = %s FOR UPDATE", [held])
+
+        assert retention.prune(now=timezone.now()).complete
+
+        assert TaskResult.objects.get().pk == held
+        assert removed() == 499
+    finally:
+        other.close()
+    assert retention.prune(now=timezone.now()).removed.total() == 1
+    assert audit.audit().balances
+
+
 def _success() -> Outcome:
     return Outcome(
         status=states.SUCCESS,

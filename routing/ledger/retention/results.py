@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
+from django.db import OperationalError
 from django.utils.translation import gettext_noop
 
 from routing.ledger import database, tally
@@ -18,6 +19,11 @@ from routing.ledger.retention import policy, results_sql
 from routing.ledger.retention.kinds import Batch, Counts, Kind, What
 from routing.ledger.retention.policy import OUTCOMES, Rule
 from routing.ledger.retention.results_sql import Place
+
+LONGEST_WAIT = "50ms"
+"""For a row that somebody else holds: less than PostgreSQL waits before it looks for a deadlock."""
+LOCKED = "55P03"
+"""PostgreSQL's code for a lock that was not to be had in that time."""
 
 
 def expired(
@@ -59,6 +65,7 @@ class Results:
             "claimed": json.dumps(claimed),
             "known": json.dumps([name for name in policy.declared() if name]),
             "due": json.dumps([row for rule in rules for row in _due(rule, now)]),
+            "due_at_once": json.dumps([row for rule in rules for row in _due_at_once(rule, now, claimed)]),
         }
 
     @property
@@ -89,12 +96,23 @@ class Results:
     def _remove(self, end: Place | None) -> list[database.Row]:
         window, values = self._window(end), {**self._values, **self._bounds(end)}
         if database.on_postgresql():
-            return database.rows(results_sql.remove(self.deed, window), values)
+            return self._at_once(window, values) + database.rows(results_sql.remove(self.deed, window), values)
         found = database.rows(results_sql.found_on_sqlite(self.deed, window), values)
         if found:
             ids = json.dumps([row["id"] for row in found])
             database.execute(results_sql.remove_on_sqlite(self.deed), {**self._values, "ids": ids})
         return [{**row, "count": 1} for row in found]
+
+    def _at_once(self, window: str, values: dict[str, Any]) -> list[database.Row]:
+        """What it can, and nothing at all where somebody holds one of the rows: what is left is for who passes over."""
+        try:
+            with database.atomic():
+                database.rows("SELECT set_config('lock_timeout', %s, true)", [LONGEST_WAIT])
+                return database.rows(results_sql.remove_at_once(window), values)
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", "") != LOCKED:
+                raise
+            return []
 
     def _window(self, end: Place | None = None) -> str:
         return results_sql.window(since=self._since is not None, reached=self._reached, end=end)
@@ -127,13 +145,27 @@ class Payloads(Results):
     kind = gettext_noop("payloads")
     deed = results_sql.EMPTY
 
+    def _at_once(self, window: str, values: dict[str, Any]) -> list[database.Row]:
+        return []
+
     def _note(self, found: list[database.Row]) -> None:
         """The rows stay in the books."""
 
 
 def _due(rule: Rule, now: datetime) -> Iterator[dict[str, str | None]]:
+    for status, row in _by_status(rule, now):
+        yield {"key": f"{status}/{rule.domain}", **row}
+
+
+def _due_at_once(rule: Rule, now: datetime, claimed: dict[str, str]) -> Iterator[dict[str, str | None]]:
+    for status, row in _by_status(rule, now):
+        for task, domain in claimed.items():
+            if domain == rule.domain:
+                yield {"task": task, "status": status, **row}
+
+
+def _by_status(rule: Rule, now: datetime) -> Iterator[tuple[str, dict[str, str | None]]]:
     until = None if rule.until is None else str(database.parameter(now - rule.until))
     for status, outcome in OUTCOMES.items():
         if outcome == rule.outcome:
-            key = f"{status}/{rule.domain}"
-            yield {"key": key, "domain": rule.domain, "outcome": outcome, "until": until}
+            yield status, {"domain": rule.domain, "outcome": outcome, "until": until}
