@@ -109,8 +109,11 @@ def _accounted_for(scope: Scope, balance: Balance, *, capital: bool) -> str:
 def _leads(scope: Scope, balance: Balance) -> Iterator[Link]:
     """In the order of the clauses. What is lost has no rows."""
     if not balance.total_lost:
-        waiting = unfinished.count(scope)
-        yield from leads.of_unfinished(scope, waiting) if waiting else leads.of_finished(scope, scope.this.whole.count)
+        waiting, finished = unfinished.count(scope), scope.this.whole.count
+        if waiting:
+            yield from leads.of_unfinished(scope, waiting, finished + waiting)
+        else:
+            yield from leads.of_finished(scope, finished)
     yield from leads.of_failed(scope)
 
 

@@ -47,6 +47,8 @@ class Books(Section):
         yield Sentence(
             text=_("%(lost)s lost of %(total)s.")
             % {"lost": wording.number(found.total_lost), "total": wording.tasks(found.total)},
+            # What is lost has no rows.
+            link=links.tasks(scope.stretch, domains=scope.domains) if not found.lost and scope.keeps_results() else "",
             tone=Tone.BAD if found.lost else Tone.GOOD,
         )
         titles = (_("Domain"), pgettext("how many", "Finished"), _("In flight now"), _("Lost"))
@@ -70,7 +72,7 @@ def _row(scope: Scope, name: str, found: Balance) -> Row:
         cells=(
             Text(text=called(name)),
             scope.counted(scope.this.domains.get(name, Sum()).count, domain=name),
-            Count(value=found.in_flight.get(name, 0), link=links.in_flight(domain=name) if name else ""),
+            Count(value=found.in_flight.get(name, 0), link=links.in_flight_of(name)),
             Count(value=lost, tone=Tone.BAD if lost else Tone.PLAIN),
         )
     )

@@ -10,18 +10,20 @@ from reporting.documents.blocks import Link
 from reporting.sections import links, unfinished
 from reporting.sections.domains import place
 from reporting.sections.shape import Scope
-from routing.domains import registry
 
 
 def of_finished(scope: Scope, total: int) -> Iterator[Link]:
-    """All of them finished: while some have not, no page shows both."""
+    """All of them have finished."""
     if path := _results(scope):
         yield Link(text=_("one task") if total == 1 else wording.tasks(total), path=path)
 
 
-def of_unfinished(scope: Scope, count: int) -> Iterator[Link]:
-    if scope.domains is None:
-        yield Link(text=wording.number(count), path=unfinished.link(scope))
+def of_unfinished(scope: Scope, waiting: int, total: int) -> Iterator[Link]:
+    """Some have not finished; ``total`` counts what has as well."""
+    yield Link(text=wording.number(waiting), path=unfinished.link(scope))
+    if scope.keeps_results():
+        path = links.tasks(scope.stretch, due=unfinished.due_before(scope), domains=scope.domains)
+        yield Link(text=wording.tasks(total), path=path)
 
 
 def of_failed(scope: Scope) -> Iterator[Link]:
@@ -43,8 +45,5 @@ def _failed_in(scope: Scope, domain: str, text: str) -> Iterator[Link]:
 
 
 def _results(scope: Scope, *, outcome: str = "") -> str:
-    """Of all domains; empty where the report is not about all of them, or not all of the rows are kept."""
-    kept = min(links.kept_for(domain.name, outcome=outcome) for domain in registry())
-    if scope.domains is not None or scope.is_pruned(scope.stretch, kept):
-        return ""
-    return links.results(scope.stretch, outcome=outcome)
+    """Of all domains that the report is about; empty where not all of the rows are kept."""
+    return links.results(scope.stretch, domains=scope.domains, outcome=outcome) if scope.keeps_results(outcome) else ""

@@ -18,19 +18,30 @@ def results(
     within: Stretch,
     *,
     domain: str | None = None,
+    domains: Iterable[str] | None = None,
     task: str | None = None,
     outcome: str = "",
     tried_again: bool = False,
 ) -> str:
-    """Tasks that finished then. ``domain`` as the books have it, empty for none; None for any."""
+    """Tasks that finished then. ``domain`` and ``domains`` as the books have them, empty for none; None for any."""
+    counted = domains if domain is None else [domain]
     return _list(
         "django_celery_results_taskresult",
         within=between(*within),
-        counted=None if domain is None else domain or NO_DOMAIN,
+        counted=None if counted is None else ",".join(sorted(each or NO_DOMAIN for each in counted)),
         task=task,
         state=outcome,
         tried="again" if tried_again else "",
     )
+
+
+def tasks(finished: Stretch, *, due: datetime | None = None, domains: Iterable[str] | None = None) -> str:
+    """What finished then, and what has not finished: all of it, or what was created and due before that moment."""
+    begin, end = finished
+    asked = [("from", begin.isoformat()), ("to", end.isoformat()), ("by", "finished")]
+    asked += [("due", due.isoformat())] if due else []
+    asked += [("domain", each or NO_DOMAIN) for each in sorted(domains or ())]
+    return f"{reverse('console:tasks')}?{urlencode(asked)}"
 
 
 def dead_letters(*, within: Stretch | None = None, decided: Stretch | None = None, **chosen: str) -> str:
@@ -42,10 +53,10 @@ def dead_letters(*, within: Stretch | None = None, decided: Stretch | None = Non
     )
 
 
-def slots(within: Stretch, *, entry: str = "", but: Iterable[str] = (), became: str = "") -> str:
-    """Of one entry, or of all ``but`` these."""
+def slots(within: Stretch, *, entry: str = "", of: str = "", but: Iterable[str] = (), became: str = "") -> str:
+    """Of one entry, or of all ``but`` these; ``of`` these domains, with commas."""
     others = ",".join(quote(name, safe="") for name in but)
-    return _list("routing_scheduleslot", within=between(*within), entry=entry, but=others, became=became)
+    return _list("routing_scheduleslot", within=between(*within), entry=entry, of=of, but=others, became=became)
 
 
 def cleanups(within: Stretch, *, removed: str = "", of: str = "") -> str:
@@ -59,6 +70,11 @@ def log(within: Stretch, **chosen: str) -> str:
 
 def in_flight(**chosen: str) -> str:
     return _list("routing_message", **chosen)
+
+
+def in_flight_of(domain: str) -> str:
+    """``domain``: empty for tasks that none claims."""
+    return in_flight(domain=domain) if domain else in_flight(domain__regex="^$")
 
 
 def kept_for(domain: str, *, outcome: str = "") -> timedelta:

@@ -37,9 +37,8 @@ class Schedule(Section):
                 rest=wording.more(len(lapsed) - ROWS),
             )
         if kept := [row for row in rows if row not in lapsed]:
-            # Those of other domains cannot be told from one whose entry is gone.
-            but = [row["entry"] for row in lapsed]
-            link = links.slots(scope.stretch, but=but, became="due") if scope.domains is None else ""
+            but, of = [row["entry"] for row in lapsed], ",".join(sorted(scope.domains or ()))
+            link = links.slots(scope.stretch, of=of, but=but, became="due")
             yield Sentence(text=_kept(kept, others=bool(lapsed)), link=link)
 
 

@@ -18,6 +18,7 @@ from reporting.sections import links
 from reporting.sections.links import Stretch
 from routing.console import survey
 from routing.console.survey import Survey
+from routing.domains import registry
 
 CATCH_UP = timedelta(minutes=3)
 """What a report gives the roll-ups to count what they have not counted yet."""
@@ -85,6 +86,11 @@ class Scope:
 
     def is_pruned(self, stretch: Stretch, kept: timedelta) -> bool:
         return stretch[0] < self.now - kept
+
+    def keeps_results(self, outcome: str = "") -> bool:
+        """Whether all of this period's results are kept still: those of each domain that the report is about."""
+        names = self.domains if self.domains is not None else [domain.name for domain in registry()]
+        return not self.is_pruned(self.stretch, min(links.kept_for(name, outcome=outcome) for name in names))
 
     def _counted(self, stretch: Stretch, value: int, domain: str, tone: str, chosen: dict[str, Any]) -> Count:
         pruned = self.is_pruned(stretch, links.kept_for(domain, outcome=chosen.get("outcome", "")))

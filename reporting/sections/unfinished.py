@@ -23,7 +23,7 @@ class Unfinished(Section):
     title = gettext_lazy("Still unfinished")
 
     def blocks(self, scope: Scope) -> Iterable[Block]:
-        before = min(scope.period.ends_at, scope.now)
+        before = due_before(scope)
         rows = (
             lookup.messages()
             .filter(scope.in_domains(), created_at__lt=before, due_at__lt=before)
@@ -31,7 +31,7 @@ class Unfinished(Section):
             .annotate(count=Counted("pk"), since=Min("created_at"))
             .order_by("-count", "task")
         )
-        found = [_row(row["task"], row["count"], row["since"], before) for row in rows]
+        found = [_row(scope, row["task"], row["count"], row["since"]) for row in rows]
         if found:
             titles = (_("Task"), _("Tasks"), _("Oldest from"))
             yield Table(
@@ -41,24 +41,25 @@ class Unfinished(Section):
 
 
 def count(scope: Scope) -> int:
-    before = min(scope.period.ends_at, scope.now)
+    before = due_before(scope)
     return int(lookup.messages().filter(scope.in_domains(), created_at__lt=before, due_at__lt=before).count())
 
 
-def link(scope: Scope) -> str:
-    """Of all domains."""
-    return _link(min(scope.period.ends_at, scope.now))
+def due_before(scope: Scope) -> datetime:
+    return min(scope.period.ends_at, scope.now)
 
 
-def _link(before: datetime, **chosen: str) -> str:
-    return links.in_flight(**chosen, created_at__lt=before.isoformat(), due_at__lt=before.isoformat())
+def link(scope: Scope, **chosen: str) -> str:
+    before = due_before(scope).isoformat()
+    domains = {} if scope.domains is None else {"domain__in": ",".join(sorted(scope.domains))}
+    return links.in_flight(**chosen, **domains, created_at__lt=before, due_at__lt=before)
 
 
-def _row(task: str, number: int, since: datetime, before: datetime) -> Row:
+def _row(scope: Scope, task: str, number: int, since: datetime) -> Row:
     return Row(
         cells=(
             Text(text=wording.shortened(wording.task(task), 100)),
-            Count(value=number, link=_link(before, task__exact=task), tone=Tone.BAD),
+            Count(value=number, link=link(scope, task__exact=task), tone=Tone.BAD),
             Moment(at=since),
         )
     )

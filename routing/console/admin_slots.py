@@ -14,6 +14,7 @@ from routing.console import html, rights
 from routing.console.period_filters import within
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
 from routing.console.schedule_rows import entry_url, slot_rows, task_of
+from routing.domains import registry
 from routing.ledger import database, slots
 from routing.ledger.schedule_tables import ScheduleSlot
 from routing.schedule import operating
@@ -43,6 +44,21 @@ class OthersFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         asked = self.value()
         return queryset.exclude(entry__in=_names(asked)) if asked else queryset
+
+
+class OfDomainsFilter(admin.SimpleListFilter):
+    """Entries whose tasks are of these domains, with commas, as reports lead to them."""
+
+    title = _("domains")
+    parameter_name = "of"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        asked = request.GET.get(self.parameter_name)
+        return [(asked, asked.replace(",", ", "))] if asked else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        asked = self.value()
+        return queryset.filter(entry__in=_entries(asked.split(","))) if asked else queryset
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -80,7 +96,7 @@ class SlotList(ReadOnlyList):
 class SlotAdmin(ReadOnlyAdmin):
     icon = "event_available"
     list_display = ("due", "entry", "state_label", "why", "task")
-    list_filter = (EntryFilter, OthersFilter, KindFilter, within("due_at", _("due")))
+    list_filter = (EntryFilter, OfDomainsFilter, OthersFilter, KindFilter, within("due_at", _("due")))
     ordering = ("-due_at",)
     show_facets = admin.ShowFacets.NEVER
 
@@ -127,3 +143,9 @@ class SlotAdmin(ReadOnlyAdmin):
 
 def _names(asked: str) -> list[str]:
     return [unquote(name) for name in asked.split(",")]
+
+
+def _entries(domains: list[str]) -> list[str]:
+    """Those whose tasks are theirs."""
+    entries = slots.entries().values_list("name", "task")
+    return [name for name, task in entries if (found := registry().of_task(task)) and found.name in domains]

@@ -61,18 +61,20 @@ class FinishedInFilter(ResultFilter, Within):
 
 
 class CountedInFilter(ResultFilter):
-    """Results by the domain in whose books they are, also those that have left it since. Others, by their task."""
+    """Results by the domains, with commas, in whose books they are, also those that have left them since. Others, by
+    their task.
+    """
 
     title = _("counted in")
     parameter_name = "counted"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         asked = request.GET.get(self.parameter_name)
-        return [(asked, _("no domain") if asked == NO_DOMAIN else asked)] if asked else []
+        return [(asked, _("no domain") if asked == NO_DOMAIN else asked.replace(",", ", "))] if asked else []
 
     def terms(self) -> Iterator[Term | Narrowing]:
         if asked := self.value():
-            yield CountedIn(f"{self.title} {asked}", asked)
+            yield CountedIn(f"{self.title} {asked}", tuple(asked.split(",")))
 
 
 class TriedAgainFilter(ResultFilter):

@@ -26,6 +26,7 @@ pytestmark = [
 
 RESULTS = "/admin/django_celery_results/taskresult/"
 IN_FLIGHT = "/admin/routing/message/"
+ALL_TASKS = "/admin/tasks/"
 LETTERS = "/admin/routing/deadletter/"
 LOOKS = [(1280, False), (1280, True), (360, False), (360, True)]
 
@@ -81,6 +82,10 @@ def test_every_page_fits_its_window(
     details = {name: f"{RESULTS}{busy_day[name].pk}/change/" for name in ("refused", "report")}
     details |= {f"in-flight-{name}": f"{IN_FLIGHT}{quote(row.pk)}/change/" for name, row in busy_hour.items()}
     lists = {"start": "/admin/", "list": RESULTS, "in-flight": IN_FLIGHT, "dead-letters": LETTERS}
+    lists |= {
+        "all-tasks": f"{ALL_TASKS}?domain=notifications&domain=reporting",
+        "no-tasks": f"{ALL_TASKS}?to=2001-01-01",
+    }
     letters = {letter.reason: f"{LETTERS}{letter.pk}/change/" for letter in DeadLetter.objects.all()}
     for name, url in {**lists, **details, **letters}.items():
         page.goto(url)

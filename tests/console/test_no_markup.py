@@ -57,6 +57,7 @@ def everything(client: Client) -> Client:
 
 def pages() -> Iterator[str]:
     yield reverse("admin:index")
+    yield f"{reverse('console:tasks')}?from=2000-01-01"
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         try:

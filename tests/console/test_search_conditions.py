@@ -152,7 +152,7 @@ def test_what_counts_for_a_domain_is_what_its_books_say_and_else_what_it_claims(
     names = {row.pk: name for name, row in kept.items()}
 
     def counted(domain: str) -> set[str]:
-        asked = finished.question([CountedIn("", domain)], names=task_names)
+        asked = finished.question([CountedIn("", (domain,))], names=task_names)
         return {names[pk] for pk in TaskResult.objects.filter(asked.whole).values_list("pk", flat=True)}
 
     assert counted("notifications") == {"moved"}
@@ -166,10 +166,10 @@ def test_a_stretch_of_time_holds_what_finished_in_it_and_is_counted_to_the_unit(
     some_results(chance)
     begin, end = NOW - timedelta(hours=3), NOW - timedelta(hours=1)
 
-    asked = finished.question([FinishedIn("", begin, end), CountedIn("", "reporting")], names=task_names)
+    asked = finished.question([FinishedIn("", begin, end), CountedIn("", ("reporting",))], names=task_names)
 
     found = set(TaskResult.objects.filter(asked.whole).values_list("pk", flat=True))
-    wanted = finished.question([CountedIn("", "reporting")], names=task_names).whole
+    wanted = finished.question([CountedIn("", ("reporting",))], names=task_names).whole
     assert found == {row.pk for row in TaskResult.objects.filter(wanted) if begin <= row.date_done < end} != set()
     assert counts.count(TaskResult.objects.all(), asked) == Count(len(found))
 

@@ -22,7 +22,7 @@ def test_every_term_is_read_as_it_was_meant() -> None:
     )
     search = parse(line, known=vocabulary(), now=now)
     assert search.mistakes == ()
-    narrowed = (FinishedIn("finished", now - timedelta(days=1), now), CountedIn("counted in", "-"))
+    narrowed = (FinishedIn("finished", now - timedelta(days=1), now), CountedIn("counted in", ("-",)))
     found = (*search.terms, *narrowed)
 
     kept = json.dumps(written.write(found))

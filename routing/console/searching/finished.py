@@ -102,8 +102,9 @@ def _conditions(term: Term | Narrowing, names: Callable[[], Names]) -> Iterator[
             # Nothing finishes before it is enqueued: so the list begins where its rows are.
             q = Q(date_done__gte=begin, date_done__lt=end, date_created__lt=end)
             yield Condition(word, q, served=True, kind=STRETCH)
-        case CountedIn(word, domain):
-            yield Condition(word, _counted_in(domain, names()), served=False)
+        case CountedIn(word, domains):
+            known = names()
+            yield Condition(word, either(_counted_in(each, known) for each in domains), served=False)
         case TriedAgain(word):
             yield Condition(word, _tried_again(), served=False)
         case TaskIn(word) | DomainIn(word):

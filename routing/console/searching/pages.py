@@ -68,7 +68,7 @@ class Reading:
 
 def read(reading: Reading, *, size: int, seconds: float) -> Page:
     """``seconds``: for terms without an index. Each row that is there all the time is on one page, and on no other."""
-    places, cut = _found(reading, size + 1, deadline=time.monotonic() + seconds)
+    places, cut = find(reading, size + 1, deadline=time.monotonic() + seconds)
     more = places[size - 1] if len(places) > size else cut
     if not reading.towards_older and more is None:
         # The newest page, which may have become longer since its first row was an edge.
@@ -82,8 +82,10 @@ def read(reading: Reading, *, size: int, seconds: float) -> Page:
     return Page(rows, more, last, cut)
 
 
-def _found(reading: Reading, count: int, *, deadline: float) -> tuple[list[Place], Place | None]:
-    """At least one window is looked at, so that who goes on from where it was cut comes to the end."""
+def find(reading: Reading, count: int, *, deadline: float) -> tuple[list[Place], Place | None]:
+    """The next places, and where the time was up. At least one window is looked at, so that who goes on from there
+    comes to the end.
+    """
     if not reading.question.unserved:
         return [place for place, _fits in _window(reading, count)], None
     found: list[Place] = []
@@ -122,18 +124,22 @@ def _of_branch(reading: Reading, branch: Q, size: int) -> Iterator[tuple[Place, 
 
 
 def _beyond(reading: Reading) -> Q:
-    """A range that the index knows, and of its first moment the rows that are not behind us."""
     if reading.place is None:
         return Q()
-    low, high = _written(reading.place.at)
-    at, key = _column(), reading.place.key
-    if reading.towards_older:
+    return beyond("date_created", reading.place.at, reading.place.key, towards_older=reading.towards_older)
+
+
+def beyond(column: str, moment: datetime, key: Any, *, towards_older: bool) -> Q:
+    """A range that the index knows, and of its first moment the rows that are not behind us."""
+    low, high = _written(moment)
+    at = _column(column)
+    if towards_older:
         return Q(LessThanOrEqual(at, high)) & (Q(LessThan(at, low)) | Q(pk__lt=key))
     return Q(GreaterThanOrEqual(at, low)) & (Q(GreaterThan(at, high)) | Q(pk__gt=key))
 
 
-def _column() -> Any:
-    return F("date_created") if database.on_postgresql() else ExpressionWrapper(F("date_created"), TextField())
+def _column(name: str) -> Any:
+    return F(name) if database.on_postgresql() else ExpressionWrapper(F(name), TextField())
 
 
 def _written(at: datetime) -> tuple[Any, Any]:

@@ -97,10 +97,10 @@ class FinishedIn:
 
 @dataclass(frozen=True)
 class CountedIn:
-    """In the books of this domain, also what it does not claim any more; where no book is named, by its task."""
+    """In the books of these domains, also what they do not claim any more; where no book is named, by its task."""
 
     word: str
-    domain: str
+    domains: tuple[str, ...]
 
 
 @dataclass(frozen=True)
