@@ -48,7 +48,7 @@ class ApiTokenAdmin(SavedOnce):
             **self.admin_site.each_context(request),
             "title": gettext("Token for “%(name)s”") % {"name": obj.name},
             "opts": self.opts,
-            "token": obj.issued,
+            "issued": obj.issued,
             "list_url": reverse("admin:routing_apitoken_changelist"),
             "own_url": reverse("admin:routing_apitoken_change", args=[obj.pk]),
             "may_send": obj.may("notifications:send"),
