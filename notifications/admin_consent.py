@@ -25,6 +25,7 @@ from notifications.consent import choices, suppression_list
 from notifications.consent.tables import Feedback, Preference, Suppression
 from routing.console import html
 from routing.console.read_only import ReadOnlyAdmin
+from routing.console.saved_once import SavedOnce
 
 TONES = {
     Suppression.Reason.COMPLAINED: "warning",
@@ -101,7 +102,7 @@ class NewSuppression(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Suppression)
-class SuppressionAdmin(FoundByAddress):
+class SuppressionAdmin(SavedOnce, FoundByAddress):
     icon = "block"
     list_display = ("address_key", "why", "more", "since", "created_by", "state")
     list_filter = (InForceFilter, "reason", "channel")
@@ -137,13 +138,6 @@ class SuppressionAdmin(FoundByAddress):
             form.cleaned_data["address"], detail=obj.detail, by=request.user.get_username()
         )
         obj.pk, obj.address_key = row.pk, row.address_key
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        context |= {"show_save_and_continue": False, "show_save_and_add_another": False}
-        page: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
-        return page
 
     @admin.action(description=gettext_lazy("Lift selected suppressions…"), permissions=["lift"])
     def lift_selected(self, request: HttpRequest, chosen: QuerySet[Suppression]) -> HttpResponse | None:

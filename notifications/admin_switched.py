@@ -22,6 +22,7 @@ from notifications.problems import InvalidNotification
 from routing.console import html
 from routing.console.read_only import ReadOnlyAdmin, ReadOnlyList
 from routing.console.result_rows import StateWord
+from routing.console.saved_once import SavedOnce
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class SwitchedList(ReadOnlyList):
             row.off = off.get(row.name)
 
 
-class SwitchedAdmin(ReadOnlyAdmin):
+class SwitchedAdmin(SavedOnce, ReadOnlyAdmin):
     acts: ClassVar[Any]
     """The module that does it: it has ``off``, ``send_test``, ``switch_off`` and ``switch_on``."""
     ordering = ("name",)
@@ -98,13 +99,6 @@ class SwitchedAdmin(ReadOnlyAdmin):
             # Somebody else has added one of that name since the form was checked.
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
-        return page
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        context |= {"show_save_and_continue": False, "show_save_and_add_another": False}
-        page: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return page
 
     @admin.action(description=gettext_lazy("Send a test"), permissions=["change"])

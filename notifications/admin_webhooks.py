@@ -88,7 +88,7 @@ class EndpointAdmin(SwitchedAdmin):
             **self.admin_site.each_context(request),
             "title": _("Secret of “%(name)s”") % {"name": row.name},
             "opts": self.opts,
-            "secret": secret,
+            "issued": secret,
             "row": row,
             "list_url": reverse("admin:notifications_endpoint_changelist"),
             "own_url": reverse("admin:notifications_endpoint_change", args=[row.pk]),

@@ -247,6 +247,15 @@ TASKYARD_ROLLUPS_KEPT = timedelta(days=env.integer("TASKYARD_ROLLUPS_KEPT_DAYS",
 CELERY_BROKER_URL = env.broker("BROKER_URL", f"amqp://guest:guest@127.0.0.1:{BROKER_PORT}//")
 # Whom we trust to have signed the certificate of a broker with amqps://; None: whom the system trusts.
 TASKYARD_BROKER_CA = encryption.broker_ca(env.text("BROKER_CA", ""), broker_url=CELERY_BROKER_URL)
+# Who we are, for a broker that asks for a certificate, too.
+TASKYARD_BROKER_CERTIFICATE, TASKYARD_BROKER_KEY = encryption.broker_certificate(
+    env.text("BROKER_CERTIFICATE", ""), env.text("BROKER_KEY", ""), broker_url=CELERY_BROKER_URL
+)
+CELERY_BROKER_LOGIN_METHOD = encryption.broker_login(
+    env.choice("BROKER_LOGIN", encryption.BY_PASSWORD, encryption.LOGINS),
+    certificate=TASKYARD_BROKER_CERTIFICATE,
+    broker_url=CELERY_BROKER_URL,
+)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # A channel that RabbitMQ closes (a consumer time-out, a queue declared otherwise) does not end a worker.

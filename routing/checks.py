@@ -1,8 +1,10 @@
 """System checks: a project whose tasks, domains and limits do not fit together does not start."""
 
 import inspect
+import stat
 from collections.abc import Iterator
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from celery import current_app
@@ -30,6 +32,7 @@ def check_domains(**_: Any) -> list[CheckMessage]:
         *_limits_of_tasks(),
         *_schedule(),
         *_stop(),
+        *_broker_key(),
     ]
 
 
@@ -161,3 +164,13 @@ def _schedule() -> Iterator[CheckMessage]:
     for name, found in read_all(current_app):
         if isinstance(found, Unusable):
             yield Error(f"The schedule entry {name!r} cannot be run. {found.wrong}", hint=found.cure, id=found.check)
+
+
+def _broker_key() -> Iterator[CheckMessage]:
+    path = settings.TASKYARD_BROKER_KEY
+    if path is not None and Path(path).stat().st_mode & stat.S_IROTH:
+        yield CheckWarning(
+            f"BROKER_KEY={path} can be read by everyone on this machine, who could pass for us with it.",
+            hint=f"chmod o= {path}",
+            id="routing.W003",
+        )

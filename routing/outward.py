@@ -20,10 +20,14 @@ class NotTaken(Exception):
 
 
 def post(url: str, document: Mapping[str, Any] | None = None, *, seconds: float = 2 * STEP) -> None:
-    """Post it as JSON, or nothing. Raises NotTaken, after so many seconds at the latest, and TypeError for no JSON."""
+    """Post it as JSON, or nothing. Raises NotTaken, after so many seconds at the latest.
+
+    Raises TypeError and ValueError for what is no JSON.
+    """
+    body = json.dumps(document).encode() if document is not None else None
     taken: Future[None] = Future()
     # In a thread of its own: neither the look-up of a name nor an answer that comes by drops heeds a time limit.
-    threading.Thread(target=_try, args=(url, document, taken), name="outward", daemon=True).start()
+    threading.Thread(target=_try, args=(url, body, taken), name="outward", daemon=True).start()
     try:
         taken.result(timeout=seconds)
     except TimeoutError:
@@ -36,11 +40,10 @@ def place(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
 
 
-def _try(url: str, document: Mapping[str, Any] | None, taken: "Future[None]") -> None:
-    headers = {"Content-Type": "application/json"} if document is not None else {}
+def _try(url: str, body: bytes | None, taken: "Future[None]") -> None:
+    headers = {"Content-Type": "application/json"} if body is not None else {}
     try:
-        body = json.dumps(document).encode() if document is not None else b""
-        request = Request(url, data=body, method="POST", headers={"User-Agent": "Taskyard", **headers})  # noqa: S310
+        request = Request(url, data=body or b"", method="POST", headers={"User-Agent": "Taskyard", **headers})  # noqa: S310
         with build_opener(_NoRedirects).open(request, timeout=STEP):
             taken.set_result(None)
     except HTTPError as error:

@@ -8,14 +8,14 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 PEM = serialization.Encoding.PEM
 
 
 @dataclass(frozen=True)
 class Signed:
-    """A server's certificate and its key, in files."""
+    """A certificate and its key, in files."""
 
     certificate: Path
     key: Path
@@ -34,17 +34,27 @@ class Authority:
 
     def sign(self, address: str) -> Signed:
         """For a server at this address, by which alone it may be called."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
         names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
-        made = self._builder(subject, key.public_key()).add_extension(names, critical=False)
-        found = Signed(self._folder / "server.crt", self._folder / "server.key")
+        return self._sign("server", names)
+
+    def sign_client(self, name: str) -> Signed:
+        """For a client whose common name this is."""
+        return self._sign(name, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]))
+
+    def _sign(self, name: str, extension: x509.ExtensionType) -> Signed:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        made = self._builder(subject, key.public_key()).add_extension(extension, critical=False)
+        found = Signed(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         found.certificate.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(PEM))
-        private = key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        found.key.write_bytes(private)
+        found.key.write_bytes(private_bytes(key, serialization.NoEncryption()))
         return found
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         builder = x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number())
         return builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(hours=12))
+
+
+def private_bytes(key: ec.EllipticCurvePrivateKey, encryption: serialization.KeySerializationEncryption) -> bytes:
+    return key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, encryption)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import celery
@@ -192,3 +193,14 @@ def test_admin_pages_are_checked_though_no_process_but_the_web_loads_them(monkey
     monkeypatch.setattr("routing.console.admin_messages.MessageAdmin.list_display", ("nonsense",))
 
     assert [error.id for error in check_pages(app_configs=None)] == ["admin.E108"]
+
+
+def test_a_broker_key_that_everyone_can_read_is_warned_of(settings: Any, tmp_path: Path) -> None:
+    key = tmp_path / "taskyard.key"
+    key.touch()
+    settings.TASKYARD_BROKER_KEY = str(key)
+
+    key.chmod(0o644)
+    assert f"chmod o= {key}" in found()["routing.W003"]
+    key.chmod(0o640)
+    assert found() == {}

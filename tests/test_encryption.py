@@ -1,13 +1,16 @@
 """What the settings say of TLS, right and wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.core.exceptions import ImproperlyConfigured
 
-from project.encryption import broker_ca, require_usable
-from tests.certificates import Authority
+from project.encryption import broker_ca, broker_certificate, broker_login, require_usable
+from tests.certificates import Authority, Signed, private_bytes
 
 pytestmark = pytest.mark.any_database
 PLAIN, SECURE = "amqp://me:secret@rabbit1:5672//", "amqps://me:secret@rabbit1:5671//"
@@ -60,6 +63,73 @@ def test_a_ca_that_is_none_is_refused(tmp_path: Path, what: str) -> None:
         broker_ca(str(path), broker_url=SECURE)
     with pytest.raises(ImproperlyConfigured, match=f"DATABASE_URL's sslrootcert={path} .*PEM format"):
         require_usable("DATABASE_URL", database(sslmode="verify-full", sslrootcert=str(path)))
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Signed:
+    return Authority(tmp_path, "ours").sign_client("taskyard")
+
+
+def identity(signed: Signed, *, url: str = SECURE) -> tuple[str | None, str | None]:
+    return broker_certificate(str(signed.certificate), str(signed.key), broker_url=url)
+
+
+def test_a_certificate_goes_with_its_key(ours: Signed) -> None:
+    assert identity(ours) == (str(ours.certificate), str(ours.key))
+    assert broker_certificate("", "", broker_url=PLAIN) == (None, None)
+
+
+def test_one_of_certificate_and_key_alone_is_refused(ours: Signed) -> None:
+    with pytest.raises(ImproperlyConfigured, match="BROKER_CERTIFICATE is set without BROKER_KEY; set both"):
+        broker_certificate(str(ours.certificate), "", broker_url=SECURE)
+    with pytest.raises(ImproperlyConfigured, match="BROKER_KEY is set without BROKER_CERTIFICATE; set both"):
+        broker_certificate("", str(ours.key), broker_url=SECURE)
+
+
+def test_a_certificate_for_a_broker_without_tls_is_refused(ours: Signed) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"asks for no TLS; begin it with amqps://."):
+        identity(ours, url=PLAIN)
+
+
+def test_a_key_of_another_certificate_is_refused(ours: Signed, tmp_path: Path) -> None:
+    other = Authority(tmp_path, "other").sign_client("somebody")
+
+    with pytest.raises(ImproperlyConfigured, match=f"BROKER_KEY={other.key} does not belong to BROKER_CERTIFICATE="):
+        identity(replace(ours, key=other.key))
+
+
+def test_files_that_are_no_certificate_and_no_key_are_refused(ours: Signed, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+
+    with pytest.raises(ImproperlyConfigured, match=f"BROKER_CERTIFICATE={gone} cannot be used: No such file"):
+        identity(replace(ours, certificate=gone))
+    with pytest.raises(ImproperlyConfigured, match=f"BROKER_KEY={gone} cannot be used: No such file"):
+        identity(replace(ours, key=gone))
+    with pytest.raises(ImproperlyConfigured, match=f"BROKER_CERTIFICATE={ours.key} holds no certificate"):
+        identity(replace(ours, certificate=ours.key))
+    with pytest.raises(ImproperlyConfigured, match=f"BROKER_KEY={ours.certificate} holds no private key"):
+        identity(replace(ours, key=ours.certificate))
+
+
+def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(ours: Signed) -> None:
+    key = serialization.load_pem_private_key(ours.key.read_bytes(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    ours.key.write_bytes(private_bytes(key, serialization.BestAvailableEncryption(b"opens")))
+
+    with pytest.raises(ImproperlyConfigured, match="is locked by a passphrase, and nobody is there to type it"):
+        identity(ours)
+
+
+def test_a_login_by_certificate_needs_one_and_no_user_beside_it() -> None:
+    nobody = SECURE.replace("me:secret@", "")
+
+    assert broker_login("password", certificate=None, broker_url=SECURE) is None
+    assert broker_login("certificate", certificate="/some.crt", broker_url=nobody) == "EXTERNAL"
+    with pytest.raises(ImproperlyConfigured, match="needs one; set BROKER_CERTIFICATE and BROKER_KEY"):
+        broker_login("certificate", certificate=None, broker_url=nobody)
+    with pytest.raises(ImproperlyConfigured, match="leave user and password out of BROKER_URL") as refused:
+        broker_login("certificate", certificate="/some.crt", broker_url=f"{nobody};{SECURE}")
+    assert "secret" not in str(refused.value)
 
 
 def test_a_database_url_may_ask_for_tls_or_not(ca: str) -> None:

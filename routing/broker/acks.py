@@ -109,6 +109,14 @@ class _Connection(pyamqp.Connection):
     loop: Any = None
     """The event loop that reads it."""
 
+    def connect(self, callback: Any = None) -> Any:
+        try:
+            return super().connect(callback)
+        except amqp.ConnectionError:
+            # py-amqp leaves the socket open where the server offers no way to log in that we know.
+            self.collect()
+            raise
+
 
 class Transport(pyamqp.Transport):
     Connection = _Connection

@@ -13,6 +13,11 @@ from routing.broker.tls import Unusable
 from routing.broker.topology import UNROUTED_QUEUE, QueueDepth, depths
 from routing.domains import Domain
 
+EXTERNAL = "EXTERNAL"
+"""AMQP's word for a login by certificate."""
+NO_WAY_IN = "auth mechanism"
+"""In py-amqp's words where the server offers none that we were told to use."""
+
 
 class BrokerUnavailable(Exception):
     """RabbitMQ gave no answer. The message tells the cure; it holds no password and no user name."""
@@ -59,6 +64,11 @@ def cure(error: BaseException, connection: Connection) -> str:
         return (
             f"RabbitMQ's user lacks a right: {error.reply_text}. docs/topology.md has the rights that each one needs."
         )
+    if isinstance(error, AccessRefused) and connection.login_method == EXTERNAL:
+        return (
+            "RabbitMQ has no user by the name in the certificate of BROKER_CERTIFICATE. Its log has that name: add "
+            "the user, or see ssl_cert_login_from in rabbitmq.conf."
+        )
     if isinstance(error, AccessRefused):
         return "RabbitMQ refuses the user name or password in BROKER_URL. Correct them."
     if isinstance(error, NotAllowed):
@@ -67,6 +77,11 @@ def cure(error: BaseException, connection: Connection) -> str:
             "Correct BROKER_URL, or add the virtual host."
         )
     where = f"{connection.hostname}:{connection.port}"
+    if NO_WAY_IN in str(error):
+        return (
+            f"RabbitMQ takes no login by certificate at {where}. Enable its plugin rabbitmq_auth_mechanism_ssl and add "
+            "EXTERNAL to its auth_mechanisms, or leave BROKER_LOGIN out."
+        )
     if isinstance(error, socket.gaierror):
         return f"The host {connection.hostname} is not known. Correct BROKER_URL."
     if isinstance(error, TimeoutError | ssl.SSLWantReadError | ssl.SSLWantWriteError):

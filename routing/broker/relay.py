@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -139,22 +139,28 @@ class Relay:
         waiting = [queue for queue in mine if due.get(queue, 1.0) <= 0]
         for queue in set(mine).difference(waiting):
             self._hand.emptied(queue)
-        count, is_more, rooms = 0, False, Counter[str]()
-        for queue in waiting:
-            if self._stop.is_set():
-                break
-            rooms[queue] = self._room(queue)
-            if rooms[queue]:
-                with gate.passing(queue) as is_open:
-                    batch = self._relay(queue, rooms[queue]) if is_open else None
-                count, is_more = count + len(batch or ()), is_more or bool(batch and batch.is_full)
-            else:
-                self._hand.has_more(queue)
+        count, is_more, has_room = self._relay_in_turn(waiting)
         if count:
             return count, 0.0 if is_more else REST
         if not waiting:
             return 0, soonest
-        return 0, min(soonest, TAKEN_BY_OTHERS if any(rooms.values()) else LOOK_AGAIN_AFTER)
+        return 0, min(soonest, TAKEN_BY_OTHERS if has_room else LOOK_AGAIN_AFTER)
+
+    def _relay_in_turn(self, waiting: Iterable[str]) -> tuple[int, bool, bool]:
+        """One batch from each. How many publications, whether one was full, and whether any queue had room."""
+        count, is_more, has_room = 0, False, False
+        for queue in waiting:
+            if self._stop.is_set():
+                break
+            room = self._room(queue)
+            if not room:
+                self._hand.has_more(queue)
+                continue
+            has_room = True
+            with self._lookout.gate.passing(queue) as is_open:
+                batch = self._relay(queue, room) if is_open else None
+            count, is_more = count + len(batch or ()), is_more or bool(batch and batch.is_full)
+        return count, is_more, has_room
 
     def close(self) -> None:
         """After ``run_once``."""

@@ -17,6 +17,21 @@ NOT_YET, EXPIRED = 9, 10
 SPEAKS_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 HANGS_UP = "unexpectedly closed"
 """py-amqp's words where the other side ends the connection."""
+ASKED_FOR_OURS = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE")
+"""What a server says that asked for a certificate and was shown none: in TLS 1.3, and before."""
+ASKS = (
+    "asks who we are. Name our certificate and its key: BROKER_CERTIFICATE=/path/to/taskyard.crt and "
+    "BROKER_KEY=/path/to/taskyard.key."
+)
+REFUSED_OURS = {
+    "UNKNOWN_CA": "is signed by a CA that RabbitMQ does not know. Have it signed by one in the broker's cacertfile.",
+    "CERTIFICATE_EXPIRED": "has expired. Renew it.",
+    "CERTIFICATE_REVOKED": "was revoked. Have a new one made.",
+    "UNSUPPORTED_CERTIFICATE": "is not made for clients. Have one made with the extended key usage clientAuth.",
+}
+REFUSED = "CERTIFICATE"
+"""Is in the words of every other reason for which a server takes no certificate."""
+GONE = "A file that BROKER_CA, BROKER_CERTIFICATE or BROKER_KEY names is not there any more. Put it back."
 
 
 class Unusable(ConnectionError):
@@ -31,7 +46,7 @@ class Transport(acks.Transport):
         try:
             return super().establish_connection()
         except OSError as error:
-            if HANGS_UP not in str(error) and not isinstance(error, ConnectionResetError):
+            if not _is_hanging_up(error):
                 raise
             raise Unusable(
                 f"RabbitMQ hangs up at {client.hostname}:{client.port} before it has said a word. See "
@@ -48,7 +63,7 @@ class TlsTransport(acks.Transport):
     def establish_connection(self) -> Any:
         client: Any = self.client
         name = client.hostname or "localhost"
-        client.ssl = {"cert_reqs": ssl.CERT_REQUIRED, "ca_certs": settings.TASKYARD_BROKER_CA, "server_hostname": name}
+        client.ssl = _options(name)
         try:
             return super().establish_connection()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
@@ -56,6 +71,12 @@ class TlsTransport(acks.Transport):
             raise TimeoutError(f"no answer from {name}:{client.port}") from error
         except ssl.SSLError as error:
             raise Unusable(_cure(error, f"{name}:{client.port}")) from error
+        except FileNotFoundError as error:
+            raise Unusable(GONE) from error
+        except OSError as error:
+            if not _is_hanging_up(error):
+                raise
+            raise Unusable(_hung_up(f"{name}:{client.port}")) from error
         finally:
             # Kombu makes a number of localhost, which the certificate may not be for at the next connection.
             client.hostname = name
@@ -67,14 +88,46 @@ class Connection(acks.Connection):
         return {acks.Transport: Transport, pyamqp.SSLTransport: TlsTransport}.get(found, found)
 
 
+def _options(name: str) -> dict[str, Any]:
+    return {
+        "cert_reqs": ssl.CERT_REQUIRED,
+        "ca_certs": settings.TASKYARD_BROKER_CA,
+        "certfile": settings.TASKYARD_BROKER_CERTIFICATE,
+        "keyfile": settings.TASKYARD_BROKER_KEY,
+        "server_hostname": name,
+    }
+
+
+def _is_hanging_up(error: OSError) -> bool:
+    return HANGS_UP in str(error) or isinstance(error, ConnectionResetError | BrokenPipeError)
+
+
 def _cure(error: ssl.SSLError, where: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"RabbitMQ's certificate at {where} {_distrusted(error)}"
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return f"RabbitMQ hangs up at {where}. See whether it has started; its log says more."
+        return _hung_up(where)
+    if told := _refused(str(error.reason).rpartition("ALERT_")[2]):
+        return f"RabbitMQ at {where} {told}"
     if error.reason in SPEAKS_NO_TLS:
         return f"RabbitMQ speaks no TLS at {where}. Name its port for TLS in BROKER_URL, 5671 as a rule."
     return f"RabbitMQ and we found no way to speak TLS at {where}: {error.reason or error}. Its log says more."
+
+
+def _refused(alert: str) -> str:
+    """What the server has against our certificate; empty where its alert is about something else."""
+    if settings.TASKYARD_BROKER_CERTIFICATE is None:
+        return ASKS if alert in ASKED_FOR_OURS else ""
+    if REFUSED not in alert and alert not in REFUSED_OURS:
+        return ""
+    return "refuses us: the certificate in BROKER_CERTIFICATE " + REFUSED_OURS.get(
+        alert, "is none that it takes. Its log says more."
+    )
+
+
+def _hung_up(where: str) -> str:
+    also = "" if settings.TASKYARD_BROKER_CERTIFICATE else " If that asks for a certificate, set BROKER_CERTIFICATE."
+    return f"RabbitMQ hangs up at {where}. See whether it has started; its log says more.{also}"
 
 
 def _distrusted(error: ssl.SSLCertVerificationError) -> str:

@@ -17,7 +17,6 @@ from routing.console.cause_rows import SECONDS, cause_list, cause_url
 from routing.console.decisions import may_decide
 from routing.console.number_words import grouped
 from routing.ledger import database
-from routing.ledger.causes import LATEST
 from routing.ledger.job_tables import CauseNote
 
 LONGEST_NOTE = 5_000
@@ -43,7 +42,7 @@ class CausePages:
         ]
 
     def list(self, request: HttpRequest) -> HttpResponse:
-        context = {"causes": cause_list(), "seconds": round(SECONDS), "latest": LATEST}
+        context = {"causes": cause_list(), "seconds": round(SECONDS)}
         return self._page(request, "console/causes.html", title=_("Causes of failures"), **context)
 
     def cause(self, request: HttpRequest, fingerprint: str) -> HttpResponse:

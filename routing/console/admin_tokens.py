@@ -10,16 +10,16 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
-from unfold.admin import ModelAdmin
 
 from routing.console import html
+from routing.console.saved_once import SavedOnce
 from routing.console.token_form import TokenForm
 from routing.console.tokens import ApiToken
 from routing.ledger import database
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(ModelAdmin):
+class ApiTokenAdmin(SavedOnce):
     form = TokenForm
     icon = "key"
     list_display = ("name", "begins_with", "state", "may", "created", "created_by", "last_used")
@@ -48,7 +48,7 @@ class ApiTokenAdmin(ModelAdmin):
             **self.admin_site.each_context(request),
             "title": gettext("Token for “%(name)s”") % {"name": obj.name},
             "opts": self.opts,
-            "token": obj.issued,
+            "issued": obj.issued,
             "list_url": reverse("admin:routing_apitoken_changelist"),
             "own_url": reverse("admin:routing_apitoken_change", args=[obj.pk]),
             "may_send": obj.may("notifications:send"),
@@ -56,13 +56,6 @@ class ApiTokenAdmin(ModelAdmin):
             "docs_url": reverse("api:openapi-view"),
         }
         return TemplateResponse(request, "console/token_issued.html", context)
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        context |= {"show_save_and_continue": False, "show_save_and_add_another": False}
-        page: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
-        return page
 
     @admin.action(description=gettext_lazy("Revoke selected tokens"), permissions=["change"])
     def revoke_selected(self, request: HttpRequest, chosen: QuerySet[ApiToken]) -> None:

@@ -9,18 +9,20 @@ from django.db.models import Count, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from routing.console.number_words import grouped
 from routing.console.searching.limit import TookTooLong, time_limit
 from routing.ledger import causes, database
+from routing.ledger.bounded import AtLeast, total
 from routing.ledger.causes import HOURS, Cause, Causes
 from routing.ledger.job_tables import CauseNote, Job
 from routing.ledger.tables import DeadLetter
 
 SECONDS = 2.0
-"""For counting all open letters."""
+"""For all that is counted; it takes far less, unless the database is at its limits."""
 BAR_HEIGHT = 24
 
 
@@ -51,10 +53,10 @@ class Trend:
 
     def __str__(self) -> str:
         """In one sentence, for whoever does not see the bars."""
-        day, hour = sum(self.counts), self.counts[-1]
+        day, hour = total(self.counts), self.counts[-1]
         return _("%(day)s in the last 24 hours, %(hour)s of them in the last one") % {
-            "day": grouped(day),
-            "hour": grouped(hour),
+            "day": counted(day),
+            "hour": counted(hour),
         }
 
 
@@ -78,17 +80,18 @@ class CauseRow:
         return (self.sample.error or str(self.sample.get_reason_display())).strip().partition("\n")[0]
 
     @property
+    def letters(self) -> str:
+        return counted(self.cause.count)
+
+    @property
     def url(self) -> str:
         return cause_url(self.cause.fingerprint) if self.cause.fingerprint else ""
 
 
 @dataclass(frozen=True)
 class CauseList:
-    """``all_counted``: whether the figures are of all open letters, or only of those that were set aside last."""
-
     rows: list[CauseRow]
     found: Causes
-    all_counted: bool
     stopped: bool = False
 
     @property
@@ -97,26 +100,20 @@ class CauseList:
             return "" if self.stopped else _("No dead letter is open.")
         letters = ngettext("%(n)s open dead letter", "%(n)s open dead letters", self.found.letters)
         of = ngettext("of %(n)s cause", "of %(n)s causes", self.found.count)
-        return f"{letters % {'n': grouped(self.found.letters)}} {of % {'n': grouped(self.found.count)}}."
+        return f"{capfirst(letters % {'n': counted(self.found.letters)})} {of % {'n': counted(self.found.count)}}."
 
     @property
     def left_out(self) -> int:
-        return self.found.count - len(self.rows)
+        return 0 if isinstance(self.found.count, AtLeast) else self.found.count - len(self.rows)
 
 
 def cause_list() -> CauseList:
-    found, all_counted, stopped = Causes(), True, False
     try:
         with time_limit(SECONDS):
             found = causes.causes()
     except TookTooLong:
-        all_counted = False
-        try:
-            with time_limit(SECONDS):
-                found = causes.latest_causes()
-        except TookTooLong:
-            stopped = True
-    return CauseList(rows(found.shown), found, all_counted, stopped)
+        return CauseList([], Causes(), stopped=True)
+    return CauseList(rows(found.shown), found)
 
 
 def rows(shown: Sequence[Cause]) -> list[CauseRow]:
@@ -147,6 +144,11 @@ def hours(fingerprints: Sequence[str], *, now: datetime | None = None) -> dict[s
         return {fingerprint: [0] * HOURS for fingerprint in fingerprints}
 
 
+def counted(count: int) -> str:
+    """Such as “1,204”, or “over 10,000” where counting stopped."""
+    return _("over %(count)s") % {"count": grouped(count)} if isinstance(count, AtLeast) else grouped(count)
+
+
 def cause_url(fingerprint: str) -> str:
     return reverse("admin:routing_deadletter_cause", args=[fingerprint])
 
@@ -158,8 +160,8 @@ def letters_url(fingerprint: str, *, state: str) -> str:
 
 def _hour(count: int, ago: int) -> str:
     if ago == 1:
-        return _("%(count)s in the last hour") % {"count": grouped(count)}
-    return _("%(count)s from %(from)d to %(to)d hours ago") % {"count": grouped(count), "from": ago, "to": ago - 1}
+        return _("%(count)s in the last hour") % {"count": counted(count)}
+    return _("%(count)s from %(from)d to %(to)d hours ago") % {"count": counted(count), "from": ago, "to": ago - 1}
 
 
 def _letters() -> "QuerySet[DeadLetter]":

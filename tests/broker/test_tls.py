@@ -11,46 +11,26 @@ from typing import Any
 
 import psycopg
 import pytest
+from celery import current_app
 from django.db import connection
 from django_celery_results.models import TaskResult
 from pytest_django import Settings
 
 from project.services.errors import ServiceError
-from project.services.rabbitmq import Node
 from routing.broker import acks, tls
+from routing.broker.inspection import BrokerUnavailable, answering
 from routing.ledger import encryption
 from tests import probe as typed_probe
 from tests import services
 from tests.certificates import Authority, Signed
 from tests.private_broker import Broker
 from tests.private_postgresql import Postgresql
+from tests.tls_node import ADDRESS, TlsNode
 from tests.waiting import until
 from tests.workers import ROOT, StartRelay, StartWorker, environment
 
 probe: Any = typed_probe
 """Celery's stubs know none of our options."""
-
-ADDRESS = "127.0.0.1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TlsNode(Node):
-    """A node with TLS as docs/operations.md has it, beside its other port."""
-
-    tls_port: int
-    ca: Path
-    signed: Signed
-
-    def address(self, host: str = ADDRESS) -> str:
-        return f"amqps://guest:guest@{host}:{self.tls_port}//"
-
-    def _config(self) -> str:
-        return (
-            f"{super()._config()}listeners.ssl.1 = {ADDRESS}:{self.tls_port}\n"
-            f"ssl_options.cacertfile = {self.ca}\n"
-            f"ssl_options.certfile = {self.signed.certificate}\n"
-            f"ssl_options.keyfile = {self.signed.key}\n"
-        )
 
 
 @dataclass(frozen=True)
@@ -224,6 +204,18 @@ def test_the_wrong_port_is_told(node: TlsNode, trusting: Settings) -> None:
         tls.Connection(plain.replace("amqp:", "amqps:")).transport.establish_connection()
     with pytest.raises(tls.Unusable, match=f"hangs up at {ADDRESS}:{node.tls_port} .* begin BROKER_URL with amqps://"):
         tls.Connection(encrypted.replace("amqps:", "amqp:")).transport.establish_connection()
+
+
+@pytest.mark.broker
+@pytest.mark.any_database
+def test_a_login_by_certificate_that_the_broker_does_not_know_is_told(
+    node: TlsNode, trusting: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELERY_BROKER_READ_URL", node.address().replace("guest:guest@", ""))
+    monkeypatch.setitem(current_app.conf, "broker_login_method", "EXTERNAL")
+
+    with pytest.raises(BrokerUnavailable, match="Enable its plugin rabbitmq_auth_mechanism_ssl"), answering(seconds=5):
+        pass
 
 
 @pytest.mark.one_database

@@ -370,6 +370,10 @@ def test_a_mistake_of_ours_keeps_its_traceback(
 def test_what_is_no_json_is_a_mistake_of_ours_and_no_silence_of_the_other_side(receiver: Receiver) -> None:
     with pytest.raises(TypeError, match="not JSON serializable"):
         outward.post(receiver.url, {"at": timedelta(1)})
+    endless: dict[str, object] = {}
+    endless["itself"] = endless
+    with pytest.raises(ValueError, match="Circular reference"):
+        outward.post(receiver.url, endless)
 
     assert receiver.documents == []
 

@@ -9,11 +9,11 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from routing.console import cause_rows
-from routing.ledger import fingerprint
+from routing.ledger import causes, fingerprint
 from routing.ledger.job_tables import CauseNote
 from routing.ledger.tables import DeadLetter
 from tests.console import specimens
-from tests.ledger.test_causes import LOST, letters
+from tests.ledger.test_causes import FULL, LOST, letters
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,6 +80,25 @@ def test_counting_that_takes_too_long_is_said(viewer: Client, monkeypatch: pytes
     monkeypatch.setattr(cause_rows, "SECONDS", 0.001)
 
     assert "nothing is shown" in text_of(viewer, CAUSES)
+
+
+def test_of_very_many_letters_it_is_told_that_they_are_more(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    letters(12)
+    monkeypatch.setattr(causes, "COUNTED", 10)
+
+    text = text_of(viewer, CAUSES)
+
+    assert "Over 10 open dead letters of 1 cause." in text
+    assert "Letters over 10" in text
+    assert "over 10 in the last hour" in text
+
+
+def test_of_very_many_causes_it_is_told_that_they_are_more(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    letters(2)
+    letters(1, fingerprint=FULL)
+    monkeypatch.setattr(causes, "MOST", 1)
+
+    assert "Over 3 open dead letters of over 1 cause." in text_of(viewer, CAUSES)
 
 
 def test_a_note_stays_with_the_cause_with_who_and_when(operator: Client) -> None:

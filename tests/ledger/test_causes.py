@@ -1,11 +1,14 @@
 """Causes: open letters counted by what went wrong, from an index alone, and how often each struck in each hour."""
 
+import re
 from datetime import datetime, timedelta
 
 import pytest
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from routing.ledger import causes, database
+from routing.ledger.bounded import AtLeast
 from routing.ledger.tables import DeadLetter
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,7 +49,6 @@ def test_open_letters_are_counted_by_cause_the_largest_first() -> None:
     assert (first.first_at, first.last_at) == (now - timedelta(days=2), now)
     assert (second.fingerprint, second.count) == (FULL, 1)
     assert causes.cause(LOST) == first
-    assert causes.latest_causes() == found
 
 
 def test_what_has_no_fingerprint_yet_is_counted_too() -> None:
@@ -80,16 +82,87 @@ def test_each_of_the_last_24_hours_has_its_count_whatever_was_decided_since() ->
     assert (sum(counted[LOST]), sum(counted[FULL])) == (6, 0)
 
 
-GROUPING = """
-    SELECT fingerprint, count(*), min(dead_at), max(dead_at), max(id) FROM routing_deadletter
-    WHERE state = 'open' GROUP BY fingerprint
+def test_of_very_many_it_is_told_that_they_are_more_and_the_largest_is_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(causes, "BUDGET", 20)
+    monkeypatch.setattr(causes, "COUNTED", 20)
+    for number in range(4):
+        letters(3, fingerprint=f"{number:032x}")
+    letters(25)
+
+    found = causes.causes()
+
+    assert (found.shown[0].fingerprint, found.shown[0].count) == (LOST, 20)
+    assert [type(each.count) for each in found.shown] == [AtLeast, int, int, int, int]
+    assert (found.letters, type(found.letters)) == (32, AtLeast)
+
+
+def test_the_largest_is_first_also_where_each_is_counted_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(causes, "BUDGET", 4)
+    letters(30)
+    for number in range(3):
+        letters(2, fingerprint=f"{number:032x}")
+
+    found = causes.causes()
+
+    assert found.shown[0].fingerprint == LOST
+    assert {each.count for each in found.shown} == {1}
+    assert all(isinstance(each.count, AtLeast) for each in found.shown)
+
+
+def test_of_more_causes_than_can_be_looked_at_the_largest_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(causes, "MOST", 2)
+    letters(9)
+    for number in range(3):
+        letters(1, fingerprint=f"{number:032x}")
+
+    found = causes.causes()
+
+    assert (found.count, type(found.count), type(found.letters)) == (2, AtLeast, AtLeast)
+    assert (found.shown[0].fingerprint, found.shown[0].count) == (LOST, 9)
+
+
+def test_an_hour_with_very_many_is_counted_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(causes, "BUDGET", 24)
+    monkeypatch.setattr(causes, "COUNTED", 5)
+    now = timezone.now()
+    letters(7, dead_at=now - timedelta(minutes=5))
+    letters(5, dead_at=now - timedelta(minutes=65))
+
+    *_, before, last = causes.hours([LOST], now=now)[LOST]
+
+    assert (before, type(before)) == (5, int)
+    assert (last, type(last)) == (5, AtLeast)
+
+
+def test_a_page_reads_no_more_entries_of_the_index_than_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many letters there are: each statement stops by itself."""
+    monkeypatch.setattr(causes, "BUDGET", 40)
+    letters(300)
+    letters(300, fingerprint=FULL)
+
+    with CaptureQueriesContext(database.connection()) as asked:
+        found = causes.causes()
+
+    limits = [int(limit) for limit in re.findall(r"one.fingerprint LIMIT (\d+)", str(asked.captured_queries))]
+    assert limits == [21, 21], "all, and those that are shown"
+    assert [each.count for each in found.shown] == [20, 20]
+
+
+COUNTING = """
+    SELECT count(*) FROM (
+        SELECT 1 FROM routing_deadletter WHERE state = 'open' AND fingerprint = 'f011' LIMIT 11
+    ) AS found
+"""
+FOLLOWING = """
+    SELECT fingerprint FROM routing_deadletter WHERE state = 'open' AND fingerprint > 'f011'
+    ORDER BY fingerprint LIMIT 1
 """
 REPLAYING = """
     SELECT id FROM routing_deadletter WHERE state = 'open' AND fingerprint = 'f011' AND id > 7 ORDER BY id LIMIT 200
 """
 
 
-@pytest.mark.parametrize("asked", [GROUPING, REPLAYING])
+@pytest.mark.parametrize("asked", [COUNTING, FOLLOWING, REPLAYING])
 def test_an_index_has_all_that_is_counted_and_the_order_of_a_replay(asked: str) -> None:
     letters(3)
     on_postgresql = database.on_postgresql()
