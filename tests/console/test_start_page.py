@@ -107,7 +107,7 @@ def test_rows_are_counted_by_domain(viewer: Client, absent_broker: int) -> None:
 def test_figures_lead_to_the_rows_they_count(viewer: Client, absent_broker: int) -> None:
     failed = specimens.a_busy_day()["refused"]
 
-    response = viewer.get(figure(viewer, "notifications", "Failed in 24\u00a0h").url)
+    response = viewer.get(figure(viewer, "notifications", "Failed in 24 h").url)
 
     assert [row.pk for row in response.context["cl"].result_list] == [failed.pk]
 
