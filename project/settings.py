@@ -189,7 +189,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "LOGIN": {"form": "routing.console.sign_in_form.SignInForm"},
     "DASHBOARD_CALLBACK": "routing.console.start_page.context",
-    "STYLES": [lambda _request: static("console/console.css")],
+    "STYLES": [lambda _request: static("console/console.css"), lambda _request: static("notifications/inbox.css")],
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("console/favicon.svg")}],
     "SIDEBAR": {"navigation": "routing.console.navigation.groups"},
 }

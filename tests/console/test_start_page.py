@@ -140,8 +140,8 @@ def test_the_page_asks_the_database_little(
 ) -> None:
     specimens.a_busy_day()
 
-    # Session, user, two for permissions, recent actions; what it tells is asked elsewhere, within a time.
-    with django_assert_max_num_queries(5):
+    # Session, user, two for permissions, recent actions, the bell; what it tells is asked elsewhere, within a time.
+    with django_assert_max_num_queries(6):
         viewer.get("/admin/")
 
 
