@@ -10,6 +10,7 @@ from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
@@ -117,7 +118,7 @@ class TemplateAdmin(ModelAdmin):
             return html.NOTHING
         saved: datetime = row.saved_at
         retired = _(", retired") if row.retired_at else ""
-        return html.named(saved, f"{row.newest}, {timezone.localtime(saved):%-d %b %Y}{retired}")
+        return html.named(saved, f"{row.newest}, {date_format(timezone.localtime(saved), 'DATE_FORMAT')}{retired}")
 
     @admin.display(description=_("last used"))
     def last_used(self, row: Any) -> SafeString | str:

@@ -149,7 +149,8 @@ def clock(moment: datetime, *, at: datetime) -> str:
     local, today = timezone.localtime(moment), timezone.localtime(at)
     if local.date() == today.date():
         return date_format(local, "H:i")
-    return date_format(local, "D j M, H:i" if local.year == today.year else "D j M Y, H:i")
+    day = date_format(local, "MONTH_DAY_FORMAT" if local.year == today.year else "DATE_FORMAT")
+    return f"{date_format(local, 'D')} {day}, {local:%H:%M}"
 
 
 def day_and_time(moment: datetime | None) -> str:

@@ -18,6 +18,7 @@ urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=f"/{settings.STATIC_URL.strip('/')}/console/favicon.svg")),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", include("routing.console.urls")),
+    path("admin/inbox/", include("notifications.inbox.console_urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path(PREFIX, include("notifications.urls")),

@@ -20,8 +20,8 @@ def messages(user: Any, *, unread: bool = False, before: int | None = None) -> Q
     return rows if before is None else rows.filter(pk__lt=before)
 
 
-def count_unread(user: Any) -> int:
-    return messages(user, unread=True)[:MOST_COUNTED].count()
+def count_unread(user: Any, *, most: int = MOST_COUNTED) -> int:
+    return messages(user, unread=True)[:most].count()
 
 
 def mark_read(user: Any, *, ids: Collection[int] | None = None, until: int | None = None) -> int:

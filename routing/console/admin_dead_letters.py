@@ -39,7 +39,7 @@ class DeadLetterList(ReadOnlyList):
 class DeadLetterAdmin(ReadOnlyAdmin):
     icon = "drafts"
     more_pages = ((_("Causes of failures"), "troubleshoot", "admin:routing_deadletter_causes"),)
-    list_display = ("name", "queue", "why", "last_error", "dead", "state_label", "result")
+    list_display = ("name", "its_queue", "why", "last_error", "dead", "state_label", "result")
     list_filter = (
         MessageDomainFilter,
         "state",
@@ -147,6 +147,10 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     @admin.display(description=_("task"), ordering="task")
     def name(self, letter: DeadLetter) -> str:
         return letter.task or html.NOTHING
+
+    @admin.display(description=_("queue"), ordering="queue")
+    def its_queue(self, letter: DeadLetter) -> str:
+        return letter.queue
 
     @admin.display(description=_("state"), ordering="state")
     def state_label(self, letter: DeadLetter) -> SafeString:

@@ -63,7 +63,8 @@ def _day(local: datetime, today: datetime) -> str:
         return near[days]
     if 1 < days < 7:
         return date_format(local, "l")
-    return date_format(local, "D j M" if local.year == today.year else "D j M Y")
+    day = date_format(local, "MONTH_DAY_FORMAT" if local.year == today.year else "DATE_FORMAT")
+    return f"{date_format(local, 'D')} {day}"
 
 
 def _site() -> ZoneInfo:

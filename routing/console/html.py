@@ -43,7 +43,8 @@ def named(moment: datetime, words: str) -> SafeString:
 
 
 def plain_clock(moment: datetime) -> str:
-    return date_format(timezone.localtime(moment), "j M Y, H:i:s")
+    local = timezone.localtime(moment)
+    return f"{date_format(local, 'DATE_FORMAT')}, {local:%H:%M:%S}"
 
 
 def length(span: Span | None) -> SafeString | str:

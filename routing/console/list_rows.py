@@ -11,6 +11,7 @@ from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.urls import reverse
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from unfold.templatetags.unfold_list import CHECKBOX_CLASSES, LINK_CLASSES, ROW_CLASSES, result_headers
 
@@ -58,7 +59,7 @@ def _ends(cl: Any, name: str, title: Any) -> tuple[str, str]:
     tag = "th" if name in cl.list_display_links else "td"
     chooses = name == "action_checkbox"
     classes = CHECKBOX_CLASSES if chooses else [f"field-{name}", *ROW_CLASSES]
-    label = _("Select record") if chooses else title
+    label = _("Select record") if chooses else capfirst(str(title))
     return format_html('<{} class="{}" data-label="{}">', tag, " ".join(classes), label), f"</{tag}>"
 
 

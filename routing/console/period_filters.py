@@ -103,4 +103,4 @@ def _moments(asked: str) -> tuple[datetime, datetime]:
 
 
 def _said(moment: datetime) -> str:
-    return f"{date_format(moment, 'j M Y')} {moment:%H:%M}"
+    return f"{date_format(moment, 'DATE_FORMAT')} {moment:%H:%M}"

@@ -27,7 +27,7 @@ HEADINGS = (
     (gettext_lazy("Oldest wait"), gettext_lazy("How long the first of them has waited")),
     (gettext_lazy("Running"), gettext_lazy("Tasks that a worker is at")),
     (gettext_lazy("Rate"), gettext_lazy("Tasks that ended in the last five minutes; the line: in each hour")),
-    (gettext_lazy("Failed in 24\u00a0h"), gettext_lazy("Tasks that failed for good")),
+    (gettext_lazy("Failed in 24 h"), gettext_lazy("Tasks that failed for good")),
     (gettext_lazy("p95 wait"), gettext_lazy("95 of 100 tasks of 24 hours began no later than this after they could")),
     (gettext_lazy("p95 run"), gettext_lazy("95 of 100 tasks of 24 hours ran no longer than this")),
     (gettext_lazy("Workers"), gettext_lazy("Worker pools that live; the line: the fewest of each hour")),

@@ -103,7 +103,7 @@ def _removed(result: ResultRow) -> str:
     what = _("Its arguments were") if _failure(result.row) else _("Its arguments and result were")
     return _("%(what)s removed by retention on %(day)s: its domain keeps outcomes for longer than payloads.") % {
         "what": what,
-        "day": date_format(timezone.localtime(moment), "j M Y"),
+        "day": date_format(timezone.localtime(moment), "DATE_FORMAT"),
     }
 
 

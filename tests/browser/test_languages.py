@@ -8,15 +8,20 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import translation
+from django_celery_results.models import TaskResult
 from playwright.sync_api import Page, expect
 
 import notifications.tasks  # noqa: F401  (registers them)
 from notifications import services
+from notifications.chat import targets
 from notifications.given import Recipient
+from notifications.inbox import reading
+from notifications.inbox.tables import InAppMessage
 from notifications.templating import versions
 from notifications.templating.declared import Variable
 from notifications.templating.rendering import Sources
 from notifications.templating.tables import Template
+from notifications.webhooks import endpoints
 from reporting import links, reports
 from reporting.models import ReportEdition, ReportRun, Subscription
 from reporting.runs import ordering
@@ -24,7 +29,9 @@ from tests import inline
 from tests.browser.conftest import PASSWORD, OpenPage
 from tests.browser.test_console import LOOKS, assert_nothing_sticks_out
 from tests.browser.test_reports import RUNS, SUBSCRIPTIONS, picture, public
+from tests.console import specimens
 from tests.notifications.consenting import path
+from tests.notifications.test_inbox_pages import told
 from tests.reporting import full_week
 from tests.reporting.subscribers import subscribe
 
@@ -58,6 +65,14 @@ def order(transactional_db: None) -> Template:
     return template
 
 
+def written_to(user: User) -> None:
+    """By all other channels: chat, webhook and the inbox, of which one message is long."""
+    targets.add("astreinte", "slack://TK1ABCDEF/BK1ABCDEF/abcdefghijklmnopqrstuvwx/#incidents", by="ada")
+    endpoints.add("commandes", "https://example.org/hooks/commandes", by="ada")
+    told(user, 2, subject="Votre export est prêt", text="Il vous attend : https://example.org/exports/7\n" * 9)
+    reading.mark_read(user, ids=[InAppMessage.objects.earliest("pk").pk])
+
+
 def sign_in(page: Page) -> None:
     page.goto(f"/admin/login/?next={SUBSCRIPTIONS}")
     page.locator("input[name=username]").fill("ada")
@@ -73,6 +88,9 @@ def test_every_french_page_fits_its_window(
     page, look = open_page(width=width, dark=dark, language="fr-FR"), f"fr-{width}-{'dark' if dark else 'light'}"
     draft = {"template": "order-placed", "context": {"order": "A-18"}, "category": "news"}
     delivery = services.notify(Recipient("anne.exemple@example.org", language="fr"), **draft).deliveries.get()
+    written_to(administrator)
+    letter = specimens.dead_letter(specimens.a_busy_day()["refused"])
+    result = TaskResult.objects.get(task_id=letter.task_id)
     sign_in(page)
     anne = Subscription.objects.get(report="weekly")
 
@@ -86,9 +104,18 @@ def test_every_french_page_fits_its_window(
         "deliveries": "/admin/notifications/delivery/",
         "delivery": f"/admin/notifications/delivery/{delivery.pk}/change/",
         "results": "/admin/django_celery_results/taskresult/",
+        "result": f"/admin/django_celery_results/taskresult/{result.pk}/change/",
         "letters": "/admin/routing/deadletter/",
+        "letter": f"/admin/routing/deadletter/{letter.pk}/change/",
         "causes": "/admin/routing/deadletter/causes/",
         "schedule": "/admin/routing/scheduleentry/",
+        "notifications": "/admin/notifications/notification/",
+        "templates": "/admin/notifications/template/",
+        "chat": "/admin/notifications/chattarget/",
+        "add-chat": "/admin/notifications/chattarget/add/",
+        "webhooks": "/admin/notifications/endpoint/",
+        "inbox": reverse("inbox:messages"),
+        "message": reverse("inbox:message", args=[InAppMessage.objects.latest("pk").pk]),
         "mine": public(links.subscriptions_url(anne.pk)),
         "web": public(links.page_url(ReportEdition.objects.get(language="fr").pk)),
         "unsubscribe": path("unsubscribe"),

@@ -122,7 +122,7 @@ def test_sentences_about_processes_keep_their_commands() -> None:
     [
         (FRIDAY + timedelta(hours=1), f"aujourd{AP}hui 22:00"),
         (FRIDAY + timedelta(days=3), "lundi 21:00"),
-        (FRIDAY + timedelta(days=90), "jeu 25 Fév 2027 21:00"),
+        (FRIDAY + timedelta(days=90), "jeu 25 fév. 2027 21:00"),
     ],
 )
 def test_due_times_are_said_in_french(moment: datetime, words: str) -> None:

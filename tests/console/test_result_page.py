@@ -215,8 +215,8 @@ def test_the_page_asks_the_database_little(
     report = specimens.a_busy_day()["report"]
 
     # Session, user, two for permissions, the row for this page and for Django's own view of it, the flow at two depths
-    # (and in flight, for each of them), the last runs.
-    with django_assert_max_num_queries(11):
+    # (and in flight, for each of them), the last runs, the bell.
+    with django_assert_max_num_queries(12):
         page(viewer, report)
 
 

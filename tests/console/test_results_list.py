@@ -122,9 +122,9 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
 ) -> None:
     specimens.a_busy_day()
 
-    # Session, user, two for permissions, states of older releases, the places of the page and its rows;
+    # Session, user, two for permissions, states of older releases, the places of the page and its rows, the bell;
     # on PostgreSQL the limit to their time, with its savepoint.
-    with django_assert_max_num_queries(7 if connection.vendor == "sqlite" else 11):
+    with django_assert_max_num_queries(8 if connection.vendor == "sqlite" else 12):
         viewer.get(LIST)
 
 

@@ -107,7 +107,7 @@ def test_rows_are_counted_by_domain(viewer: Client, absent_broker: int) -> None:
 def test_figures_lead_to_the_rows_they_count(viewer: Client, absent_broker: int) -> None:
     failed = specimens.a_busy_day()["refused"]
 
-    response = viewer.get(figure(viewer, "notifications", "Failed in 24\u00a0h").url)
+    response = viewer.get(figure(viewer, "notifications", "Failed in 24 h").url)
 
     assert [row.pk for row in response.context["cl"].result_list] == [failed.pk]
 
@@ -140,8 +140,8 @@ def test_the_page_asks_the_database_little(
 ) -> None:
     specimens.a_busy_day()
 
-    # Session, user, two for permissions, recent actions; what it tells is asked elsewhere, within a time.
-    with django_assert_max_num_queries(5):
+    # Session, user, two for permissions, recent actions, the bell; what it tells is asked elsewhere, within a time.
+    with django_assert_max_num_queries(6):
         viewer.get("/admin/")
 
 

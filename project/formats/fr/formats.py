@@ -1,6 +1,7 @@
 """22 nov. 2026, 21:40: as in English here, in French words."""
 
 DATE_FORMAT = "j N Y"
+MONTH_DAY_FORMAT = "j N"
 TIME_FORMAT = "H:i"
 DATETIME_FORMAT = "j N Y, H:i"
 SHORT_DATE_FORMAT = DATE_FORMAT
