@@ -93,9 +93,10 @@ bench-report: $(DEV)  ## The weekly report over ten million results, from their 
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
 	@exec $(PY) -m benchmarks.report $(BENCH_ARGS)
 
-bench-notifications: $(DEV)  ## E-mail beside send_mail and a stock Celery task per mail: COUNT=10000 ROUNDS=3
+bench-notifications: $(DEV)  ## WHAT=mails, beside send_mail and stock Celery; storing; or pages. COUNT=, ROUNDS=, ROWS=
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
-	@exec $(PY) -m benchmarks.notifications --count $(or $(COUNT),10000) --rounds $(or $(ROUNDS),3)
+	@exec $(PY) -m benchmarks.notifications $(or $(WHAT),mails) $(if $(COUNT),--count $(COUNT)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ROWS),--rows $(ROWS))
 
 bench-console: $(DEV)  ## The admin's pages of results at ROWS=10000000, beside django-celery-results' own; half an hour
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql

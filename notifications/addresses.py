@@ -25,9 +25,10 @@ class InvalidAddress(ValueError):
 
 
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_WORD = r"[^\W_]+(?:['\u2019.-][^\W_]+)*\.?"
 _PLAIN = re.compile(
     rf"""
-    (?:(?P<name>[^\W_]+(?:[ ][^\W_]+)*)[ ]<)?
+    (?:(?P<name>{_WORD}(?:[ ]{_WORD})*)[ ]<)?
     (?P<address>(?=[^@]{{1,{MAX_LOCAL}}}@)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@(?:{_LABEL}\.){{1,3}}[A-Za-z]{{2,63}})
     (?(name)>)\Z
     """,

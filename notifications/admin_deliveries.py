@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -30,7 +30,7 @@ from notifications.delivery_words import rows_of, suppression
 from notifications.tables import Delivery
 from routing.console import html
 from routing.console.number_words import grouped
-from routing.console.places import KeyedList
+from routing.console.places import ByKey, KeyedList
 from routing.console.read_only import ReadOnlyAdmin
 
 # The frame with the message inherits this: whatever it says, nothing of another site is loaded, nor can it lead there.
@@ -40,10 +40,34 @@ _HEAVY = ("context", "sealed", "notification__context", "notification__text", "n
 
 class DeliveryList(KeyedList):
     def get_results(self, request: HttpRequest) -> None:
+        if self._is_of_one_notification(request):
+            self.order = ByPosition()
         super().get_results(request)
         seen = rows_of(self.result_list)
         for row in self.result_list:
             row.seen = seen[row.pk]
+
+    def _is_of_one_notification(self, request: HttpRequest) -> bool:
+        term = self.query.strip()
+        return bool(request.GET.get("notification") or (term and finding.deliveries(term).is_of_one))
+
+
+class ByPosition(ByKey):
+    """Of one notification the last first, as by keys: but PostgreSQL would read those of the whole table to find them.
+
+    A place is one more than the position, as none is 0.
+    """
+
+    columns = ("position",)
+
+    def of(self, row: Any) -> int:
+        return int(row.position) + 1
+
+    def older(self, place: int) -> Q:
+        return Q(position__lt=place - 1)
+
+    def newer(self, place: int) -> Q:
+        return Q(position__gt=place - 1)
 
 
 @admin.register(Delivery)

@@ -24,6 +24,8 @@ LONGEST_NUMBER = 19
 _WHOM = {"webhook": _("a webhook endpoint"), "in_app": _("a user"), "chat": _("a chat target")}
 _MESSAGE_ID = re.compile(r"<?([0-9a-f]{32})\.([0-9]{1,9})@[^@\s<>]+>?|msg_([0-9a-f]{32})_([0-9]{1,9})", re.IGNORECASE)
 """As mail readers know it, or as the header ``webhook-id`` has it."""
+_OF_KEY, _OF_ID = _("the key of a notification"), _("the id of a notification")
+_OF_ONE = ([_OF_KEY], [_OF_ID])
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Found:
     what: str | Promise
     address_key: str = ""
     channel: str = "email"
+    is_of_one: bool = False
+    """Whether all of them are deliveries of one notification."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,13 @@ def deliveries(term: str) -> Found:
     where, names, named = Q(pk__in=[]), [], _named(term)
     if named:
         where, names = named.where, [str(named.what)]
-    for name, part in _by_id(term):
+    for name, part in (parts := list(_by_id(term))):
         where |= part
         names.append(str(name))
     what = names[0] if len(names) == 1 else _("an id or a key")
-    return Found(where, what, named.address_key, named.channel) if named else Found(where, what)
+    if named:
+        return Found(where, what, named.address_key, named.channel)
+    return Found(where, what, is_of_one=[name for name, _part in parts] in _OF_ONE)
 
 
 def notifications(term: str) -> Q:
@@ -112,7 +118,8 @@ def _by_address(term: str) -> Found:
         key = channels.get("email").address(term).key
     except InvalidAddress:
         # Keys may have an @, too.
-        return Found(Q(notification__in=_of_key(term)), _("the key of a notification, as it is no e-mail address"))
+        what = _("the key of a notification, as it is no e-mail address")
+        return Found(Q(notification__in=_of_key(term)), what, is_of_one=True)
     where = Q(address_key=key)
     if keyed := _of_key(term):
         where |= Q(notification__in=keyed)
@@ -123,11 +130,12 @@ def _by_address(term: str) -> Found:
 
 def _by_id(term: str) -> Iterator[tuple[str | Promise, Q]]:
     if keyed := _of_key(term):
-        yield _("the key of a notification"), Q(notification__in=keyed)
+        yield _OF_KEY, Q(notification__in=keyed)
     if term.isascii() and term.isdigit() and len(term) < LONGEST_NUMBER:
         yield _("the number of a delivery"), Q(pk=int(term))
-    if found := _uuid(term):
-        yield _("the id of a notification"), Q(notification=found)
+    # Where it is none, PostgreSQL would expect many rows, and go through the whole table from its end for them.
+    if (found := _uuid(term)) and Notification.objects.filter(pk=found).exists():
+        yield _OF_ID, Q(notification=found)
     if place := _place_of_task(term):
         yield _("the id of a task"), Q(notification=place[0], position=place[1])
 

@@ -6,8 +6,11 @@ from django.utils.translation import get_supported_language_variant
 
 def nearest(code: object) -> str:
     """Of LANGUAGES, such as ``fr`` for ``fr-CA``; empty where none is near."""
+    if not code or not isinstance(code, str):
+        # Most recipients bring none, and Django remembers only what it finds.
+        return ""
     try:
-        return str(get_supported_language_variant(code.lower())) if isinstance(code, str) else ""
+        return str(get_supported_language_variant(code.lower()))
     except (LookupError, ValueError):
         return ""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from django.db import connections, router
@@ -26,6 +27,7 @@ class Row:
 
 
 _OWN = tuple(Row.__dataclass_fields__)
+_own = attrgetter(*_OWN)
 _COMMON = [field for field in Delivery._meta.concrete_fields if not field.primary_key and field.attname not in _OWN]
 _COLUMNS = ", ".join(f'"{name}"' for name in (*(field.column for field in _COMMON), *_OWN))
 
@@ -34,7 +36,7 @@ def insert(notification: Notification, rows: Sequence[Row]) -> None:
     """Within the caller's transaction."""
     connection = connections[router.db_for_write(Delivery)]
     common = _common(notification, connection)
-    values = ([*common, *(getattr(row, name) for name in _OWN)] for row in rows)
+    values = ((*common, *_own(row)) for row in rows)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             command = f"COPY {Delivery._meta.db_table} ({_COLUMNS}) FROM STDIN"

@@ -1,6 +1,5 @@
 """What the database can keep: what it would refuse costs the one recipient who has it, not the whole batch."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +16,7 @@ _SHOWN = Rejection._meta.get_field("address").max_length or 0
 _REASON = 1000
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """As JSON has it: an odd number of backslashes."""
+_ENCODER = DjangoJSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 class UnusableValues(ValueError):
@@ -35,12 +35,12 @@ def as_json(values: Mapping[str, Any]) -> str:
     if not values:
         return "{}"
     try:
-        text = json.dumps(values, cls=DjangoJSONEncoder, ensure_ascii=False, allow_nan=False)
+        text = _ENCODER.encode(values)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         # Half of a surrogate pair is a ValueError, too.
         raise UnusableValues(f"its values cannot be stored as JSON: {error}") from None
-    if _NUL.search(text):
+    if "\\u0000" in text and _NUL.search(text):
         raise UnusableValues("its values have a NUL, which no message can carry; take it out")
     return text
 

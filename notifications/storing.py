@@ -92,7 +92,9 @@ class Writer:
     ) -> None:
         self._notification = notification
         self._channel = channels.get(notification.channel)
-        self._secret = notification.template.secret if notification.template else frozenset()
+        version = notification.template
+        self._secret = version.secret if version else frozenset()
+        self._needed = version.required - context.keys() if version else frozenset()
         self._common = context
         _, self._common_secrets = sealing.split(context, self._secret)
         self._allow_duplicates = allow_duplicates
@@ -140,11 +142,8 @@ class Writer:
         return storable.require_address(self._channel.address(recipient.to))
 
     def _require(self, recipient: Recipient) -> None:
-        version = self._notification.template
-        if version is None:
-            return
-        if missing := versions.missing(version, {**self._common, **recipient.context}):
-            raise MissingValues(f"the template needs {', '.join(missing)}")
+        if missing := self._needed - recipient.context.keys():
+            raise MissingValues(f"the template needs {', '.join(sorted(missing))}")
 
     def _language(self, recipient: Recipient) -> str:
         return languages.nearest(recipient.language) or self._notification.language
@@ -216,9 +215,9 @@ def enqueue(notification: Notification, deliveries: Iterable[Delivery | Row]) ->
     """One task for each, under the id that the delivery names."""
     from notifications.tasks import deliver  # what a task does needs what stores it
 
-    listed = list(deliveries)
+    listed, key = list(deliveries), str(notification.pk)
     deliver.enqueue_many(  # type: ignore[attr-defined]
-        [(str(notification.pk), delivery.position) for delivery in listed],
+        [(key, delivery.position) for delivery in listed],
         task_ids=[delivery.task_id for delivery in listed],
         queue=queue(notification.lane),
         eta=_later(notification.send_at),

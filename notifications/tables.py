@@ -108,7 +108,8 @@ class Delivery(models.Model):
         BOUNCED = "bounced", _("bounced")
         CANCELLED = "cancelled", _("cancelled")
 
-    notification = models.ForeignKey(Notification, on_delete=models.CASCADE, related_name="deliveries")
+    # The two constraints below begin with it; an index of its own would be a fifth to write each delivery into.
+    notification = models.ForeignKey(Notification, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     position = models.PositiveIntegerField(_("position"))
     """Its place among the notification's recipients, from 0."""
     repeat = models.PositiveIntegerField(default=0)
@@ -193,7 +194,8 @@ class Attempt(models.Model):
         UNREACHABLE = "unreachable", _("not reached")
         UNKNOWN = "unknown", _("unknown")
 
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
+    # The constraint below begins with it.
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveIntegerField(_("attempt"))
     host = models.CharField(_("by way of"), max_length=255)
     started_at = models.DateTimeField(_("started at"))

@@ -1,1 +1,1 @@
-"""E-mail beside a loop of Django's ``send_mail`` and a stock Celery task per mail: ``make bench-notifications``."""
+"""E-mail beside Django and stock Celery, what ``notify_many`` stores, and the pages: ``make bench-notifications``."""

@@ -1,71 +1,69 @@
-"""``python -m benchmarks.notifications``: rounds in turn, a table, and as the last line one JSON object."""
+"""``python -m benchmarks.notifications mails|storing|pages``: with services of its own; the last line is JSON.
+
+``mails`` (the default): e-mail by ``notify_many``, stock Celery and a loop, and what a flood does to urgent mails.
+``storing``: recipients a second that ``notify_many`` stores. ``pages``: the admin's and the API's over ten million
+deliveries. Exit status 1 if a mail was lost or doubled, if fewer than 3,000 a second were stored, or if a page took
+longer than 300 ms (p95).
+"""
 
 import argparse
 import os
-import shutil
 import sys
-import tempfile
-from collections import defaultdict
-from pathlib import Path
-from typing import Any
 
-from benchmarks.compare.__main__ import circumstances_of, prepare, stop_in_good_order
-from benchmarks.compare.services import free_port, running
-from benchmarks.notifications import report
-from benchmarks.notifications.turns import WAYS, Figures, Setting, Turn, told
+WAYS = ("mails", "storing", "pages")
+COUNTS = {"mails": 10_000, "storing": 100_000, "pages": 0}
+ROUNDS = {"mails": 3, "storing": 3, "pages": 20}
+ROWS = {"mails": 0, "storing": 0, "pages": 10_000_000}
+LEAST = 10_000
+"""Rows of which the pages have something to show."""
 
 
-def main() -> None:
-    options = _options()
-    stop_in_good_order()
-    folder = Path(tempfile.mkdtemp(prefix="taskyard-bench-", dir=options.folder))
-    try:
-        wrong = _run(options, folder)
-    except BaseException:
-        _say(f"Logs are kept in {folder}")
-        raise
-    shutil.rmtree(folder)
-    sys.exit(1 if wrong else 0)
+def main() -> int:
+    given = _options()
+    count = given.count or COUNTS[given.what]
+    rounds = given.rounds or ROUNDS[given.what]
+    if given.what == "mails":
+        from benchmarks.notifications import mails
 
+        return int(not mails.measure(count=count, rounds=rounds, within=given.folder))
+    # Django's settings read the addresses of the services as they are imported.
+    os.environ["TEST_DATABASE"] = "postgresql"
+    from benchmarks.relay import services
 
-def _run(options: argparse.Namespace, folder: Path) -> int:
-    port = free_port()
-    server = told("server", str(port), environment=dict(os.environ), log=folder / "server.log")
-    with running(folder) as services, server as mail:
-        prepare(services, folder)
-        setting = Setting(
-            services=services,
-            folder=folder,
-            count=options.count,
-            urgent=max(20, min(options.count // 50, 200)),
-            mail_port=port,
-            server=mail,
-        )
-        _say(f"{options.count:,} mails each way, to a mail server on this machine, {options.rounds} rounds.\n")
-        measured = _measure(setting, rounds=options.rounds)
-    circumstances: dict[str, Any] = {"count": options.count, "rounds": options.rounds, **circumstances_of(folder)}
-    _say(f"\n{report.table(measured)}\n")
-    _say(report.summary(measured, circumstances))
-    return report.wrong(measured, "lost") + report.wrong(measured, "doubled")
+    rows = ROWS[given.what] if given.rows is None else given.rows
+    with services.running():
+        if given.what == "storing":
+            from benchmarks.notifications import stored
 
+            return int(not stored.measure(count=count, rounds=rounds, rows=rows))
+        from benchmarks.notifications import pages
 
-def _measure(setting: Setting, *, rounds: int) -> dict[type[Turn], list[Figures]]:
-    """Every second round goes the other way, so that nobody is always the first."""
-    measured: dict[type[Turn], list[Figures]] = defaultdict(list)
-    for number in range(rounds):
-        for way in WAYS if number % 2 == 0 else reversed(WAYS):
-            figures = way(setting, number=number).run()
-            measured[way].append(figures)
-            _say(f"round {number + 1} of {rounds}: {way.title}, {figures['mails_per_s']:,.0f} mails/s")
-    return {way: measured[way] for way in WAYS}
+        return int(not pages.measure(rows=rows, rounds=rounds))
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.notifications", description=__doc__)
-    parser.add_argument("--count", type=_positive, default=10_000, help="mails each way and round (%(default)s)")
-    parser.add_argument("--rounds", type=_positive, default=3, help="how often (%(default)s)")
-    parser.add_argument("--folder", help="where the services keep their data; a disk, not memory")
-    return parser.parse_args()
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.notifications",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", nargs="?", choices=WAYS, default=WAYS[0], help="what is measured (%(default)s)")
+    parser.add_argument("--count", type=_positive, help="mails each way (10000), or recipients to store (100000)")
+    parser.add_argument("--rounds", type=_positive, help="how often; each page so often (3, pages 20)")
+    parser.add_argument("--rows", type=_rows, help="deliveries that are there before (storing 0, pages 10000000)")
+    parser.add_argument("--folder", help="where the services of mails keep their data; a disk, not memory")
+    given = parser.parse_args()
+    if given.what == "pages" and given.rows == 0:
+        parser.error("pages need --rows, at least 10000")
+    return given
+
+
+def _rows(text: str) -> int:
+    if text == "0":
+        return 0
+    if (rows := _positive(text)) < LEAST:
+        raise argparse.ArgumentTypeError(f"{text!r} is too few; give 0, or at least {LEAST}")
+    return rows
 
 
 def _positive(text: str) -> int:
@@ -74,10 +72,5 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _say(words: str) -> None:
-    sys.stdout.write(f"{words}\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,7 +1,8 @@
 """How fast ``notify_many`` stores, in what memory: ``python -m benchmarks.notifications.storing COUNT [KIND]``
 
 On the database of DATABASE_URL, whose tables it fills. KIND is what the recipients come from: iterator (the default),
-values, with two values for each, or queryset, of users that it makes.
+values, with two values for each, queryset, of users that it makes, or template, with three values for each, one of
+which is secret. The last line is JSON.
 """
 
 import json
@@ -17,6 +18,8 @@ import django
 from benchmarks.cleaning import memory
 
 PAGE = 1000
+KINDS = ("iterator", "values", "queryset", "template")
+TEMPLATE = "bench"
 
 
 def main(count: int, kind: str) -> None:
@@ -24,9 +27,11 @@ def main(count: int, kind: str) -> None:
     django.setup()
     if kind == "queryset":
         _make_users(count)
-    _store(_recipients(PAGE, "iterator"))
+    if kind == "template":
+        _make_template()
+    _store(_recipients(PAGE, "iterator"), "iterator")
     before, began, used = memory.most(), time.perf_counter(), time.process_time()
-    _store(_recipients(count, kind))
+    _store(_recipients(count, kind), kind)
     seconds, used = time.perf_counter() - began, time.process_time() - used
     figures = {
         "stored_per_s": round(count / seconds),
@@ -37,15 +42,18 @@ def main(count: int, kind: str) -> None:
     sys.stdout.write(json.dumps({"count": count, "kind": kind, **figures}) + "\n")
 
 
-def _store(recipients: Any) -> None:
+def _store(recipients: Any, kind: str) -> None:
     from notifications import services
 
-    services.notify_many(
-        recipients, key=f"bench:{uuid4()}", subject="Hi {{ name }}", text="x {{ sum }}\n", is_merge=True, lane="bulk"
-    )
+    said: dict[str, Any] = {"subject": "Hi {{ name }}", "text": "x {{ sum }}\n", "is_merge": True}
+    if kind == "template":
+        said = {"template": TEMPLATE}
+    services.notify_many(recipients, key=f"bench:{uuid4()}", lane="bulk", **said)
 
 
 def _recipients(count: int, kind: str) -> Any:
+    if kind == "template":
+        return ({**one, "link": f"https://example.org/{one['sum']}"} for one in _values(count))
     if kind == "queryset":
         from django.contrib.auth import get_user_model
 
@@ -56,6 +64,21 @@ def _recipients(count: int, kind: str) -> Any:
 def _values(count: int) -> Iterator[dict[str, str]]:
     for number in range(count):
         yield {"email": f"Ann Nr. {number} <r{number}@example.org>", "name": f"Ann {number}", "sum": f"{number}.50"}
+
+
+def _make_template() -> None:
+    from notifications.templating import versions
+    from notifications.templating.declared import Variable
+    from notifications.templating.rendering import Sources
+    from notifications.templating.tables import Template
+
+    template, is_new = Template.objects.get_or_create(name=TEMPLATE)
+    if is_new:
+        said = Sources(
+            subject="Hi {{ name }}", text="", html="<style>p { color: red }</style><p>{{ sum }} {{ link }}</p>"
+        )
+        names = [Variable(name=name, sample="A", secret=name == "link") for name in ("name", "sum", "link")]
+        versions.save(template, said, names, after=0)
 
 
 def _make_users(count: int) -> None:

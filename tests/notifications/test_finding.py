@@ -1,5 +1,7 @@
 """What people have in hand finds the delivery, and nothing else does."""
 
+from uuid import UUID
+
 import pytest
 from django.db import connection
 
@@ -40,6 +42,14 @@ def test_every_id_finds_it() -> None:
     terms = ["invoice:7", row.message_id, row.message_id.strip("<>"), row.message_id.upper(), str(row.pk)]
     terms += [str(row.notification_id), row.notification_id.hex, row.task_id, row.task_id.upper()]
     assert {term: found(term) for term in terms} == {term: [row.pk] for term in terms}
+
+
+def test_a_uuid_that_is_no_notification_is_not_looked_for_among_deliveries() -> None:
+    """PostgreSQL takes it for a notification of thousands, and reads the whole table from its end to find some."""
+    row = specimens.delivery()
+
+    assert ("notification", UUID(row.task_id)) not in finding.deliveries(row.task_id).where.children
+    assert ("notification", row.notification_id) in finding.deliveries(str(row.notification_id)).where.children
 
 
 def test_one_of_many_is_found_by_its_message_id_alone() -> None:
