@@ -15,4 +15,4 @@ MOST = 99
 @register.inclusion_tag("notifications/inbox/bell.html")
 def inbox_bell(user: Any) -> dict[str, Any]:
     unread = reading.count_unread(user, most=MOST + 1)
-    return {"unread": unread, "shown": f"{MOST}+" if unread > MOST else str(unread)}
+    return {"unread": unread, "told": f"{MOST}+" if unread > MOST else str(unread)}
