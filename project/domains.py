@@ -2,9 +2,8 @@
 
 from datetime import timedelta
 
-from django.utils.translation import gettext_noop
-
 from project.environment import Environment
+from project.marking import gettext_noop
 from routing.domains import Domain, Lane, RetryPolicy, Targets
 
 # Whoever runs these three, as reports name them; the settings import this file.

@@ -200,3 +200,19 @@ def test_a_token_that_no_header_can_carry_or_anybody_guess_is_refused_unshown(va
 def test_a_token_is_taken_as_it_is_and_may_be_left_out() -> None:
     assert Environment({"T": "0123456789abcdef.+/=-"}).secret("T") == "0123456789abcdef.+/=-"
     assert Environment({}).secret("T") == ""
+
+
+def test_a_mistake_in_the_settings_is_told_whatever_has_read_them_by_then() -> None:
+    """What they import must not read them: half made, they would be taken for whole."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=Path(__file__).resolve().parent.parent,
+        env={**os.environ, "TASKYARD_REPLICAS": "reporting"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert done.returncode != 0
+    assert "use names and whole numbers" in done.stderr
