@@ -51,7 +51,7 @@ def made_provider(exporter: Callable[[], Any]) -> Any:
     atexit.register(each.end)
     # A pool's child ends without that.
     worker_process_shutdown.connect(each.end, weak=False)
-    for name in (OTLPSpanExporter.__module__, "opentelemetry.sdk._shared_internal"):
+    for name in (OTLPSpanExporter.__module__, "opentelemetry.sdk._shared_internal", __name__):
         logging.getLogger(name).addFilter(Seldom())
     return made
 
@@ -145,7 +145,10 @@ class Unforked(SpanExporter):
 
 
 class Seldom(logging.Filter):
-    """What is wrong with a collector is told once in five minutes, and not with each batch that it does not take."""
+    """What is wrong with a collector is told once in five minutes, and not with each batch that it does not take.
+
+    So is what keeps the exporter from being made, such as a variable of OpenTelemetry's, and not with each span.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -151,6 +151,21 @@ def test_a_trouble_is_told_once_and_not_with_each_batch(caplog: pytest.LogCaptur
     assert [record.getMessage() for record in caplog.records] == ["Failed to export: 503", "Another trouble"]
 
 
+def test_an_exporter_that_cannot_be_made_costs_spans_and_is_told_once(
+    caplog: pytest.LogCaptureFixture, opentelemetry: None
+) -> None:
+    from routing.tracing.export import made_provider
+
+    def broken() -> Any:
+        raise ValueError("no compression is called zip")
+
+    tracer = made_provider(broken).get_tracer("tests")
+    for number in range(3):
+        tracer.start_span(f"{number}").end()
+
+    assert [record.getMessage() for record in caplog.records] == ["A span is lost"]
+
+
 def test_no_child_is_forked_while_spans_are_handed_over(opentelemetry: None) -> None:
     from routing.tracing.export import Unforked
     from routing.worker import forks

@@ -203,6 +203,27 @@ def test_a_failure_is_on_its_run(recorded: Recorded, taskyard: Taskyard) -> None
     assert (settled.attributes["taskyard.outcome"], settled.status.is_unset) == ("FAILURE", True)
 
 
+@pytest.mark.parametrize(("words", "told"), [("half of \ud83d", r"half of \ud83d"), (None, "<exception str() failed>")])
+def test_an_error_that_cannot_be_told_as_it_is_ends_its_span_all_the_same(
+    recorded: Recorded, words: str | None, told: str
+) -> None:
+    class Odd(Exception):
+        def __str__(self) -> str:
+            if words is None:
+                raise RuntimeError("no words")
+            return words
+
+    class Request:
+        task, id, hostname, delivery_info = "reporting.odd", "7", None, None
+
+    run = spans().begin(Request())
+    spans().end(run, Odd(), ())
+
+    (event,) = recorded.one("process").events
+    assert event.attributes["exception.message"] == told
+    assert event.attributes["exception.stacktrace"].encode()
+
+
 def test_no_span_tells_a_secret(recorded: Recorded, taskyard: Taskyard) -> None:
     charges.decline.delay("4111111111111111")
     charges.charge.delay("order 7", card="4111111111111111", pin=987654)
