@@ -5,7 +5,6 @@ all its runs: one that comes after another is its sibling, with a link to it, an
 """
 
 import json
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -116,9 +115,10 @@ class Spans:
             _W3C.inject(headers)
             yield
 
-    def published(self, publications: Iterable[Publication], refused: Mapping[int, str], began_at: int) -> None:
-        """A relay's batch, from then (ns) until now. Of those alone that are in a trace: it begins none."""
-        ended_at = time.time_ns()
+    def published(
+        self, publications: Iterable[Publication], refused: Mapping[int, str], *, began_at: int, ended_at: int
+    ) -> None:
+        """A relay's batch, between these times (ns). Of those alone that are in a trace: it begins none."""
         for one in publications:
             if TRACEPARENT not in one.headers:
                 continue

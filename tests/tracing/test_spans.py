@@ -1,7 +1,6 @@
 """What the spans of a task tell, and what they belong to."""
 
 import json
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -271,13 +270,15 @@ def test_an_outcome_that_comes_too_late_is_told_as_discarded(recorded: Recorded)
 def test_a_relay_tells_what_it_published_and_what_went_back(recorded: Recorded) -> None:
     one, other, without = publication(1, TRACEPARENT), publication(2, TRACEPARENT), publication(3, None)
 
-    spans().published([one, other, without], {2: "RabbitMQ has no queue reporting."}, time.time_ns())
+    refused = {2: "RabbitMQ has no queue reporting."}
+    spans().published([one, other, without], refused, began_at=1_000, ended_at=3_000)
 
     published, back = recorded.of("publish")
     assert trace_ids([published, back]) == {TRACE}
     assert f"{parent_of(published):016x}" == SPAN
     assert (published.attributes["messaging.operation.type"], published.kind.name) == ("send", "CLIENT")
     assert (published.attributes["messaging.message.id"], published.attributes["taskyard.attempt"]) == ("task-1", 2)
+    assert (published.start_time, published.end_time) == (1_000, 3_000)
     assert published.status.is_unset
     assert back.status.description == "RabbitMQ has no queue reporting."
 
