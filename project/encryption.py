@@ -17,6 +17,11 @@ BY_PASSWORD, BY_CERTIFICATE = LOGINS = ("password", "certificate")
 EXTERNAL = "EXTERNAL"
 """AMQP's word for it: who we are is told by what carries the connection."""
 
+OF_ANOTHER = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""OpenSSL's words for a key that is not the certificate's: of the same kind, and of another, such as RSA for EC."""
+TOO_WEAK = ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK")
+"""For what this system's OpenSSL would not use, whoever asks for it."""
+
 
 class _IsEncrypted(Exception):
     """A private key that only a passphrase opens."""
@@ -99,9 +104,12 @@ def _require_key_of(certificate: str, key: str) -> None:
         cure = "nobody is there to type it. Take it off, such as by openssl pkey -in KEY -out NEW"
         raise ImproperlyConfigured(f"BROKER_KEY={key} is locked by a passphrase, and {cure}.") from None
     except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in OF_ANOTHER:
             cure = f"BROKER_CERTIFICATE={certificate}; name the two that were made together"
             raise ImproperlyConfigured(f"BROKER_KEY={key} does not belong to {cure}.") from None
+        if error.reason in TOO_WEAK:
+            cure = "too weak for OpenSSL here; have one made with a longer key and SHA-256"
+            raise ImproperlyConfigured(f"BROKER_CERTIFICATE={certificate} is {cure}.") from None
         raise ImproperlyConfigured(
             f"BROKER_KEY={key} holds no private key; it has to be a file in PEM format."
         ) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 PEM = serialization.Encoding.PEM
@@ -56,5 +56,7 @@ class Authority:
         return builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(hours=12))
 
 
-def private_bytes(key: ec.EllipticCurvePrivateKey, encryption: serialization.KeySerializationEncryption) -> bytes:
+def private_bytes(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, encryption: serialization.KeySerializationEncryption
+) -> bytes:
     return key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, encryption)

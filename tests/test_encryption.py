@@ -1,16 +1,19 @@
 """What the settings say of TLS, right and wrong."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
 from django.core.exceptions import ImproperlyConfigured
 
 from project.encryption import broker_ca, broker_certificate, broker_login, require_usable
-from tests.certificates import Authority, Signed, private_bytes
+from tests.certificates import PEM, Authority, Signed, private_bytes
 
 pytestmark = pytest.mark.any_database
 PLAIN, SECURE = "amqp://me:secret@rabbit1:5672//", "amqps://me:secret@rabbit1:5671//"
@@ -96,6 +99,30 @@ def test_a_key_of_another_certificate_is_refused(ours: Signed, tmp_path: Path) -
 
     with pytest.raises(ImproperlyConfigured, match=f"BROKER_KEY={other.key} does not belong to BROKER_CERTIFICATE="):
         identity(replace(ours, key=other.key))
+
+
+def test_a_key_of_another_kind_is_refused_as_one_that_does_not_belong_to_the_certificate(
+    ours: Signed, tmp_path: Path
+) -> None:
+    other = tmp_path / "rsa.key"
+    other.write_bytes(private_bytes(rsa.generate_private_key(65537, 2048), serialization.NoEncryption()))
+
+    with pytest.raises(ImproperlyConfigured, match=f"BROKER_KEY={other} does not belong to BROKER_CERTIFICATE="):
+        identity(replace(ours, key=other))
+
+
+def test_a_certificate_that_openssl_finds_too_weak_is_told_as_that(tmp_path: Path) -> None:
+    weak = Signed(tmp_path / "weak.crt", tmp_path / "weak.key")
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "weak")])
+    key = rsa.generate_private_key(65537, 1024)  # noqa: S505  (as weak as it has to be)
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = builder.not_valid_before(now).not_valid_after(now + timedelta(hours=1)).sign(key, hashes.SHA256())
+    weak.certificate.write_bytes(made.public_bytes(PEM))
+    weak.key.write_bytes(private_bytes(key, serialization.NoEncryption()))
+
+    with pytest.raises(ImproperlyConfigured, match=f"BROKER_CERTIFICATE={weak.certificate} is too weak for OpenSSL"):
+        identity(weak)
 
 
 def test_files_that_are_no_certificate_and_no_key_are_refused(ours: Signed, tmp_path: Path) -> None:

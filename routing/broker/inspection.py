@@ -78,12 +78,21 @@ def cure(error: BaseException, connection: Connection) -> str:
         )
     where = f"{connection.hostname}:{connection.port}"
     if NO_WAY_IN in str(error):
-        return (
-            f"RabbitMQ takes no login by certificate at {where}. Enable its plugin rabbitmq_auth_mechanism_ssl and add "
-            "EXTERNAL to its auth_mechanisms, or leave BROKER_LOGIN out."
-        )
+        return _no_way_in(where, connection)
     if isinstance(error, socket.gaierror):
         return f"The host {connection.hostname} is not known. Correct BROKER_URL."
     if isinstance(error, TimeoutError | ssl.SSLWantReadError | ssl.SSLWantWriteError):
         return f"RabbitMQ does not answer at {where}. See whether it hangs, and whether BROKER_URL names the right one."
     return f"RabbitMQ cannot be reached at {where}. Start it, or correct BROKER_URL."
+
+
+def _no_way_in(where: str, connection: Connection) -> str:
+    if connection.login_method == EXTERNAL:
+        return (
+            f"RabbitMQ takes no login by certificate at {where}. Enable its plugin rabbitmq_auth_mechanism_ssl and add "
+            "EXTERNAL to its auth_mechanisms, or leave BROKER_LOGIN out."
+        )
+    return (
+        f"RabbitMQ takes no login by user and password at {where}. Set BROKER_LOGIN=certificate where it takes one by "
+        "certificate, or add PLAIN to its auth_mechanisms."
+    )

@@ -232,8 +232,7 @@ class Relay:
                 if batch.publications:
                     began_at = time.time_ns()
                     batch.refuse(self._publisher.publish(batch.publications))
-                    if tracing.active is not None:
-                        tracing.active.published(batch.publications, batch.refused, began_at)
+                    ended_at = time.time_ns()
         except Overtaken:
             lost = "RabbitMQ lost messages while a batch for %s was published; it goes out again"
             logger.warning(lost, queue, extra=correlation.about(queue=queue))
@@ -248,6 +247,9 @@ class Relay:
             self._hand.emptied(queue)
         self._windows.fill(queue, len(batch.publications) - len(batch.refused))
         batch_told.tell(batch)
+        if tracing.active is not None and batch.publications:
+            # What is taken is locked no longer, and cannot go back, and out again, for the sake of a span.
+            tracing.active.published(batch.publications, batch.refused, began_at=began_at, ended_at=ended_at)
         return batch
 
     def _lose_broker(self, trouble: str) -> None:

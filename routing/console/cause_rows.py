@@ -145,8 +145,8 @@ def hours(fingerprints: Sequence[str], *, now: datetime | None = None) -> dict[s
 
 
 def counted(count: int) -> str:
-    """Such as “1,204”, or “over 10,000” where counting stopped."""
-    return _("over %(count)s") % {"count": grouped(count)} if isinstance(count, AtLeast) else grouped(count)
+    """Such as “1,204”, or “at least 10,000” where counting stopped."""
+    return _("at least %(count)s") % {"count": grouped(count)} if isinstance(count, AtLeast) else grouped(count)
 
 
 def cause_url(fingerprint: str) -> str:

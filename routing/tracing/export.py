@@ -7,11 +7,14 @@ is full is dropped.
 import atexit
 import logging
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import worker_process_shutdown
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -48,7 +51,7 @@ def made_provider(exporter: Callable[[], Any]) -> Any:
     atexit.register(each.end)
     # A pool's child ends without that.
     worker_process_shutdown.connect(each.end, weak=False)
-    for name in (OTLPSpanExporter.__module__, "opentelemetry.sdk._shared_internal"):
+    for name in (OTLPSpanExporter.__module__, "opentelemetry.sdk._shared_internal", __name__):
         logging.getLogger(name).addFilter(Seldom())
     return made
 
@@ -65,16 +68,26 @@ class EachProcess(SpanProcessor):
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
         self._begin()
-        os.register_at_fork(after_in_child=self._begin)
+        os.register_at_fork(after_in_child=self._begin_in_child)
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._own: Any = None
         self._closing, self._closed = threading.Event(), threading.Event()
 
+    def _begin_in_child(self) -> None:
+        own = self._own
+        self._begin()
+        # OpenTelemetry starts its thread anew in each child, for spans that only the parent has: that ends at once.
+        if (inner := getattr(own, "_batch_processor", None)) is not None:
+            inner._shutdown = True
+
     def on_end(self, span: Any) -> None:
         try:
             self._of_this_process().on_end(span)
+        except SoftTimeLimitExceeded:
+            # It is the body's, which happened to be here.
+            raise
         except Exception:
             # A task must not fail because no thread could be started.
             logger.exception("A span is lost")
@@ -90,7 +103,7 @@ class EachProcess(SpanProcessor):
 
     def _of_this_process(self) -> Any:
         if self._own is None:
-            with self._lock:
+            with _without_signals(), self._lock:
                 if self._own is None:
                     own = self._make()
                     # Now: at its end a process may start no thread any more.
@@ -102,6 +115,19 @@ class EachProcess(SpanProcessor):
         self._closing.wait()
         own.shutdown()
         self._closed.set()
+
+
+@contextmanager
+def _without_signals() -> Iterator[None]:
+    """For threads that are started within: none is delivered by way of them.
+
+    Else a soft time limit that a worker's child holds back, outside of its task's body, would be heeded all the same.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Unforked(SpanExporter):
@@ -119,7 +145,10 @@ class Unforked(SpanExporter):
 
 
 class Seldom(logging.Filter):
-    """What is wrong with a collector is told once in five minutes, and not with each batch that it does not take."""
+    """What is wrong with a collector is told once in five minutes, and not with each batch that it does not take.
+
+    So is what keeps the exporter from being made, such as a variable of OpenTelemetry's, and not with each span.
+    """
 
     def __init__(self) -> None:
         super().__init__()

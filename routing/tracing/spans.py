@@ -5,7 +5,6 @@ all its runs: one that comes after another is its sibling, with a link to it, an
 """
 
 import json
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -116,9 +115,10 @@ class Spans:
             _W3C.inject(headers)
             yield
 
-    def published(self, publications: Iterable[Publication], refused: Mapping[int, str], began_at: int) -> None:
-        """A relay's batch, from then (ns) until now. Of those alone that are in a trace: it begins none."""
-        ended_at = time.time_ns()
+    def published(
+        self, publications: Iterable[Publication], refused: Mapping[int, str], *, began_at: int, ended_at: int
+    ) -> None:
+        """A relay's batch, between these times (ns). Of those alone that are in a trace: it begins none."""
         for one in publications:
             if TRACEPARENT not in one.headers:
                 continue
@@ -228,9 +228,15 @@ def _texts(headers: Mapping[str, Any], *names: str) -> dict[str, str]:
 
 
 def _record(span: Any, error: BaseException, secrets: Sequence[Any]) -> None:
-    kind = type(error).__qualname__
-    words, lines = without(str(error), secrets), without("".join(traceback.format_exception(error)), secrets)
+    kind, said = type(error).__qualname__, traceback.TracebackException.from_exception(error)
+    # Its own str() may raise, where the standard library says that it does.
+    words, lines = (_sendable(without(text, secrets)) for text in (str(said), "".join(said.format())))
     told = {"exception.type": kind, "exception.message": words[:LONGEST_TEXT]}
     span.add_event("exception", {**told, "exception.stacktrace": lines[-LONGEST_TEXT:]})
     span.set_attribute("error.type", kind)
     span.set_status(Status(StatusCode.ERROR, f"{kind}: {words}"[:LONGEST_TEXT]))
+
+
+def _sendable(text: str) -> str:
+    """Half of a surrogate pair would cost the batch that the span is in."""
+    return text.encode("utf-8", "backslashreplace").decode()

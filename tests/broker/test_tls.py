@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import amqp
 import psycopg
 import pytest
 from celery import current_app
@@ -18,7 +19,7 @@ from pytest_django import Settings
 
 from project.services.errors import ServiceError
 from routing.broker import acks, tls
-from routing.broker.inspection import BrokerUnavailable, answering
+from routing.broker.inspection import BrokerUnavailable, answering, cure
 from routing.ledger import encryption
 from tests import probe as typed_probe
 from tests import services
@@ -216,6 +217,17 @@ def test_a_login_by_certificate_that_the_broker_does_not_know_is_told(
 
     with pytest.raises(BrokerUnavailable, match="Enable its plugin rabbitmq_auth_mechanism_ssl"), answering(seconds=5):
         pass
+
+
+@pytest.mark.any_database
+def test_a_login_by_password_that_the_broker_does_not_know_is_told() -> None:
+    """In py-amqp's words of a RabbitMQ whose auth_mechanisms are EXTERNAL alone."""
+    error = amqp.ConnectionError("Couldn't find appropriate auth mechanism (can offer: PLAIN; available: EXTERNAL)")
+
+    told = cure(error, tls.Connection("amqps://me:hush@rabbit1:5671//"))
+
+    assert told.startswith("RabbitMQ takes no login by user and password at rabbit1:5671. Set BROKER_LOGIN=certificate")
+    assert "hush" not in told
 
 
 @pytest.mark.one_database

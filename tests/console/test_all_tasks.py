@@ -141,6 +141,7 @@ def test_without_a_time_the_last_day_is_shown(admin_client: Client) -> None:
     new = in_flight(created_at=now - HOUR)
 
     assert urls(admin_client, "") == [url_of(new)]
+    assert urls(admin_client, "?from=%20&to=") == [url_of(new)]
 
 
 @pytest.mark.any_database
@@ -237,6 +238,24 @@ def test_where_the_time_is_up_nothing_is_left_out(monkeypatch: pytest.MonkeyPatc
 
     assert found == [NOON + number * MINUTE for number in (25, 20, 15, 10, 5, 0)]
     assert cuts > 3
+
+
+def test_back_from_a_page_on_which_nothing_was_found_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one row that there is was the last that was looked at on its page."""
+    monkeypatch.setattr(pages, "FIRST_WINDOW", 4)
+    for number in range(20):
+        store("reporting.weekly" if number == 12 else None, done_at=NOON + number * MINUTE, took=timedelta())
+    tasks = page._tasks(Asked(NOON, None, domains=("reporting",)))
+    with_it = merging.read(tasks, None, towards_older=True, size=3, seconds=-1)
+    while not with_it.rows:
+        with_it = merging.read(tasks, with_it.older, towards_older=True, size=3, seconds=-1)
+
+    empty = merging.read(tasks, with_it.older, towards_older=True, size=3, seconds=-1)
+    back = merging.read(tasks, empty.newer, towards_older=False, size=3, seconds=-1)
+
+    assert empty.rows == []
+    assert back.rows == with_it.rows
+    assert len(back.rows) == 1
 
 
 def test_a_database_that_takes_too_long_is_stopped_and_says_so(

@@ -88,9 +88,9 @@ def test_of_very_many_letters_it_is_told_that_they_are_more(viewer: Client, monk
 
     text = text_of(viewer, CAUSES)
 
-    assert "Over 10 open dead letters of 1 cause." in text
-    assert "Letters over 10" in text
-    assert "over 10 in the last hour" in text
+    assert "At least 10 open dead letters of 1 cause." in text
+    assert "Letters at least 10" in text
+    assert "at least 10 in the last hour" in text
 
 
 def test_of_very_many_causes_it_is_told_that_they_are_more(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_of_very_many_causes_it_is_told_that_they_are_more(viewer: Client, monke
     letters(1, fingerprint=FULL)
     monkeypatch.setattr(causes, "MOST", 1)
 
-    assert "Over 3 open dead letters of over 1 cause." in text_of(viewer, CAUSES)
+    assert "At least 3 open dead letters of at least 1 cause." in text_of(viewer, CAUSES)
 
 
 def test_a_note_stays_with_the_cause_with_who_and_when(operator: Client) -> None:

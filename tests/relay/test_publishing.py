@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 from kombu import Connection
 
 from project.services.rabbitmq import Node
+from routing import tracing
 from routing.broker import relay as relays
 from routing.broker.relay import Relay
 from routing.ledger import outbox
@@ -31,6 +33,25 @@ def test_what_is_due_is_published_and_stays_in_flight(relay: Relay, clean_broker
     assert not Outbox.objects.exists()
     assert epochs(clean_broker, "reporting") == [(message.pk, 1) for message in messages]
     assert Message.objects.count() == 3
+
+
+def test_spans_are_told_of_a_batch_that_is_given_up(
+    relay: Relay, clean_broker: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever became of them, nothing goes back or stays locked for that."""
+    told: list[tuple[int, int, bool]] = []
+
+    class Looking:
+        def published(self, publications: Any, _refused: Any, *, began_at: int, ended_at: int) -> None:
+            assert began_at < ended_at
+            told.append((len(publications), Outbox.objects.count(), connection.in_atomic_block))
+
+    waiting(count=2)
+    monkeypatch.setattr(tracing, "active", Looking())
+
+    relay.run_once()
+
+    assert told == [(2, 0, False)]
 
 
 def test_a_message_is_published_as_it_was_enqueued(relay: Relay, clean_broker: Connection) -> None:

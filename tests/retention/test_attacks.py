@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from celery import states
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from routing.ledger import audit, retention, settle
 from routing.ledger.cleanup_tables import Cleanup, Removal
+from routing.ledger.retention import results
 from routing.ledger.settle import Fence, Outcome
 from tests.retention.old_rows import store_many
 from tests.services import DATABASE
@@ -145,6 +146,18 @@ def test_a_row_that_somebody_holds_stays_alone() -> None:
         other.close()
     assert retention.prune(now=timezone.now()).removed.total() == 1
     assert audit.audit().balances
+
+
+@postgresql
+def test_what_follows_a_batch_in_its_transaction_may_wait_for_locks() -> None:
+    store_many(20, done_at=LONG_AGO)
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '7s'")
+        batches = [kind.batch(100) for kind in results.expired(timezone.now())]
+        assert sum(batch.removed.total() for batch in batches) == 20
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("7s",)
 
 
 def _success() -> Outcome:

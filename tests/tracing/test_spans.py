@@ -1,7 +1,6 @@
 """What the spans of a task tell, and what they belong to."""
 
 import json
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -203,6 +202,27 @@ def test_a_failure_is_on_its_run(recorded: Recorded, taskyard: Taskyard) -> None
     assert (settled.attributes["taskyard.outcome"], settled.status.is_unset) == ("FAILURE", True)
 
 
+@pytest.mark.parametrize(("words", "told"), [("half of \ud83d", r"half of \ud83d"), (None, "<exception str() failed>")])
+def test_an_error_that_cannot_be_told_as_it_is_ends_its_span_all_the_same(
+    recorded: Recorded, words: str | None, told: str
+) -> None:
+    class Odd(Exception):
+        def __str__(self) -> str:
+            if words is None:
+                raise RuntimeError("no words")
+            return words
+
+    class Request:
+        task, id, hostname, delivery_info = "reporting.odd", "7", None, None
+
+    run = spans().begin(Request())
+    spans().end(run, Odd(), ())
+
+    (event,) = recorded.one("process").events
+    assert event.attributes["exception.message"] == told
+    assert event.attributes["exception.stacktrace"].encode()
+
+
 def test_no_span_tells_a_secret(recorded: Recorded, taskyard: Taskyard) -> None:
     charges.decline.delay("4111111111111111")
     charges.charge.delay("order 7", card="4111111111111111", pin=987654)
@@ -250,13 +270,15 @@ def test_an_outcome_that_comes_too_late_is_told_as_discarded(recorded: Recorded)
 def test_a_relay_tells_what_it_published_and_what_went_back(recorded: Recorded) -> None:
     one, other, without = publication(1, TRACEPARENT), publication(2, TRACEPARENT), publication(3, None)
 
-    spans().published([one, other, without], {2: "RabbitMQ has no queue reporting."}, time.time_ns())
+    refused = {2: "RabbitMQ has no queue reporting."}
+    spans().published([one, other, without], refused, began_at=1_000, ended_at=3_000)
 
     published, back = recorded.of("publish")
     assert trace_ids([published, back]) == {TRACE}
     assert f"{parent_of(published):016x}" == SPAN
     assert (published.attributes["messaging.operation.type"], published.kind.name) == ("send", "CLIENT")
     assert (published.attributes["messaging.message.id"], published.attributes["taskyard.attempt"]) == ("task-1", 2)
+    assert (published.start_time, published.end_time) == (1_000, 3_000)
     assert published.status.is_unset
     assert back.status.description == "RabbitMQ has no queue reporting."
 

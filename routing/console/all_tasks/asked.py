@@ -52,7 +52,7 @@ def read(given: QueryDict, *, user: Any, now: datetime) -> tuple[Asked, list[Mis
         mistakes.append(Mistake("by=finished", _("It needs a beginning and an end."), cure))
     if begin is not None and end is not None and begin >= end:
         mistakes.append(Mistake(f"to={given[TO]}", _("It is not after the beginning."), _("Exchange the two.")))
-    if not given.get(FROM) and not given.get(TO):
+    if begin is None and end is None:
         begin = (now - SHORTEST).replace(second=0, microsecond=0)
     domains = tuple(dict.fromkeys(filter(None, given.getlist(DOMAIN)))) or None
     asked = Asked(begin, end, by, due, domains, rights.domains_of(user), spot, AFTER not in given)

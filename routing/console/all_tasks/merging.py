@@ -80,7 +80,8 @@ def read(tasks: Tasks, spot: Spot | None, *, towards_older: bool, size: int, sec
         # The newest page, which may have become longer since its first row was an edge.
         return read(tasks, None, towards_older=True, size=size, seconds=seconds)
     spots = spots[:size] if towards_older else spots[size - 1 :: -1]
-    first, last = (spots[0], spots[-1]) if spots else (spot, spot)
+    # From where nothing was found the way back is past all that was looked at, so that a row that was an edge is on it.
+    first, last = (spots[0], spots[-1]) if spots else (cut or spot, cut or spot)
     rows = list(_rows(tasks, spots))
     if towards_older:
         return Page(rows, first if spot else None, more, cut)

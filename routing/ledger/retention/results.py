@@ -107,8 +107,11 @@ class Results:
         """What it can, and nothing at all where somebody holds one of the rows: what is left is for who passes over."""
         try:
             with database.atomic():
-                database.rows("SELECT set_config('lock_timeout', %s, true)", [LONGEST_WAIT])
-                return database.rows(results_sql.remove_at_once(window), values)
+                before = _set_lock_timeout(LONGEST_WAIT)
+                found = database.rows(results_sql.remove_at_once(window), values)
+                # What follows in the transaction waits as it did. Where this is undone, so is the setting.
+                _set_lock_timeout(before)
+                return found
         except OperationalError as error:
             if getattr(error.__cause__, "sqlstate", "") != LOCKED:
                 raise
@@ -150,6 +153,14 @@ class Payloads(Results):
 
     def _note(self, found: list[database.Row]) -> None:
         """The rows stay in the books."""
+
+
+def _set_lock_timeout(wait: str) -> str:
+    """Until the transaction ends; what it was."""
+    (row,) = database.rows(
+        "SELECT current_setting('lock_timeout') AS before, set_config('lock_timeout', %s, true)", [wait]
+    )
+    return str(row["before"])
 
 
 def _due(rule: Rule, now: datetime) -> Iterator[dict[str, str | None]]:
