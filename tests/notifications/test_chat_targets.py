@@ -105,6 +105,8 @@ def test_a_change_of_the_secret_key_reaches_it(ops: ChatTarget, settings: Settin
         ("new", "mmosts://chat.example.org/token?verify=no", "certificates are always checked"),
         ("new", "mmost://chat.example.org/token", "is not encrypted; use mmosts://"),
         ("new", "mmosts://chat.example.org:99999/token", "host or port that cannot be read"),
+        ("new", "rockets://AbCdEf12/GhIjKl34@chat.example.org/%23ops", "has a / before its @; write that one as %2F"),
+        ("new", "ntfys://ann:12/34@ntfy.example.org/topic", "has a / before its @; write that one as %2F"),
         ("new", "mmosts://10.0.0.1/token", "10.0.0.1:443 is at 10.0.0.1, which is no public address"),
         ("new", "gotifys://[::1]/token", "which is no public address"),
         ("new", "mmosts://exa_mple..org/token", "is no host"),
@@ -134,6 +136,8 @@ def test_a_wrong_target_is_refused_with_the_cure(
         ("ntfy://our-topic/other?mode=cloud", "ntfy://••••••"),
         ("gotify://10.1.2.3:8080/token", "gotify://10.1.2.3:8080/••••••"),
         ("rockets://token%2Ftoken@chat.example.org", "rockets://chat.example.org:443/••••••"),
+        ("rockets://token%2Ftoken@chat.example.org/@ann", "rockets://chat.example.org:443/••••••"),
+        ("mmosts://chat.example.org/token/@ann", "mmosts://chat.example.org:443/••••••"),
         ("MMOSTS://[2606:4700::1111]/token", "mmosts://[2606:4700::1111]:443/••••••"),
     ],
 )
