@@ -58,19 +58,27 @@ class Carrier(BaseAdapter):
 
     def _carried(self, request: requests.PreparedRequest) -> requests.Response:
         place, body = places.read(str(request.url)), _bytes(request.body)
+        self._secrets = [*self._secrets, *_credentials(request)]
         line = Line(self._left)
         try:
             try:
                 line.open(place)
                 begun = _begun(line, place, request, body)
             except BREAKING_OFF as error:
-                raise self._broken_off(f"{place.name} cannot be reached or broke off: {why(error)}") from error
+                raise self._broken_off(f"{place.name} cannot be reached or broke off: {self._why(error)}") from None
+            except ValueError:
+                # Of http.client, which quotes the header.
+                raise PermanentError(
+                    f"{place.name} would get a header with a letter that HTTP cannot carry. It comes from the target's "
+                    "URL: give it another one."
+                ) from None
             self._begin(line)
             try:
                 response = _finished(begun, body)
                 content = self._read(response)
             except BREAKING_OFF as error:
-                raise Uncertain(f"{place.name} broke off after it was handed the request: {why(error)}") from error
+                said = f"{place.name} broke off after it was handed the request: {self._why(error)}"
+                raise Uncertain(said) from None
         finally:
             line.end()
         return self._answer(request, response, content)
@@ -108,6 +116,9 @@ class Carrier(BaseAdapter):
         if not 200 <= response.status < 300:
             raise Answered
         return _as_requests_has_it(request, response, content)
+
+    def _why(self, error: BaseException) -> str:
+        return why(error, secrets=self._secrets)
 
     def _said(self, text: str) -> str:
         """Masked before it is cut: half a token is too much of it."""
@@ -155,6 +166,11 @@ def by(carrier: Carrier) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def _credentials(request: requests.PreparedRequest) -> list[str]:
+    """As its header has them, such as a password in base64."""
+    return str(request.headers.get("Authorization", "")).split()[1:]
 
 
 def _begun(line: Line, place: places.Place, request: requests.PreparedRequest, body: bytes) -> HTTPConnection:
