@@ -61,7 +61,8 @@ class ChatTargetAdmin(SwitchedAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         found = super().get_fields(request, obj)
-        return found if self.has_change_permission(request, obj) else [name for name in found if name != "new_url"]
+        may_give_it = obj is None or self.has_change_permission(request, obj)
+        return found if may_give_it else [name for name in found if name != "new_url"]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         url = form.cleaned_data["new_url"]

@@ -267,3 +267,16 @@ def test_who_may_look_may_change_nothing(ops: ChatTarget, client: Client) -> Non
 
     assert targets.off([ops]) == {}
     assert seals.url_of(ChatTarget.objects.get()) == URL
+
+
+def test_who_may_add_only_gives_the_url_with_it(client: Client) -> None:
+    user = User.objects.create(username="adder", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="add_chattarget"))
+    client.force_login(user)
+
+    assert 'name="new_url"' in client.get(f"{LIST}add/").content.decode()
+    client.post(f"{LIST}add/", {"name": "ops-chat", "new_url": URL})
+
+    row = ChatTarget.objects.get()
+    assert (seals.url_of(row), row.created_by) == (URL, "adder")
+    assert client.post(f"{LIST}{row.pk}/change/", {"new_url": OTHER}).status_code == 403
