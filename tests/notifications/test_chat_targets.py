@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils.module_loading import autodiscover_modules
+from django.views.debug import SafeExceptionReporterFilter
 from pytest_django import Settings
 
 from notifications import services
@@ -280,3 +281,10 @@ def test_who_may_add_only_gives_the_url_with_it(client: Client) -> None:
     row = ChatTarget.objects.get()
     assert (seals.url_of(row), row.created_by) == (URL, "adder")
     assert client.post(f"{LIST}{row.pk}/change/", {"new_url": OTHER}).status_code == 403
+
+
+def test_a_report_of_a_failed_request_does_not_quote_the_url(ops: ChatTarget, ada: Client) -> None:
+    for address in (f"{LIST}add/", f"{LIST}{ops.pk}/change/"):
+        request = ada.post(address, {"name": "new", "new_url": URL}).wsgi_request
+
+        assert URL not in str(SafeExceptionReporterFilter().get_post_parameters(request))
