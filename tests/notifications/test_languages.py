@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import translation
+from pytest_django import Settings
 
 from notifications import api_keys, asked, content, languages, reproducing, services
 from notifications.draft import Draft
@@ -269,6 +270,19 @@ def test_it_is_written_in_the_admin(order: Template) -> None:
     newest = versions.newest("order")
     assert (newest.number, newest.subject) == (3, "An order")
     assert newest.translations == {"fr": {"subject": "Commande", "text": "Payez {{ due }}.", "html": ""}}
+
+
+def test_a_language_that_is_gone_keeps_no_version_from_being_saved(order: Template, settings: Settings) -> None:
+    settings.LANGUAGES = [("en", "English")]
+    author = user("view_template", "change_template")
+    rows = [{"name": "due", "required": "on", "sample": "2026-11-27"}]
+
+    author.post(page(order), form("save", rows, subject="An order", html="", text="Pay {{ due }}."))
+    versions.restore(TemplateVersion.objects.get(number=1), after=2)
+
+    found = list(TemplateVersion.objects.order_by("number").values_list("subject", "translations"))
+    assert found[1:] == [("An order", None), ("Your order", None)]
+    assert found[0][1] == {"fr": vars(FRENCH)}
 
 
 def test_a_translation_that_is_left_empty_goes(order: Template) -> None:
