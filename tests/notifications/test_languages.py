@@ -255,6 +255,16 @@ def test_a_file_in_a_language_that_nobody_speaks_is_told(order: Template, tmp_pa
     assert "'de' is none to translate into" in moving.problems(filed)[0].detail
 
 
+def test_what_an_editor_keeps_beside_a_file_is_no_language(order: Template, tmp_path: Path) -> None:
+    own = folder.write(tmp_path, versions.newest("order"))
+    for name in ("body.txt.orig", "body.html.bak", "subject.txt.orig"):
+        (own / name).write_text("old")
+
+    (filed,) = folder.read(tmp_path)
+
+    assert list(filed.translations) == ["fr"]
+
+
 def test_it_is_written_in_the_admin(order: Template) -> None:
     author = user("view_template", "change_template")
     rows = [{"name": "due", "required": "on", "sample": "2026-11-27"}]
