@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import requests
 from requests.adapters import BaseAdapter
@@ -22,6 +22,7 @@ from notifications.webhooks.posting import BREAKING_OFF, KEPT_OF_ANSWER, Line, R
 from routing import faults, masking
 from routing.errors import PermanentError
 
+_TOO_MANY = 429
 _OURS = frozenset({"accept-encoding", "connection", "content-length", "host"})
 
 
@@ -41,6 +42,8 @@ class Carrier(BaseAdapter):
         self.reply: Reply | None = None
         self.is_whole = True
         """Whether the last answer came to its end."""
+        self._has_given = False
+        """Whether an earlier request was taken that may have shown something, as the first part of a long text."""
         self.error: Exception | None = None
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
@@ -114,8 +117,15 @@ class Carrier(BaseAdapter):
             location=self._said(response.headers.get("Location", "")),
         )
         if not 200 <= response.status < 300:
-            raise Answered
+            self._refuse(response.status, self.reply.text)
+        self._has_given = self._has_given or request.method != "GET"
         return _as_requests_has_it(request, response, content)
+
+    def _refuse(self, status: int, said: str) -> NoReturn:
+        if self._has_given and (status == _TOO_MANY or status >= 500):
+            # As a plain no for now it would all be sent again, whether its category asks first or not.
+            raise Uncertain(f"{status} {said}, after an earlier request of the same message was taken.")
+        raise Answered
 
     def _why(self, error: BaseException) -> str:
         return why(error, secrets=self._secrets)

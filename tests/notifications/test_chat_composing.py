@@ -86,6 +86,22 @@ def test_a_header_that_cannot_be_written_is_not_quoted(settings: Settings) -> No
     assert not carrier.has_begun
 
 
+@pytest.mark.parametrize("first", ["GET", "POST"])
+def test_a_part_that_was_taken_is_not_sent_again_unasked(first: str, receiver: Receiver) -> None:
+    from requests import Request
+
+    from notifications.chat.carrying import Answered, Carrier
+
+    receiver.answers = [TAKEN, answer("503 Service Unavailable", body="later")]
+    carrier = Carrier(handing_over=lambda: None, seconds=5.0, secrets=[])
+    carrier.send(Request(first, receiver.url, data=b"one").prepare())
+
+    with pytest.raises(Uncertain if first == "POST" else Answered):
+        carrier.send(Request("POST", receiver.url, data=b"two").prepare())
+
+    assert len(receiver.requests) == 2
+
+
 def test_nothing_takes_effect_before_it_may(receiver: Receiver) -> None:
     class Stopped(Exception):
         pass
