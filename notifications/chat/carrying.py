@@ -23,7 +23,8 @@ from routing import faults, masking
 from routing.errors import PermanentError
 
 _TOO_MANY = 429
-_OURS = frozenset({"accept-encoding", "connection", "content-length", "host"})
+# Also where the URL names headers, as in ?+Transfer-Encoding=chunked: how a request ends is what we have to know.
+_OURS = frozenset({"accept-encoding", "connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"})
 
 
 class Answered(Exception):

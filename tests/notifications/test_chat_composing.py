@@ -70,6 +70,18 @@ def test_a_password_is_masked_as_its_header_has_it(receiver: Receiver) -> None:
     assert said.reply.text == "Authorization: Basic •••••• is of nobody"
 
 
+def test_a_url_does_not_say_how_a_request_ends(receiver: Receiver) -> None:
+    headers = "?+Transfer-Encoding=chunked&+Host=other.example.org&+X-Own=yes"
+    receiver.answers = [answer("200 OK", body="{}")]
+
+    send(f"nctalk://ann:password@127.0.0.1:{receiver.port}/room-id{headers}")
+
+    given = {name.lower(): value for name, value in receiver.requests[0].headers.items()}
+    assert given["x-own"] == "yes"
+    assert given["host"] == f"127.0.0.1:{receiver.port}"
+    assert "transfer-encoding" not in given
+
+
 def test_a_header_that_cannot_be_written_is_not_quoted(settings: Settings) -> None:
     from requests import Request
 
