@@ -339,7 +339,7 @@ def test_preferences_are_french_and_a_click_is_the_same_click(client: Client) ->
 
 @pytest.mark.any_database
 @pytest.mark.parametrize(
-    ("code", "nearest"), [("fr", "fr"), ("fr-CH", "fr"), ("FR-ca", "fr"), ("en-us", "en"), ("de", "")]
+    ("code", "nearest"), [("fr", "fr"), ("fr-CH", "fr"), ("FR-ca", "fr"), ("fr_CA", "fr"), ("en-us", "en"), ("de", "")]
 )
 def test_the_nearest_language_is_found(code: str, nearest: str) -> None:
     assert languages.nearest(code) == nearest
