@@ -4,10 +4,12 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from notifications.admin_switched import OFF, ON, SwitchedAdmin, checked
@@ -61,7 +63,14 @@ class ChatTargetAdmin(SwitchedAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         found = super().get_fields(request, obj)
-        return found if self.has_change_permission(request, obj) else [name for name in found if name != "new_url"]
+        may_give_it = obj is None or self.has_change_permission(request, obj)
+        return found if may_give_it else [name for name in found if name != "new_url"]
+
+    @method_decorator(sensitive_post_parameters("new_url"))
+    def changeform_view(self, *args: Any, **words: Any) -> HttpResponse:
+        """A report of a failed request would quote what was posted."""
+        page: HttpResponse = super().changeform_view(*args, **words)
+        return page
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         url = form.cleaned_data["new_url"]

@@ -5,12 +5,12 @@ from django.utils.translation import get_supported_language_variant
 
 
 def nearest(code: object) -> str:
-    """Of LANGUAGES, such as ``fr`` for ``fr-CA``; empty where none is near."""
+    """Of LANGUAGES, such as ``fr`` for ``fr-CA`` and, as operating systems write it, ``fr_CA``; empty for none."""
     if not code or not isinstance(code, str):
         # Most recipients bring none, and Django remembers only what it finds.
         return ""
     try:
-        return str(get_supported_language_variant(code.lower()))
+        return str(get_supported_language_variant(code.lower().replace("_", "-")))
     except (LookupError, ValueError):
         return ""
 

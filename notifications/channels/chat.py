@@ -30,7 +30,7 @@ class ChatChannel:
     def address(self, text: str) -> Address:
         name = self.known(text)
         if not name:
-            raise InvalidAddress(f"{text[:60]!r} is no chat target; {_known()}")
+            raise InvalidAddress(_nobody(text))
         return Address(name, name)
 
     def key(self, text: str) -> str:
@@ -108,6 +108,13 @@ def _url(name: str) -> str:
             f"The URL of {name} was sealed with another SECRET_KEY. Put that one into SECRET_KEY_FALLBACKS, or give "
             f"the URL anew: manage.py chat move {name}"
         ) from None
+
+
+def _nobody(text: str) -> str:
+    if "://" in text:
+        # Not quoted: it may be the whole URL, with its tokens.
+        return "a URL is no recipient: make a chat target of it, with manage.py chat add, and write to that by its name"
+    return f"{text[:60]!r} is no chat target; {_known()}"
 
 
 def _known() -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import requests
 from requests.adapters import BaseAdapter
@@ -22,7 +22,9 @@ from notifications.webhooks.posting import BREAKING_OFF, KEPT_OF_ANSWER, Line, R
 from routing import faults, masking
 from routing.errors import PermanentError
 
-_OURS = frozenset({"accept-encoding", "connection", "content-length", "host"})
+_TOO_MANY = 429
+# Also where the URL names headers, as in ?+Transfer-Encoding=chunked: how a request ends is what we have to know.
+_OURS = frozenset({"accept-encoding", "connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"})
 
 
 class Answered(Exception):
@@ -41,6 +43,8 @@ class Carrier(BaseAdapter):
         self.reply: Reply | None = None
         self.is_whole = True
         """Whether the last answer came to its end."""
+        self._has_given = False
+        """Whether an earlier request was taken that may have shown something, as the first part of a long text."""
         self.error: Exception | None = None
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
@@ -58,19 +62,27 @@ class Carrier(BaseAdapter):
 
     def _carried(self, request: requests.PreparedRequest) -> requests.Response:
         place, body = places.read(str(request.url)), _bytes(request.body)
+        self._secrets = [*self._secrets, *_credentials(request)]
         line = Line(self._left)
         try:
             try:
                 line.open(place)
                 begun = _begun(line, place, request, body)
             except BREAKING_OFF as error:
-                raise self._broken_off(f"{place.name} cannot be reached or broke off: {why(error)}") from error
+                raise self._broken_off(f"{place.name} cannot be reached or broke off: {self._why(error)}") from None
+            except ValueError:
+                # Of http.client, which quotes the header.
+                raise PermanentError(
+                    f"{place.name} would get a header with a letter that HTTP cannot carry. It comes from the target's "
+                    "URL: give it another one."
+                ) from None
             self._begin(line)
             try:
                 response = _finished(begun, body)
                 content = self._read(response)
             except BREAKING_OFF as error:
-                raise Uncertain(f"{place.name} broke off after it was handed the request: {why(error)}") from error
+                said = f"{place.name} broke off after it was handed the request: {self._why(error)}"
+                raise Uncertain(said) from None
         finally:
             line.end()
         return self._answer(request, response, content)
@@ -106,8 +118,18 @@ class Carrier(BaseAdapter):
             location=self._said(response.headers.get("Location", "")),
         )
         if not 200 <= response.status < 300:
-            raise Answered
+            self._refuse(response.status, self.reply.text)
+        self._has_given = self._has_given or request.method != "GET"
         return _as_requests_has_it(request, response, content)
+
+    def _refuse(self, status: int, said: str) -> NoReturn:
+        if self._has_given and (status == _TOO_MANY or status >= 500):
+            # As a plain no for now it would all be sent again, whether its category asks first or not.
+            raise Uncertain(f"{status} {said}, after an earlier request of the same message was taken.")
+        raise Answered
+
+    def _why(self, error: BaseException) -> str:
+        return why(error, secrets=self._secrets)
 
     def _said(self, text: str) -> str:
         """Masked before it is cut: half a token is too much of it."""
@@ -155,6 +177,11 @@ def by(carrier: Carrier) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def _credentials(request: requests.PreparedRequest) -> list[str]:
+    """As its header has them, such as a password in base64."""
+    return str(request.headers.get("Authorization", "")).split()[1:]
 
 
 def _begun(line: Line, place: places.Place, request: requests.PreparedRequest, body: bytes) -> HTTPConnection:

@@ -6,7 +6,7 @@ reach people whose choices and suppressions nobody had asked for; nor json:// an
 """
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from django.conf import settings
 
@@ -119,11 +119,20 @@ def _problem(url: str) -> str:
         _ = parts.port if service.is_hosted else None
     except ValueError:
         return f"has a host or port that cannot be read; write {scheme}://host:port/…"
+    if _hides_its_host(parts, service):
+        return f"has a / before its @; write that one as %2F: {scheme}://…%2F…@host."
     if not parts.netloc:
         return f"has nothing after {scheme}://; see Apprise's page on {service.title} for what belongs there."
     if refused := sorted(options & set(_REFUSED)):
         return f"has ?{refused[0]}=, which {_REFUSED[refused[0]]}."
     return _problem_of_host(*_taken_apart(url), service)
+
+
+def _hides_its_host(parts: SplitResult, service: Service) -> bool:
+    """Whether it goes on where a user name, a password or a token has a ``/``, and part of that would be its host."""
+    if not service.is_hosted or "@" in parts.netloc:
+        return False
+    return any("@" in part[1:] for part in parts.path.split("/"))
 
 
 def _problem_of_host(scheme: str, host: str, service: Service) -> str:

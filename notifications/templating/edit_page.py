@@ -145,7 +145,7 @@ class EditPage:
 
     def _save_version(self, template: Template, *, after: int) -> TemplateVersion:
         """What it says in other languages stays; a translation that is left empty goes."""
-        said, translations = self._sources, versions.translations_of(self._newest)
+        said, translations = self._sources, versions.spoken_translations(self._newest)
         if self._language and self._newest:
             said = versions.sources_of(self._newest)
             translations[self._language] = self._sources

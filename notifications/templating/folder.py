@@ -91,7 +91,8 @@ def _read(own: Path) -> Filed:
 def _languages(own: Path) -> list[str]:
     """Those that any of the files is written in, also such as nobody speaks here: that is told."""
     names = (path.name.split(".") for pattern in ("subject.*.txt", "body.*.*") for path in own.glob(pattern))
-    return sorted({parts[1] for parts in names if len(parts) == 3})
+    # What editors keep beside a file, such as body.html.orig, is nobody's language.
+    return sorted({parts[1] for parts in names if len(parts) == 3 and parts[2] in ("html", "txt")})
 
 
 def _said(own: Path, language: str = "") -> Sources:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from notifications import content, sealing
+from notifications import content, languages, sealing
 from notifications.problems import InvalidNotification, Problem
 from notifications.templating import declared, markup, review
 from notifications.templating.declared import Variable
@@ -86,7 +86,7 @@ def save(
 
 def restore(version: TemplateVersion, *, after: int, by: Any = None) -> TemplateVersion:
     """A new version that says what an old one said. Raises InvalidTemplate and Outdated."""
-    said, others = sources_of(version), translations_of(version)
+    said, others = sources_of(version), spoken_translations(version)
     return save(version.template, said, declared_by(version), after=after, by=by, translations=others)
 
 
@@ -99,6 +99,12 @@ def translations_of(version: TemplateVersion | None) -> dict[str, Sources]:
     """By language, beside what is said to all others."""
     found = (version.translations if version else None) or {}
     return {language: Sources(**said) for language, said in sorted(found.items())}
+
+
+def spoken_translations(version: TemplateVersion | None) -> dict[str, Sources]:
+    """Those that a next version can have: a language that has left LANGUAGES since would keep it from being saved."""
+    others = languages.others()
+    return {language: said for language, said in translations_of(version).items() if language in others}
 
 
 def declared_by(version: TemplateVersion) -> list[Variable]:

@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +22,7 @@ from notifications.channels import answers
 from notifications.channels.shape import Uncertain, Unreachable
 from notifications.webhooks import places
 from notifications.webhooks.places import Place
-from routing import faults
+from routing import faults, masking
 
 SECONDS = 10.0
 """For all up to the last byte together, and once more for the answer to that."""
@@ -98,14 +98,15 @@ def _beginning(response: HTTPResponse) -> str:
     return answers.words(body or response.reason)[:KEPT_OF_ANSWER]
 
 
-def why(error: BaseException) -> str:
+def why(error: BaseException, *, secrets: Sequence[str] = ()) -> str:
+    """Without these: http.client quotes what is no HTTP, and that may quote the request."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"it cannot prove who it is, {error.verify_message}"
     if isinstance(error, TimeoutError):
         return "it took too long"
     if isinstance(error, SoftTimeLimitExceeded):
         return "it took longer than this task may run"
-    return answers.words(str(error))[:KEPT_OF_ANSWER] or type(error).__name__
+    return answers.words(masking.without(str(error), secrets))[:KEPT_OF_ANSWER] or type(error).__name__
 
 
 class Line:

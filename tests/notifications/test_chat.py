@@ -300,6 +300,13 @@ def test_what_no_chat_can_say_is_refused_at_the_call(changes: dict[str, Any], sa
     assert not Notification.objects.exists()
 
 
+def test_a_url_in_place_of_a_target_is_not_quoted(ops: ChatTarget) -> None:
+    with pytest.raises(InvalidNotification, match=r"to\.0 cannot be written to: a URL is no recipient") as error:
+        tell(f"slack://{TOKEN}/room")
+
+    assert TOKEN[:6] not in str(error.value)
+
+
 @needs_apprise
 def test_its_page_shows_the_message_and_each_thing_at_hand_finds_it(
     ops: ChatTarget, receiver: Receiver, admin_client: Client, capsys: pytest.CaptureFixture[str]

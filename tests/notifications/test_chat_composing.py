@@ -1,13 +1,18 @@
 """What Apprise composes, carried by us: over in its time, nowhere else, and what has become of it is told apart."""
 
 import ast
+import base64
+import socket
 import time
+import traceback
 from importlib import import_module
 from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from notifications.channels.shape import Uncertain, Unreachable
 from notifications.chat import composing, schemes
@@ -44,6 +49,69 @@ def test_one_that_breaks_off_after_it_has_all_may_have_taken_it(receiver: Receiv
 
     assert time.monotonic() - began < 5, "whatever limits Apprise gives its requests"
     assert len(receiver.requests) == 1
+
+
+def test_what_is_no_http_may_quote_a_secret_and_it_is_masked(receiver: Receiver) -> None:
+    receiver.answers = [f"no hook {TOKEN} at {'.' * 250} {TOKEN}\r\n\r\n".encode()]
+
+    with pytest.raises(Uncertain, match="no hook •••••• at") as error:
+        send(room(receiver))
+
+    assert TOKEN[:6] not in "".join(traceback.format_exception(error.value))
+
+
+def test_a_password_is_masked_as_its_header_has_it(receiver: Receiver) -> None:
+    written = base64.b64encode(b"ann:password").decode()
+    receiver.answers = [answer("401 Unauthorized", body=f"Authorization: Basic {written} is of nobody")]
+
+    said = send(f"nctalk://ann:password@127.0.0.1:{receiver.port}/room-id")
+
+    assert said.reply is not None
+    assert said.reply.text == "Authorization: Basic •••••• is of nobody"
+
+
+def test_a_url_does_not_say_how_a_request_ends(receiver: Receiver) -> None:
+    headers = "?+Transfer-Encoding=chunked&+Host=other.example.org&+X-Own=yes"
+    receiver.answers = [answer("200 OK", body="{}")]
+
+    send(f"nctalk://ann:password@127.0.0.1:{receiver.port}/room-id{headers}")
+
+    given = {name.lower(): value for name, value in receiver.requests[0].headers.items()}
+    assert given["x-own"] == "yes"
+    assert given["host"] == f"127.0.0.1:{receiver.port}"
+    assert "transfer-encoding" not in given
+
+
+def test_a_header_that_cannot_be_written_is_not_quoted(settings: Settings) -> None:
+    from requests import Request
+
+    from notifications.chat.carrying import Carrier
+
+    settings.NOTIFICATIONS_WEBHOOK_NETWORKS = [ip_network("127.0.0.1/32")]
+    carrier = Carrier(handing_over=lambda: None, seconds=5.0, secrets=[])
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/"
+        with pytest.raises(PermanentError, match="a letter that HTTP cannot carry") as error:
+            carrier.send(Request("POST", url, headers={"X-Key": "tok\u20acn-1234"}, data=b"x").prepare())
+
+    assert "n-1234" not in repr(error.value)
+    assert not carrier.has_begun
+
+
+@pytest.mark.parametrize("first", ["GET", "POST"])
+def test_a_part_that_was_taken_is_not_sent_again_unasked(first: str, receiver: Receiver) -> None:
+    from requests import Request
+
+    from notifications.chat.carrying import Answered, Carrier
+
+    receiver.answers = [TAKEN, answer("503 Service Unavailable", body="later")]
+    carrier = Carrier(handing_over=lambda: None, seconds=5.0, secrets=[])
+    carrier.send(Request(first, receiver.url, data=b"one").prepare())
+
+    with pytest.raises(Uncertain if first == "POST" else Answered):
+        carrier.send(Request("POST", receiver.url, data=b"two").prepare())
+
+    assert len(receiver.requests) == 2
 
 
 def test_nothing_takes_effect_before_it_may(receiver: Receiver) -> None:

@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils.module_loading import autodiscover_modules
+from django.views.debug import SafeExceptionReporterFilter
 from pytest_django import Settings
 
 from notifications import services
@@ -105,6 +106,8 @@ def test_a_change_of_the_secret_key_reaches_it(ops: ChatTarget, settings: Settin
         ("new", "mmosts://chat.example.org/token?verify=no", "certificates are always checked"),
         ("new", "mmost://chat.example.org/token", "is not encrypted; use mmosts://"),
         ("new", "mmosts://chat.example.org:99999/token", "host or port that cannot be read"),
+        ("new", "rockets://AbCdEf12/GhIjKl34@chat.example.org/%23ops", "has a / before its @; write that one as %2F"),
+        ("new", "ntfys://ann:12/34@ntfy.example.org/topic", "has a / before its @; write that one as %2F"),
         ("new", "mmosts://10.0.0.1/token", "10.0.0.1:443 is at 10.0.0.1, which is no public address"),
         ("new", "gotifys://[::1]/token", "which is no public address"),
         ("new", "mmosts://exa_mple..org/token", "is no host"),
@@ -134,6 +137,8 @@ def test_a_wrong_target_is_refused_with_the_cure(
         ("ntfy://our-topic/other?mode=cloud", "ntfy://••••••"),
         ("gotify://10.1.2.3:8080/token", "gotify://10.1.2.3:8080/••••••"),
         ("rockets://token%2Ftoken@chat.example.org", "rockets://chat.example.org:443/••••••"),
+        ("rockets://token%2Ftoken@chat.example.org/@ann", "rockets://chat.example.org:443/••••••"),
+        ("mmosts://chat.example.org/token/@ann", "mmosts://chat.example.org:443/••••••"),
         ("MMOSTS://[2606:4700::1111]/token", "mmosts://[2606:4700::1111]:443/••••••"),
     ],
 )
@@ -263,3 +268,23 @@ def test_who_may_look_may_change_nothing(ops: ChatTarget, client: Client) -> Non
 
     assert targets.off([ops]) == {}
     assert seals.url_of(ChatTarget.objects.get()) == URL
+
+
+def test_who_may_add_only_gives_the_url_with_it(client: Client) -> None:
+    user = User.objects.create(username="adder", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="add_chattarget"))
+    client.force_login(user)
+
+    assert 'name="new_url"' in client.get(f"{LIST}add/").content.decode()
+    client.post(f"{LIST}add/", {"name": "ops-chat", "new_url": URL})
+
+    row = ChatTarget.objects.get()
+    assert (seals.url_of(row), row.created_by) == (URL, "adder")
+    assert client.post(f"{LIST}{row.pk}/change/", {"new_url": OTHER}).status_code == 403
+
+
+def test_a_report_of_a_failed_request_does_not_quote_the_url(ops: ChatTarget, ada: Client) -> None:
+    for address in (f"{LIST}add/", f"{LIST}{ops.pk}/change/"):
+        request = ada.post(address, {"name": "new", "new_url": URL}).wsgi_request
+
+        assert URL not in str(SafeExceptionReporterFilter().get_post_parameters(request))

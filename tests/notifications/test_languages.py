@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import translation
+from pytest_django import Settings
 
 from notifications import api_keys, asked, content, languages, reproducing, services
 from notifications.draft import Draft
@@ -254,6 +255,16 @@ def test_a_file_in_a_language_that_nobody_speaks_is_told(order: Template, tmp_pa
     assert "'de' is none to translate into" in moving.problems(filed)[0].detail
 
 
+def test_what_an_editor_keeps_beside_a_file_is_no_language(order: Template, tmp_path: Path) -> None:
+    own = folder.write(tmp_path, versions.newest("order"))
+    for name in ("body.txt.orig", "body.html.bak", "subject.txt.orig"):
+        (own / name).write_text("old")
+
+    (filed,) = folder.read(tmp_path)
+
+    assert list(filed.translations) == ["fr"]
+
+
 def test_it_is_written_in_the_admin(order: Template) -> None:
     author = user("view_template", "change_template")
     rows = [{"name": "due", "required": "on", "sample": "2026-11-27"}]
@@ -269,6 +280,19 @@ def test_it_is_written_in_the_admin(order: Template) -> None:
     newest = versions.newest("order")
     assert (newest.number, newest.subject) == (3, "An order")
     assert newest.translations == {"fr": {"subject": "Commande", "text": "Payez {{ due }}.", "html": ""}}
+
+
+def test_a_language_that_is_gone_keeps_no_version_from_being_saved(order: Template, settings: Settings) -> None:
+    settings.LANGUAGES = [("en", "English")]
+    author = user("view_template", "change_template")
+    rows = [{"name": "due", "required": "on", "sample": "2026-11-27"}]
+
+    author.post(page(order), form("save", rows, subject="An order", html="", text="Pay {{ due }}."))
+    versions.restore(TemplateVersion.objects.get(number=1), after=2)
+
+    found = list(TemplateVersion.objects.order_by("number").values_list("subject", "translations"))
+    assert found[1:] == [("An order", None), ("Your order", None)]
+    assert found[0][1] == {"fr": vars(FRENCH)}
 
 
 def test_a_translation_that_is_left_empty_goes(order: Template) -> None:
@@ -315,7 +339,7 @@ def test_preferences_are_french_and_a_click_is_the_same_click(client: Client) ->
 
 @pytest.mark.any_database
 @pytest.mark.parametrize(
-    ("code", "nearest"), [("fr", "fr"), ("fr-CH", "fr"), ("FR-ca", "fr"), ("en-us", "en"), ("de", "")]
+    ("code", "nearest"), [("fr", "fr"), ("fr-CH", "fr"), ("FR-ca", "fr"), ("fr_CA", "fr"), ("en-us", "en"), ("de", "")]
 )
 def test_the_nearest_language_is_found(code: str, nearest: str) -> None:
     assert languages.nearest(code) == nearest
