@@ -118,8 +118,10 @@ def _verdict(seen: list[Standing]) -> Verdict:
     limited = sum(1 for one in seen if one.limit)
     if down:
         said = ngettext("%(count)d host is down.", "%(count)d hosts are down.", len(down)) % {"count": len(down)}
-        return Verdict("look", f"{said} {gettext('What is meant for others goes out.')}", down)
+        others = gettext("What is meant for others goes out.")
+        return Verdict("look", f"{said} {others}", down)
     if not limited:
         return Verdict("good", gettext("No host is down. There is no limit; NOTIFICATIONS_LIMITS declares them."))
     kept = ngettext("%(count)d limit is kept.", "%(count)d limits are kept.", limited) % {"count": limited}
-    return Verdict("good", f"{gettext('No host is down.')} {kept}")
+    well = gettext("No host is down.")
+    return Verdict("good", f"{well} {kept}")

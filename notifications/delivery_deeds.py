@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from notifications import deciding
 from notifications.deciding import CURES, Fate
@@ -155,7 +155,7 @@ def _decided(request: HttpRequest, deed: Deed, row: Delivery, mark: str) -> Fate
         fate = deed.decide(row, by=request.user.get_username())
         if fate.is_done:
             user: Any = request.user
-            LogEntry.objects.log_actions(user.pk, [row], CHANGE, change_message=_LOGGED[fate], single_object=True)
+            LogEntry.objects.log_actions(user.pk, [row], CHANGE, change_message=_(_LOGGED[fate]), single_object=True)
     return fate
 
 
@@ -165,9 +165,9 @@ def _mark(row: Delivery) -> str:
 
 
 _LOGGED = {
-    Fate.RESENT: "To be sent again.",
-    Fate.RECORDED: "Recorded as sent.",
-    Fate.CANCELLED: "Cancelled.",
+    Fate.RESENT: gettext_noop("To be sent again."),
+    Fate.RECORDED: gettext_noop("Recorded as sent."),
+    Fate.CANCELLED: gettext_noop("Cancelled."),
 }
 
 

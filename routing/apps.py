@@ -3,11 +3,12 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy
 
 
 class RoutingConfig(AppConfig):
     name = "routing"
-    verbose_name = "Pipeline"
+    verbose_name = gettext_lazy("Pipeline")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -9,7 +9,10 @@ from django.utils.module_loading import import_string
 
 @dataclass(frozen=True)
 class Told:
-    """Something that needs a look, and holds up neither workers nor queues. ``public`` is what anybody may be told."""
+    """Something that needs a look, and holds up neither workers nor queues. ``public`` is what anybody may be told.
+
+    A thread looks, and people of any language read: what is to be translated is lazy.
+    """
 
     subject: str
     sentence: str

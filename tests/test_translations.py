@@ -1,17 +1,22 @@
-"""Whatever is marked for translation is translated: all of it, with the same placeholders, and compiled."""
+"""What people read is marked for translation; all of it is translated, with the same placeholders, and compiled."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from gettext import GNUTranslations
 from pathlib import Path
 from typing import Any
 
 import django
 import pytest
+import unfold
 from django.conf import settings
+from django.utils import translation
+from django.utils.translation import trans_real
 
 from tests.services import missing
 
@@ -123,3 +128,166 @@ def test_a_text_has_one_translation_whichever_app_marks_it(language: str) -> Non
             meanings.setdefault(key, set()).add(text)
 
     assert {key: texts for key, texts in meanings.items() if len(texts) > 1} == {}
+
+
+# --- Forgotten to be marked
+
+MARKS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "pgettext", "pgettext_lazy"}
+NOW = {"gettext", "ngettext", "pgettext"}
+SHOWN = {"label", "help_text", "verbose_name", "verbose_name_plural", "short_description", "search_help_text"}
+"""Keywords and attributes."""
+PLACES = {
+    "messages": 1,
+    "message_user": 1,
+    "add_error": 1,
+    "log_change": 2,
+    "Verdict": 1,
+    "ValidationError": 0,
+    "Told": 1,
+}
+"""Which argument of a call people read."""
+LEVELS = {"success", "warning", "error", "info"}
+BLOCK = re.compile(r"\{%\s*(?:blocktrans|blocktranslate)\b.*?\{%\s*end(?:blocktrans|blocktranslate)\s*%\}", re.DOTALL)
+UNREAD = re.compile(r"<(style|script|pre|code)\b.*?</\1>|<!--.*?-->|\{#.*?#\}", re.DOTALL)
+LETTERS = re.compile(r"[A-Za-z]{2}")
+NAMES = ("Taskyard", "CSV", "JSON")
+SAMPLES = ("hello.html", "hello.txt")
+"""Sent to try whether mail works; whoever does that gives their own text, or this one."""
+
+
+@pytest.fixture(scope="module")
+def code() -> list[tuple[Path, ast.Module]]:
+    """The modules whose texts pages and mails show. What commands print is English."""
+    found = [path for app in APPS for path in sorted((ROOT / app).rglob("*.py"))]
+    read = [path for path in found if not {"migrations", "management"} & set(path.parts)]
+    return [(path, ast.parse(path.read_text())) for path in read]
+
+
+def test_no_text_is_marked_where_it_is_not_collected(code: list[tuple[Path, ast.Module]]) -> None:
+    """xgettext does not look into f-strings: what is marked in one is never translated, and nothing tells."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path, tree in code
+        for text in ast.walk(tree)
+        if isinstance(text, ast.JoinedStr)
+        for call in ast.walk(text)
+        if isinstance(call, ast.Call) and _name(call.func) in MARKS and call.args and _bare(call.args[0])
+    ]
+
+    assert wrong == [], "Translate it before the f-string, and put that into it."
+
+
+def test_no_text_is_translated_when_its_module_is_imported(code: list[tuple[Path, ast.Module]]) -> None:
+    """It would stay in the language of that moment, for all readers. There gettext_lazy is right."""
+    wrong = [f"{path.relative_to(ROOT)}:{line}" for path, tree in code for line in _at_import(tree, _eager(tree))]
+
+    assert wrong == []
+
+
+def test_no_page_says_what_is_not_marked(code: list[tuple[Path, ast.Module]]) -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{shown.lineno}: {ast.unparse(shown)[:60]}"
+        for path, tree in code
+        for shown in _shown(tree)
+        if _bare(shown)
+    ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_templates_hold_no_words_that_are_not_marked(app: str) -> None:
+    wrong = []
+    for path in sorted((ROOT / app).rglob("templates/**/*.*")):
+        words = [word for word in _words(path.read_text()) if word not in NAMES]
+        if words and path.name not in SAMPLES:
+            wrong.append((str(path.relative_to(ROOT)), words))
+
+    assert wrong == []
+
+
+def _words(source: str) -> list[str]:
+    for pattern in (BLOCK, UNREAD):
+        source = pattern.sub("", source)
+    titles = re.findall(r'\b(?:title|aria-label|placeholder|alt)="([^"{]*)"', source)
+    bare = re.sub(r"\{%.*?%\}|\{\{.*?\}\}|<[^>]*>|&#?\w+;", " ", source, flags=re.DOTALL)
+    return [word for text in (bare, *titles) for word in text.split() if LETTERS.search(word) and "." not in word[1:-1]]
+
+
+def _name(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+
+
+def _bare(text: ast.expr) -> bool:
+    """Whether it has words that stand there as they are."""
+    match text:
+        case ast.Constant(value=str(words)):
+            # Such as gave_up: a name for machines.
+            return bool(LETTERS.search(words)) and "_" not in words
+        case ast.JoinedStr(values=parts):
+            return any(_bare(part) for part in parts)
+        case ast.IfExp(body=one, orelse=other) | ast.BinOp(left=one, right=other):
+            return _bare(one) or _bare(other)
+    return False
+
+
+def _shown(tree: ast.Module) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield from (each.value for each in node.keywords if each.arg in SHOWN)
+            is_message = _name(node.func) in LEVELS and ast.unparse(node.func).startswith("messages.")
+            place = PLACES.get("messages" if is_message else _name(node.func))
+            yield from [] if place is None else node.args[place : place + 1]
+        elif isinstance(node, ast.Assign) and any(_name(target) in SHOWN - {"label"} for target in node.targets):
+            yield node.value
+
+
+def _eager(tree: ast.Module) -> set[str]:
+    """What the module calls those that translate at once."""
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    found = [one for each in imports if each.module == "django.utils.translation" for one in each.names]
+    return {one.asname or one.name for one in found if one.name in NOW}
+
+
+def _at_import(node: ast.AST, eager: set[str]) -> Iterator[int]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) and child.func.id in eager:
+            yield child.lineno
+        if isinstance(child, ast.FunctionDef):
+            for part in (*child.decorator_list, *child.args.defaults):
+                yield from _at_import(ast.Expr(part), eager)
+        elif not isinstance(child, ast.Lambda):
+            yield from _at_import(child, eager)
+
+
+# --- The theme, which brings no French
+
+ELSEWHERE = {
+    # Of widgets, lists and pages that nothing here has.
+    "Dataset not found. No action performed.",
+    "Select currency",
+    "You can not create nested object without parent",
+}
+IN_TEMPLATE = re.compile(r"""\{%\s*trans(?:late)?\s+(["'])(.+?)\1""")
+IN_CODE = re.compile(r"""\b(?:_|gettext|gettext_lazy)\(\s*(["'])(.+?)\1\s*,?\s*\)""")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_words_of_the_theme_are_borrowed(language: str) -> None:
+    theme = Path(unfold.__file__).parent
+    found = set()
+    for path in (*theme.glob("*.py"), *theme.glob("mixins/*.py"), *theme.glob("templates/**/*.html")):
+        pattern = IN_TEMPLATE if path.suffix == ".html" else IN_CODE
+        if "crispy" not in str(path):
+            found |= {text for _quote, text in pattern.findall(path.read_text())}
+    with translation.override(language):
+        english = sorted(text for text in found - ELSEWHERE if not _known(text))
+
+    assert len(found) > 50
+    assert english == [], "Add them to project/borrowed_words.py. " + CURE
+
+
+def _known(text: str) -> bool:
+    """Whether somebody has translated it, if perhaps by the same word."""
+    spoken = translation.get_language() or ""
+    return text in trans_real.translation(spoken)._catalog  # type: ignore[attr-defined]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from notifications.problems import InvalidNotification, Problem
 from notifications.webhooks import places
@@ -18,8 +20,10 @@ MAX_URL = 2000
 LONG = 6
 """From here on a part of a URL is taken for a secret; a shorter one, such as ``yes``, is part of too much else."""
 _REFUSED = {
-    "template": "would read a file of the worker; use a template of the admin",
-    "verify": "is not for you to choose: certificates are always checked, by SSL_CERT_FILE where that is set",
+    "template": gettext_noop("would read a file of the worker; use a template of the admin"),
+    "verify": gettext_noop(
+        "is not for you to choose: certificates are always checked, by SSL_CERT_FILE where that is set"
+    ),
 }
 
 
@@ -108,23 +112,26 @@ def secrets(url: str) -> list[str]:
 
 def _problem(url: str) -> str:
     if not url.isprintable() or " " in url or not 0 < len(url) <= MAX_URL:
-        return f"has to be an Apprise URL of up to {MAX_URL} characters, without blanks, such as slack://…"
-    scheme, colon, _ = url.partition("://")
+        told = _("has to be an Apprise URL of up to %(most)d characters, without blanks, such as slack://…")
+        return told % {"most": MAX_URL}
+    scheme, colon, _rest = url.partition("://")
     service = BY_SCHEME.get(scheme.lower())
     if not colon or service is None:
-        return f"has to begin with one of {', '.join(f'{one}://' for one in sorted(BY_SCHEME))}."
+        return _("has to begin with one of %(names)s.") % {"names": ", ".join(f"{one}://" for one in sorted(BY_SCHEME))}
     try:
         parts = urlsplit(url)
-        options = {name.casefold() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
-        _ = parts.port if service.is_hosted else None
+        options = {name.casefold() for name, _value in parse_qsl(parts.query, keep_blank_values=True)}
+        _port = parts.port if service.is_hosted else None
     except ValueError:
-        return f"has a host or port that cannot be read; write {scheme}://host:port/…"
+        return _("has a host or port that cannot be read; write %(example)s") % {"example": f"{scheme}://host:port/…"}
     if _hides_its_host(parts, service):
-        return f"has a / before its @; write that one as %2F: {scheme}://…%2F…@host."
+        told = _("has a / before its @; write that one as %%2F: %(example)s.")
+        return told % {"example": f"{scheme}://…%2F…@host"}
     if not parts.netloc:
-        return f"has nothing after {scheme}://; see Apprise's page on {service.title} for what belongs there."
+        told = _("has nothing after %(scheme)s://; see Apprise's page on %(service)s for what belongs there.")
+        return told % {"scheme": scheme, "service": service.title}
     if refused := sorted(options & set(_REFUSED)):
-        return f"has ?{refused[0]}=, which {_REFUSED[refused[0]]}."
+        return _("has ?%(option)s=, which %(why)s.") % {"option": refused[0], "why": _(_REFUSED[refused[0]])}
     return _problem_of_host(*_taken_apart(url), service)
 
 
@@ -140,13 +147,12 @@ def _problem_of_host(scheme: str, host: str, service: Service) -> str:
     if not host:
         return ""
     if scheme != service.twin(scheme) and not settings.NOTIFICATIONS_WEBHOOK_NETWORKS:
-        return (
-            f"is not encrypted; use {service.twin(scheme)}://. {scheme}:// is for networks that {places.SETTING} names."
-        )
+        told = _("is not encrypted; use %(twin)s://. %(scheme)s:// is for networks that %(setting)s names.")
+        return told % {"twin": service.twin(scheme), "scheme": scheme, "setting": places.SETTING}
     try:
         places.read(f"{'https' if scheme == service.twin(scheme) else 'http'}://{host}/")
     except (places.Unusable, places.Closed) as error:
-        return f"cannot be used: {error}"
+        return _("cannot be used: %(why)s") % {"why": error}
     return ""
 
 

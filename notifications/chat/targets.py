@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from notifications import services
 from notifications.channels.webhook import NAME
@@ -34,7 +35,8 @@ def add(name: str, url: str, *, by: str) -> ChatTarget:
         with transaction.atomic():
             row.save(force_insert=True)
     except IntegrityError:
-        raise InvalidNotification([Problem("name", f"{name} is there already; choose another one.")]) from None
+        told = _("%(name)s is there already; choose another one.") % {"name": name}
+        raise InvalidNotification([Problem("name", told)]) from None
     return row
 
 
@@ -48,7 +50,7 @@ def move(target: ChatTarget, url: str) -> bool:
 
 def switch_off(target: ChatTarget, *, by: str, because: str = "") -> bool:
     """Nothing is sent to it; what it is meant to get becomes suppressed. False if it was off already."""
-    _, is_new = suppression_list.suppress(target.name, channel=CHANNEL, by=by, detail=because)
+    _row, is_new = suppression_list.suppress(target.name, channel=CHANNEL, by=by, detail=because)
     return is_new
 
 
@@ -77,5 +79,5 @@ def shown(target: ChatTarget) -> str:
 def require_name(name: str) -> None:
     """Raises InvalidNotification."""
     if not NAME.match(name):
-        cure = "has to begin with a small letter; then up to 39 small letters, digits and -, such as ops-chat."
-        raise InvalidNotification([Problem("name", cure)])
+        cure = _("has to begin with a small letter; then up to 39 small letters, digits and -, such as %(example)s.")
+        raise InvalidNotification([Problem("name", cure % {"example": "ops-chat"})])

@@ -30,7 +30,8 @@ def _has(said: str, links: tuple[str, str]) -> bool:
 
 
 def _text(said: str, why: str, unsubscribe: str, preferences: str) -> str:
-    lines = ("", "-- ", why, f"{_('Unsubscribe')}: {unsubscribe}", f"{_('All your choices')}: {preferences}")
+    ways = _("Unsubscribe: %(url)s") % {"url": unsubscribe}, _("All your choices: %(url)s") % {"url": preferences}
+    lines = ("", "-- ", why, *ways)
     return said.rstrip("\n") + "\n" + "\n".join(lines) + "\n"
 
 

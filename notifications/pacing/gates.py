@@ -84,4 +84,4 @@ def _not_yet(why: str, seconds: float) -> NotYet:
     after = timedelta(seconds=seconds)
     now = timezone.localtime()
     at = now + after
-    return NotYet(f"{why} {at:{'%H:%M:%S' if at.date() == now.date() else '%d %b %H:%M:%S'}}.", after=after)
+    return NotYet(f"{why} {at:{'%H:%M:%S' if at.date() == now.date() else '%Y-%m-%d %H:%M:%S'}}.", after=after)

@@ -6,10 +6,14 @@ from datetime import UTC, datetime
 
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.functional import lazy
+from django.utils.translation import gettext as _
 
 from notifications.pacing import circuit, gate_rows, limits
 from notifications.pacing.limits import Limit
 from notifications.pacing.tables import Gate
+from routing.console.number_words import grouped
+from routing.console.time_words import since
 from routing.ledger import database
 from routing.watching import Told
 
@@ -22,6 +26,11 @@ class Waiting:
     count: int
     """About so many: some of its places may be taken by others."""
     until: datetime
+
+    @property
+    def words(self) -> str:
+        told = _("%(count)s in %(lane)s until %(until)s")
+        return told % {"count": grouped(self.count), "lane": self.lane, "until": clock(self.until)}
 
 
 @dataclass(frozen=True)
@@ -40,15 +49,27 @@ class Standing:
         """What is wrong and what to do; empty where nothing is."""
         if self.down_since is None:
             return ""
-        coming = "is being tried now" if self.is_probing else f"is tried again at {clock(self.probe_at)}"
-        return (
-            f"{self.name} has been down since {clock(self.down_since)} and {coming}; what waits for it is kept. "
-            f"{self.error.rstrip('.')}. To try at once: manage.py limits --try-now {self.name}"
+        told = (
+            _(
+                "%(name)s has been down since %(since)s and is being tried now; what waits for it is kept. %(error)s. "
+                "To try at once: manage.py limits --try-now %(name)s"
+            )
+            if self.is_probing
+            else _(
+                "%(name)s has been down since %(since)s and is tried again at %(at)s; what waits for it is kept. "
+                "%(error)s. To try at once: manage.py limits --try-now %(name)s"
+            )
         )
+        moments = {"since": clock(self.down_since), "at": clock(self.probe_at)}
+        return told % {"name": self.name, **moments, "error": self.error.rstrip(".")}
+
+    @property
+    def public(self) -> str:
+        return _("%(name)s is down.") % {"name": self.name}
 
     @property
     def waiting_words(self) -> str:
-        return ", ".join(f"{line.count:,} in {line.lane} until {clock(line.until)}" for line in self.lines)
+        return ", ".join(line.words for line in self.lines)
 
 
 def standings(names: Sequence[str] = ()) -> list[Standing]:
@@ -61,7 +82,7 @@ def standings(names: Sequence[str] = ()) -> list[Standing]:
 def told() -> list[Told]:
     """For the start page, the status and the probe."""
     down = [_standing(gate.name, gate, 0.0) for gate in _gates().filter(opened_at__isnull=False).order_by("name")]
-    return [Told(one.name, one.sentence, f"{one.name} is down.") for one in down]
+    return [Told(one.name, _lazily(one, "sentence"), _lazily(one, "public")) for one in down]
 
 
 def expected() -> set[str]:
@@ -78,7 +99,13 @@ def clock(at: datetime | None) -> str:
     if at is None:
         return "-"
     local = timezone.localtime(at)
-    return f"{local:{'%H:%M:%S' if local.date() == timezone.localdate() else '%d %b %Y %H:%M'}}"
+    return f"{local:%H:%M:%S}" if local.date() == timezone.localdate() else since(at)
+
+
+def _lazily(one: Standing, name: str) -> str:
+    """In the language of whoever reads it, and not of the thread that looked."""
+    said: str = lazy(getattr, str)(one, name)
+    return said
 
 
 def _gates() -> QuerySet[Gate]:

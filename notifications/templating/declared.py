@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 NAME = re.compile(r"[A-Za-z]\w{0,99}\Z", re.ASCII)
 
+EXAMPLE = '{"name": "order", "sample": "A-17"}'
 ALWAYS_GIVEN = {
     "unsubscribe_url": "https://example.org/unsubscribe/sample",
     "preferences_url": "https://example.org/preferences/sample",
@@ -35,10 +38,10 @@ class Variable:
 def read(rows: Any) -> list[Variable]:
     """From JSON, as it is stored and written to files. Raises Undeclarable."""
     if not isinstance(rows, list):
-        raise Undeclarable('variables must be a list, such as [{"name": "order", "sample": "A-17"}].')
+        raise Undeclarable(_("variables must be a list, such as %(example)s.") % {"example": f"[{EXAMPLE}]"})
     found = [_variable(row) for row in rows]
     if twice := {one.name for one in found if sum(one.name == other.name for other in found) > 1}:
-        raise Undeclarable(f"{', '.join(sorted(twice))} is declared twice; leave one.")
+        raise Undeclarable(_("%(name)s is declared twice; leave one.") % {"name": ", ".join(sorted(twice))})
     return found
 
 
@@ -50,19 +53,23 @@ def samples(variables: Iterable[Variable]) -> dict[str, Any]:
 
 def _variable(row: Any) -> Variable:
     if not isinstance(row, Mapping) or not isinstance(name := row.get("name"), str):
-        raise Undeclarable(f'{row!r} declares no variable; write {{"name": "order", "sample": "A-17"}}.')
+        told = _("%(row)s declares no variable; write %(example)s.")
+        raise Undeclarable(told % {"row": repr(row), "example": EXAMPLE})
     if not NAME.match(name):
-        raise Undeclarable(f"{name!r} cannot be the name of a variable; use letters, digits and underscores.")
+        told = _("%(name)s cannot be the name of a variable; use letters, digits and underscores.")
+        raise Undeclarable(told % {"name": repr(name)})
     known = Variable.__dataclass_fields__
     if unknown := sorted(set(row) - set(known)):
-        raise Undeclarable(f"{name} has {', '.join(unknown)}, which mean nothing; there are {', '.join(known)}.")
+        told = _("%(name)s has %(unknown)s, which mean nothing; there are %(known)s.")
+        raise Undeclarable(told % {"name": name, "unknown": ", ".join(unknown), "known": ", ".join(known)})
     for flag in ("required", "secret"):
         if not isinstance(row.get(flag, False), bool):
-            raise Undeclarable(f"{flag} of {name} must be true or false.")
+            raise Undeclarable(_("%(flag)s of %(name)s must be true or false.") % {"flag": flag, "name": name})
     if not isinstance(row.get("description", ""), str):
-        raise Undeclarable(f"description of {name} must be a text.")
+        raise Undeclarable(_("description of %(name)s must be a text.") % {"name": name})
     if not _is_storable(row):
-        raise Undeclarable(f"{name} has a NUL, half of a surrogate pair or a NaN in it, which no database keeps.")
+        told = _("%(name)s has a NUL, half of a surrogate pair or a NaN in it, which no database keeps.")
+        raise Undeclarable(told % {"name": name})
     return Variable(**row)
 
 

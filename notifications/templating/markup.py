@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from django.template.base import Lexer, Token, TokenType
+from django.utils.translation import gettext as _
 
 _OPENING = frozenset({"for", "if", "ifchanged", "spaceless", "with"})
 _BETWEEN = frozenset({"elif", "else", "empty"})
@@ -75,7 +76,8 @@ class Reader:
     def _named_attribute(self) -> None:
         self.place = Place.EQUALS
         if self.attribute.startswith("on"):
-            self.complaints.append(f"{self.attribute}=… is a script, which no mail reader runs; take it out")
+            told = _("%(attribute)s=… is a script, which no mail reader runs; take it out")
+            self.complaints.append(told % {"attribute": self.attribute})
 
     def _equals(self, char: str) -> None:
         if char in "\"'":
@@ -102,7 +104,7 @@ class Reader:
         self.place = Place.RAW if self.element in ("script", "style") else Place.TEXT
         self.attribute = self._recent = ""
         if self.element == "script":
-            self.complaints.append("<script> is run by no mail reader; take it out")
+            self.complaints.append(_("<script> is run by no mail reader; take it out"))
 
     def _declaration(self, char: str) -> None:
         self._recent += char
@@ -135,7 +137,7 @@ def problems(source: str) -> Iterator[str]:
             found = [*_of_value(reader, f"{{{{ {token.contents} }}}}")]
         else:
             found = [*_of_tag(reader, token.contents.split()[0], opened)]
-        yield from (f"line {token.lineno}: {words}." for words in found)
+        yield from (_("line %(number)d: %(what)s.") % {"number": token.lineno, "what": words} for words in found)
 
 
 def _outside_comments(source: str) -> Iterator[Token]:
@@ -153,14 +155,16 @@ def _outside_comments(source: str) -> Iterator[Token]:
 def _of_value(reader: Reader, written: str) -> Iterator[str]:
     match reader.place:
         case Place.MARK | Place.TAG:
-            yield f"{written} stands where a tag or an attribute has its name; write that out"
+            yield _("%(value)s stands where a tag or an attribute has its name; write that out") % {"value": written}
         case Place.EQUALS | Place.UNQUOTED:
-            yield f'{written} is the value of {reader.attribute}, and needs quotes: {reader.attribute}="{written}"'
+            told = _('%(value)s is the value of %(attribute)s, and needs quotes: %(attribute)s="%(value)s"')
+            yield told % {"value": written, "attribute": reader.attribute}
             reader.read("x")
         case Place.RAW:
-            yield f'{written} stands in <{reader.element}>; put it into an attribute style="…" instead'
+            told = _('%(value)s stands in %(element)s; put it into an attribute style="…" instead')
+            yield told % {"value": written, "element": f"<{reader.element}>"}
         case Place.QUOTED if reader.attribute == "srcdoc":
-            yield f"{written} stands in srcdoc, where it would be read as HTML; take it out"
+            yield _("%(value)s stands in srcdoc, where it would be read as HTML; take it out") % {"value": written}
 
 
 def _of_tag(reader: Reader, tag: str, opened: list[tuple[str, tuple[Place, str]]]) -> Iterator[str]:
@@ -171,7 +175,8 @@ def _of_tag(reader: Reader, tag: str, opened: list[tuple[str, tuple[Place, str]]
     elif opened and (tag in _BETWEEN or tag == f"end{opened[-1][0]}"):
         outer, before = opened[-1]
         if reader.whereabouts != before:
-            yield f"a tag or attribute of HTML that begins or ends within {{% {outer} %}} must do both there"
+            told = _("a tag or attribute of HTML that begins or ends within %(tag)s must do both there")
+            yield told % {"tag": f"{{% {outer} %}}"}
             reader.place, reader.attribute = before
         if tag not in _BETWEEN:
             opened.pop()

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from notifications import content, languages, sealing
 from notifications.problems import Problem
 from notifications.templating import declared, links, markup, variables
 from notifications.templating.declared import Variable
 from notifications.templating.rendering import Sources, UnusableTemplate, all_compiled
+from routing.console.number_words import grouped
 
 LONGEST = 300_000
 """Characters of subject, text and HTML together; an e-mail of that size is cut off by most readers."""
@@ -30,10 +33,12 @@ def all_problems(sources: Sources, translations: Mapping[str, Sources], variable
         name = languages.others().get(language)
         if name is None:
             known = ", ".join(languages.others())
-            found.append(Problem("language", f"{language!r} is none to translate into; there are: {known}."))
+            told = _("%(language)s is none to translate into; there are: %(known)s.")
+            found.append(Problem("language", told % {"language": repr(language), "known": known}))
             continue
         theirs = problems(said, variables, language=language)
-        found += [Problem(problem.field, f"in {name} {problem.detail}") for problem in theirs]
+        told = _("in %(language)s %(what)s")
+        found += [Problem(problem.field, told % {"language": name, "what": problem.detail}) for problem in theirs]
     return found
 
 
@@ -51,16 +56,17 @@ def problems(
 
 def source_problems(sources: Sources) -> Iterator[Problem]:
     if not sources.subject.strip():
-        yield Problem("subject", "is empty.")
+        yield Problem("subject", _("is empty."))
     if not (sources.text.strip() or sources.html.strip()):
-        yield Problem("html", "is empty, and so is text; write at least one of them.")
-    if sum(len(source) for _, source in sources.parts) > LONGEST:
-        yield Problem("html", f"is longer, together with subject and text, than {LONGEST:,} characters.")
+        yield Problem("html", _("is empty, and so is text; write at least one of them."))
+    if sum(len(source) for _name, source in sources.parts) > LONGEST:
+        told = _("is longer, together with subject and text, than %(most)s characters.")
+        yield Problem("html", told % {"most": grouped(LONGEST)})
         return
-    for name, _ in sources.parts:
+    for name, _source in sources.parts:
         yield from _compile_problems(name, sources)
     if running := links.running(sources.html):
-        yield Problem("html", f"has a link to {running}, which runs code; take it out.")
+        yield Problem("html", _("has a link to %(link)s, which runs code; take it out.") % {"link": running})
 
 
 def names(sources: Sources, declared_ones: Sequence[Variable], *, others: Iterable[Sources] = ()) -> Names:
@@ -90,7 +96,8 @@ def _compile_problems(name: str, sources: Sources) -> Iterator[Problem]:
         yield _problem(error)
         return
     if name == "HTML":
-        yield from (Problem("html", f"cannot be used: {words}") for words in markup.problems(sources.html))
+        told = _("cannot be used: %(why)s")
+        yield from (Problem("html", told % {"why": words}) for words in markup.problems(sources.html))
 
 
 def _problem(error: UnusableTemplate) -> Problem:
@@ -100,10 +107,12 @@ def _problem(error: UnusableTemplate) -> Problem:
 def _name_problems(sources: Sources, declared_ones: Sequence[Variable]) -> Iterator[Problem]:
     found = names(sources, declared_ones)
     for name in found.undeclared:
-        yield Problem("variables", f"do not have {name}, which the template uses; say of it what it is.")
+        told = _("do not have %(name)s, which the template uses; say of it what it is.")
+        yield Problem("variables", told % {"name": name})
     for variable in declared_ones:
         if variable.required and variable.name not in found.unused and variable.sample in ("", None):
-            yield Problem("variables", f"have no sample of {variable.name}; the preview needs it.")
+            told = _("have no sample of %(name)s; the preview needs it.")
+            yield Problem("variables", told % {"name": variable.name})
 
 
 def _sample_problems(
@@ -122,5 +131,5 @@ def _reductions(
 ) -> Iterator[tuple[Mapping[str, Any], str]]:
     needed = declared.ALWAYS_GIVEN.keys() | {variable.name for variable in declared_ones if variable.required}
     secret = {variable.name for variable in declared_ones if variable.secret}
-    yield {name: value for name, value in values.items() if name in needed}, "where only what is required is given"
-    yield sealing.split(values, secret)[0], "where it is shown with its secret values masked"
+    yield {name: value for name, value in values.items() if name in needed}, _("where only what is required is given")
+    yield sealing.split(values, secret)[0], _("where it is shown with its secret values masked")

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from notifications import content, languages, sealing
 from notifications.problems import InvalidNotification, Problem
@@ -21,11 +22,12 @@ class Outdated(Exception):
     """Somebody else has saved a version since this one was begun; the message names who, and nothing is lost."""
 
     def __init__(self, newer: TemplateVersion) -> None:
-        who = newer.created_by.get_username() if newer.created_by else "somebody else"
-        super().__init__(
-            f"{who} has saved version {newer.number} meanwhile. Nothing was overwritten. "
-            f"Compare yours with it, and save again to make yours version {newer.number + 1}."
+        told = _(
+            "%(who)s has saved version %(number)d meanwhile. Nothing was overwritten. Compare yours with it, and save "
+            "again to make yours version %(next)d."
         )
+        who = newer.created_by.get_username() if newer.created_by else _("somebody else")
+        super().__init__(told % {"who": who, "number": newer.number, "next": newer.number + 1})
         self.newer = newer
 
 

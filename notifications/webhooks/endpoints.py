@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from notifications import services
 from notifications.channels.webhook import NAME
@@ -34,7 +35,8 @@ def add(name: str, url: str, *, by: str) -> tuple[Endpoint, str]:
         with transaction.atomic():
             row.save(force_insert=True)
     except IntegrityError:
-        raise InvalidNotification([Problem("name", f"{name} is there already; choose another one.")]) from None
+        told = _("%(name)s is there already; choose another one.") % {"name": name}
+        raise InvalidNotification([Problem("name", told)]) from None
     return row, secret
 
 
@@ -61,7 +63,7 @@ def rotate(endpoint: Endpoint, *, overlap: timedelta = OVERLAP) -> str | None:
 
 def switch_off(endpoint: Endpoint, *, by: str, because: str = "") -> bool:
     """Nothing is sent to it; what it is meant to get becomes suppressed. False if it was off already."""
-    _, is_new = suppression_list.suppress(endpoint.name, channel=CHANNEL, by=by, detail=because)
+    _row, is_new = suppression_list.suppress(endpoint.name, channel=CHANNEL, by=by, detail=because)
     return is_new
 
 
@@ -104,8 +106,8 @@ def reseal_all() -> tuple[int, list[str]]:
 def require_name(name: str) -> None:
     """Raises InvalidNotification."""
     if not NAME.match(name):
-        cure = "has to begin with a small letter; then up to 39 small letters, digits and -, such as web-shop."
-        raise InvalidNotification([Problem("name", cure)])
+        cure = _("has to begin with a small letter; then up to 39 small letters, digits and -, such as %(example)s.")
+        raise InvalidNotification([Problem("name", cure % {"example": "web-shop"})])
 
 
 def require_url(url: str) -> None:

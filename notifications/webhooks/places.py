@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from routing.errors import PermanentError
 
@@ -66,21 +67,25 @@ class Place:
 def read(url: str) -> Place:
     """Raises Unusable, and Closed where it names an address itself that is not open."""
     if len(url) > MAX_URL or not url.isascii() or not url.isprintable() or re.search(r'[\s\\"<>^`{|}]', url):
-        raise Unusable(
-            f"The URL has more than {MAX_URL} characters, a blank, or a character that no URL has; write that one as "
-            "%20 is written, and a domain in its xn-- form."
+        told = _(
+            "The URL has more than {most} characters, a blank, or a character that no URL has; write that one as %20 "
+            "is written, and a domain in its xn-- form."
         )
+        raise Unusable(told.format(most=MAX_URL))
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise Unusable("The URL's host or port cannot be read; write one such as https://example.org/hook.") from None
+        told = _("The URL's host or port cannot be read; write one such as https://example.org/hook.")
+        raise Unusable(told) from None
     if parts.scheme not in PORTS or not parts.hostname:
-        raise Unusable("The URL has to begin with https:// and a host, such as https://example.org/hook.")
+        raise Unusable(_("The URL has to begin with https:// and a host, such as https://example.org/hook."))
     if "@" in parts.netloc or parts.fragment:
-        raise Unusable("The URL has a user name or a #fragment; leave it out: who calls is told by the signature.")
+        told = _("The URL has a user name or a #fragment; leave it out: who calls is told by the signature.")
+        raise Unusable(told)
     if parts.scheme == "http" and not settings.NOTIFICATIONS_WEBHOOK_NETWORKS:
-        raise Unusable(f"The URL is not encrypted; use https://. http:// is for networks that {SETTING} names.")
+        told = _("The URL is not encrypted; use https://. http:// is for networks that %(setting)s names.")
+        raise Unusable(told % {"setting": SETTING})
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     usual = PORTS[parts.scheme]
     place = Place(parts.scheme == "https", parts.hostname, usual if port is None else port, target)
@@ -99,21 +104,25 @@ def addresses(place: Place, *, seconds: float) -> list[Found]:
 
 def _require_host(place: Place) -> None:
     if not place.port > 0:
-        raise Unusable("The URL's port is 0, which nothing listens at.")
+        raise Unusable(_("The URL's port is 0, which nothing listens at."))
     if ip := _ip(place.host):
         if not _is_open(str(ip), is_encrypted=place.is_encrypted):
             raise _closed(place, str(ip))
     elif len(place.host) > _MAX_NAME or not all(map(_LABEL.match, place.host.rstrip(".").split("."))):
-        raise Unusable(f"{place.host[:80]!r} is no host; write one such as example.org.")
+        told = _("%(host)s is no host; write one such as example.org.")
+        raise Unusable(told % {"host": repr(place.host[:80])})
 
 
 def _closed(place: Place, address: str) -> Closed:
     if not place.is_encrypted and _is_open(address, is_encrypted=True):
-        return Closed(f"{place.name} is at {address}, where plain http is not for webhooks: use https://.")
-    return Closed(
-        f"{place.name} is at {address}, which is no public address. If webhooks may go there, name its network in "
-        f"{SETTING}, such as {_network_of(address)}."
+        told = _("%(host)s is at %(address)s, where plain http is not for webhooks: use https://.")
+        return Closed(told % {"host": place.name, "address": address})
+    told = _(
+        "%(host)s is at %(address)s, which is no public address. If webhooks may go there, name its network in "
+        "%(setting)s, such as %(network)s."
     )
+    network = _network_of(address)
+    return Closed(told % {"host": place.name, "address": address, "setting": SETTING, "network": network})
 
 
 def _network_of(address: str) -> str:

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 from amqp.exceptions import AccessRefused, NotAllowed
 from celery import current_app
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from kombu import Connection
 
 from routing.broker.tls import Unusable
@@ -20,7 +23,10 @@ NO_WAY_IN = "auth mechanism"
 
 
 class BrokerUnavailable(Exception):
-    """RabbitMQ gave no answer. The message tells the cure; it holds no password and no user name."""
+    """RabbitMQ gave no answer. The message tells the cure, in the language of whoever reads it: threads ask for others.
+
+    It holds no password and no user name.
+    """
 
 
 def inspect(domains: Iterable[Domain], *, seconds: float) -> dict[str, QueueDepth | None]:
@@ -56,43 +62,50 @@ def answering(*, seconds: float) -> Iterator[Connection]:
     connection.release()
 
 
-def cure(error: BaseException, connection: Connection) -> str:
+def cure(error: BaseException, connection: Connection) -> Promise:
     """Why the broker cannot be used, and what to do; without password or user name."""
     if isinstance(error, Unusable):
-        return str(error)
+        return error.sentence
     if isinstance(error, AccessRefused) and "refused for user" in str(error):
-        return (
-            f"RabbitMQ's user lacks a right: {error.reply_text}. docs/topology.md has the rights that each one needs."
-        )
+        told = _("RabbitMQ's user lacks a right: {right}. docs/topology.md has the rights that each one needs.")
+        return format_lazy(told, right=error.reply_text)
     if isinstance(error, AccessRefused) and connection.login_method == EXTERNAL:
-        return (
+        return _(
             "RabbitMQ has no user by the name in the certificate of BROKER_CERTIFICATE. Its log has that name: add "
             "the user, or see ssl_cert_login_from in rabbitmq.conf."
         )
     if isinstance(error, AccessRefused):
-        return "RabbitMQ refuses the user name or password in BROKER_URL. Correct them."
+        return _("RabbitMQ refuses the user name or password in BROKER_URL. Correct them.")
     if isinstance(error, NotAllowed):
-        return (
-            f"RabbitMQ knows no virtual host {connection.virtual_host!r}, or keeps this user out of it. "
-            "Correct BROKER_URL, or add the virtual host."
+        told = _(
+            "RabbitMQ knows no virtual host {name}, or keeps this user out of it. Correct BROKER_URL, or add the "
+            "virtual host."
         )
+        return format_lazy(told, name=repr(connection.virtual_host))
+    return _unreachable(error, connection)
+
+
+def _unreachable(error: BaseException, connection: Connection) -> Promise:
     where = f"{connection.hostname}:{connection.port}"
     if NO_WAY_IN in str(error):
         return _no_way_in(where, connection)
     if isinstance(error, socket.gaierror):
-        return f"The host {connection.hostname} is not known. Correct BROKER_URL."
+        return format_lazy(_("The host {host} is not known. Correct BROKER_URL."), host=connection.hostname)
     if isinstance(error, TimeoutError | ssl.SSLWantReadError | ssl.SSLWantWriteError):
-        return f"RabbitMQ does not answer at {where}. See whether it hangs, and whether BROKER_URL names the right one."
-    return f"RabbitMQ cannot be reached at {where}. Start it, or correct BROKER_URL."
-
-
-def _no_way_in(where: str, connection: Connection) -> str:
-    if connection.login_method == EXTERNAL:
-        return (
-            f"RabbitMQ takes no login by certificate at {where}. Enable its plugin rabbitmq_auth_mechanism_ssl and add "
-            "EXTERNAL to its auth_mechanisms, or leave BROKER_LOGIN out."
+        told = _(
+            "RabbitMQ does not answer at {where}. See whether it hangs, and whether BROKER_URL names the right one."
         )
-    return (
-        f"RabbitMQ takes no login by user and password at {where}. Set BROKER_LOGIN=certificate where it takes one by "
+        return format_lazy(told, where=where)
+    return format_lazy(_("RabbitMQ cannot be reached at {where}. Start it, or correct BROKER_URL."), where=where)
+
+
+def _no_way_in(where: str, connection: Connection) -> Promise:
+    by_certificate = _(
+        "RabbitMQ takes no login by certificate at {where}. Enable its plugin rabbitmq_auth_mechanism_ssl and add "
+        "EXTERNAL to its auth_mechanisms, or leave BROKER_LOGIN out."
+    )
+    by_password = _(
+        "RabbitMQ takes no login by user and password at {where}. Set BROKER_LOGIN=certificate where it takes one by "
         "certificate, or add PLAIN to its auth_mechanisms."
     )
+    return format_lazy(by_certificate if connection.login_method == EXTERNAL else by_password, where=where)

@@ -304,4 +304,4 @@ def _trouble(error: BaseException, connection: Connection) -> str:
     ):
         return f"RabbitMQ at {connection.hostname}:{connection.port} says: {sentence(error)}"
     # This is what a socket's own time-out looks like.
-    return cure(TimeoutError() if isinstance(error, BlockingIOError) else error, connection)
+    return str(cure(TimeoutError() if isinstance(error, BlockingIOError) else error, connection))

@@ -16,6 +16,7 @@ from django_celery_results.models import TaskResult
 from routing.console import html, letter_edit, revealing, rights
 from routing.console.admin_causes import CausePages
 from routing.console.admin_messages import MessageDomainFilter
+from routing.console.choice_filters import choice_of
 from routing.console.dead_letter_page import can_run, dead_letter_page, state_of
 from routing.console.decisions import DISCARD, REPLAY, RESTORE, Decision, make, may_decide
 from routing.console.page_parts import result_url
@@ -42,8 +43,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     list_display = ("name", "its_queue", "why", "last_error", "dead", "state_label", "result")
     list_filter = (
         MessageDomainFilter,
-        "state",
-        "reason",
+        ("state", choice_of(_("state"))),
+        ("reason", choice_of(_("reason"))),
         within("dead_at", _("set aside")),
         within("decided_at", _("decided"), parameter="decided"),
     )

@@ -42,7 +42,8 @@ def rough(length: timedelta) -> str:
     seconds = length.total_seconds()
     for size, name in _UNITS:
         if round(seconds / size) >= 1 and seconds >= 0.95 * size:
-            return f"{round(seconds / size)} {pgettext('days', 'd') if name == 'd' else name}"
+            unit = pgettext("days", "d") if name == "d" else name
+            return f"{round(seconds / size)} {unit}"
     return "0 s"
 
 

@@ -14,6 +14,7 @@ from routing.console.jobs import stages
 from routing.console.jobs.stages import Plan, Stage
 from routing.console.jobs.verbs import VERBS
 from routing.console.number_words import grouped
+from routing.console.outcome_words import said
 from routing.console.result_rows import StateWord
 from routing.ledger import job_tasks
 from routing.ledger.job_tables import Job
@@ -67,7 +68,7 @@ class JobRow:
     @cached_property
     def outcomes(self) -> list[tuple[str, int]]:
         found: dict[str, int] = json.loads(self.job.outcomes)
-        return sorted(found.items(), key=lambda each: -each[1])
+        return sorted(((said(name), count) for name, count in found.items()), key=lambda each: -each[1])
 
     @property
     def figures(self) -> str:

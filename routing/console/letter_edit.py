@@ -73,7 +73,7 @@ def checked(task: str, typed: dict[str, str]) -> Draft:
         try:
             draft.read[name] = _parsed(typed[name].strip() or empty)
         except ValueError as error:
-            draft.mistakes.append(f"{names[name]}: {error}")
+            draft.mistakes.append(_("%(name)s: %(what)s") % {"name": names[name], "what": error})
             continue
         if not isinstance(draft.read[name], kind):
             wanted = _("a list, such as [1, 2]") if kind is list else _('an object, such as {"user_id": 42}')

@@ -6,6 +6,10 @@ from typing import Any
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
+from django.utils.translation import gettext as _
+
+from routing.console.number_words import grouped
+from routing.console.outcome_words import said
 
 LONGEST = 4_000
 
@@ -23,4 +27,8 @@ def write(user: Any, model: type[Model], *, about: str, told: str) -> None:
 
 def in_words(outcomes: Mapping[str, int]) -> str:
     """``3 cancelled, 1 already finished``."""
-    return ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.items()) or "nothing"
+    return ", ".join(counted(outcome, count) for outcome, count in outcomes.items()) or _("nothing")
+
+
+def counted(outcome: str, count: int) -> str:
+    return _("%(count)s %(outcome)s") % {"count": grouped(count), "outcome": said(outcome)}

@@ -165,7 +165,8 @@ def _tell_size(request: HttpRequest, worker: Process, asked: int, got: int) -> N
         messages.success(request, _("%(worker)s has %(got)d processes now, until it is started anew.") % values)
     else:
         told = _("%(worker)s has %(got)d processes now, and not %(asked)d: the others are at a task, which goes on.")
-        messages.warning(request, f"{told % values} {_('Ask again when they are done.')}")
+        cure = _("Ask again when they are done.")
+        messages.warning(request, f"{told % values} {cure}")
 
 
 def _size(text: str) -> int:

@@ -8,8 +8,8 @@ from functools import cached_property
 from shlex import quote
 
 from django.utils import timezone
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from routing.console.due_words import away, rough, when, zone_of
 from routing.console.time_words import short, since
@@ -31,6 +31,9 @@ class Need(Enum):
     """Missed or late, some time ago."""
 
 
+Needs = dict[str, tuple[Need, str]]
+
+
 @dataclass(frozen=True)
 class ScheduleLife:
     plans: Sequence[Plan] = ()
@@ -38,11 +41,19 @@ class ScheduleLife:
     at: datetime = field(default_factory=timezone.now)
     """By the database's clock."""
 
-    @cached_property
-    def needs(self) -> dict[str, tuple[Need, str]]:
+    @property
+    def needs(self) -> Needs:
         """By entry, what is to be said of it; those that are all right are not there."""
-        said = {plan.entry.name: need_of(plan, self.lately.get(plan.entry.name), at=self.at) for plan in self.plans}
-        return {name: need for name, need in said.items() if need}
+        language = get_language()
+        if language not in self._said:
+            said = {plan.entry.name: need_of(plan, self.lately.get(plan.entry.name), at=self.at) for plan in self.plans}
+            self._said[language] = {name: need for name, need in said.items() if need}
+        return self._said[language]
+
+    @cached_property
+    def _said(self) -> dict[str | None, Needs]:
+        """By language: readers of several may share a look."""
+        return {}
 
     def sentences(self, *needs: Need) -> list[str]:
         return [sentence for need, sentence in self.needs.values() if need in needs]

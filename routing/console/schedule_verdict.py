@@ -22,8 +22,10 @@ def schedule_verdict(seen: Lives) -> Verdict:
         needs = ngettext("%(count)d thing needs you.", "%(count)d things need you.", count) % {"count": count}
         return Verdict("bad", needs, [*bad, *lapsed, *paused])
     if lapsed or paused:
-        return Verdict("look", f"{_('The schedule runs, but see below.')} {coming}", [*lapsed, *paused])
-    return Verdict("good", f"{_('The schedule is all right.')} {coming}")
+        runs = _("The schedule runs, but see below.")
+        return Verdict("look", f"{runs} {coming}", [*lapsed, *paused])
+    well = _("The schedule is all right.")
+    return Verdict("good", f"{well} {coming}")
 
 
 def _empty(seen: Lives, beat: str) -> Verdict:

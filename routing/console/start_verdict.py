@@ -70,8 +70,7 @@ def _wrong(seen: Survey) -> list[Advice]:
     if seen.broker.error or not all(_is_idle(name, seen) for name in registry().pools):
         return [problem.advice for problem in seen.problems]
     others = [problem.advice for problem in seen.problems if not problem.subject.startswith("lane ")]
-    none = _("No worker runs, so no task does. Start all of it: make up. Or one: manage.py pool NAME")
-    return [Advice(none, "lane"), *others]
+    return [Advice(survey.no_worker(), "lane"), *others]
 
 
 def _is_idle(queue: str, seen: Survey) -> bool:

@@ -134,7 +134,7 @@ class Survey:
         yield from self._relay(seconds)
         yield from self._schedule(seconds)
         for told in self.lives.told:
-            yield Finding(told.subject, Mark.LOOK, told.sentence, seconds, told.public)
+            yield Finding(told.subject, Mark.LOOK, str(told.sentence), seconds, str(told.public))
         # Where RabbitMQ is away, nobody takes messages.
         for worker in () if self.broker.error else self.lives.idle_workers:
             yield _finding(f"worker {worker.name}", lives.worker_sentence(worker), seconds)
@@ -181,6 +181,11 @@ def take(*, seconds: float = PATIENCE) -> Survey:
     deadline = time.monotonic() + seconds
     broker, database = BROKER.put(), DATABASE.put()
     return Survey(answer_by(broker, deadline=deadline), answer_by(database, deadline=deadline))
+
+
+def no_worker() -> str:
+    """Where every lane lacks one."""
+    return _("No worker runs, so no task does. Start all of it: make up. Or one: manage.py pool NAME")
 
 
 def set_aside_sentence(seen: Survey) -> str:

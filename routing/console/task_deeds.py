@@ -19,7 +19,6 @@ from routing.console.job_rows import job_url
 from routing.console.jobs import asking, verbs
 from routing.console.jobs.scopes import InFlight
 from routing.console.jobs.verbs import Options, Verb
-from routing.console.number_words import grouped
 from routing.console.searching.limit import TookTooLong, time_limit
 from routing.domains import registry
 from routing.ledger import database, lookup
@@ -195,7 +194,7 @@ def _tell(admin: Any, request: HttpRequest, outcomes: Any) -> None:
         admin.message_user(request, _("They have ended meanwhile; nothing was done."), messages.WARNING)
     for outcome, count in outcomes.items():
         level = messages.WARNING if outcome.startswith(("left", "not", "already")) else messages.SUCCESS
-        admin.message_user(request, f"{grouped(count)} {outcome}.", level)
+        admin.message_user(request, f"{log.counted(outcome, count)}.", level)
 
 
 def _name(request: HttpRequest) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import DatabaseError, DataError, InterfaceError
+from django.utils.translation import gettext as _
 
 from routing.ledger import database, lookup
 from routing.schedule import operating
@@ -40,10 +41,12 @@ def pause(name: str, *, by: str, reason: str) -> bool:
     """False if it is paused already. Raises Refused."""
     reason = reason.strip()
     if not reason or "\0" in reason or len(reason) > LONGEST_REASON:
-        raise Refused(f"The reason must be text of 1 to {LONGEST_REASON:,} characters, for whoever finds it paused.")
+        told = _("The reason must be text of 1 to %(most)s characters, for whoever finds it paused.")
+        raise Refused(told % {"most": f"{LONGEST_REASON:,}"})
     with _in_words(name):
         if operating.plan(name).entry.removed_at:
-            raise Refused(f"{name} is no longer in CELERY_BEAT_SCHEDULE, so nothing of it is due.")
+            told = _("%(name)s is no longer in CELERY_BEAT_SCHEDULE, so nothing of it is due.")
+            raise Refused(told % {"name": name})
         return operating.pause(name, by=by, reason=reason)
 
 
@@ -74,24 +77,30 @@ def _in_words(name: str) -> Iterator[None]:
     except NotRunnable as error:
         raise Refused(f"{error} {_cure(name)}") from None
     except AlreadyRun as error:
-        raise Refused(f"{error} Nothing was run a second time.") from None
+        told = _("%(why)s Nothing was run a second time.") % {"why": error}
+        raise Refused(told) from None
     except Unknown as error:
-        raise Refused(f"{name} cannot be run here. {error} Use the release that the newest beat runs.") from None
+        told = _("%(name)s cannot be run here. %(why)s Use the release that the newest beat runs.")
+        raise Refused(told % {"name": name, "why": error}) from None
     except DataError as error:
-        raise Refused(f"{name} could not be enqueued: {error}") from None
+        raise Refused(_not_enqueued(name, str(error))) from None
     except (DatabaseError, InterfaceError, Refused):
         raise
     except Exception as error:  # whatever a task's class or a signal's receiver raises
         logger.warning("%s could not be enqueued", name, exc_info=error)
-        raise Refused(f"{name} could not be enqueued: {type(error).__name__}: {error}") from error
+        raise Refused(_not_enqueued(name, f"{type(error).__name__}: {error}")) from error
+
+
+def _not_enqueued(name: str, why: str) -> str:
+    return _("%(name)s could not be enqueued: %(why)s") % {"name": name, "why": why}
 
 
 def _those_there_are() -> str:
     names = [plan.entry.name for plan in operating.plans()]
-    return f" The entries are: {', '.join(names)}." if names else ""
+    return " " + _("The entries are: %(names)s.") % {"names": ", ".join(names)} if names else ""
 
 
 def _cure(name: str) -> str:
     if operating.plan(name).entry.removed_at:
-        return "To run its task without it, call the task itself."
-    return "Correct it, and restart beat."
+        return _("To run its task without it, call the task itself.")
+    return _("Correct it, and restart beat.")

@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 
 from celery import Celery
 from celery.schedules import ParseException, crontab, schedule
+from django.utils.translation import gettext as _
 
 from routing import options as known_options
 from routing import sensitive
@@ -111,7 +112,7 @@ def from_text(text: str) -> Definition:
         )
         return Definition(timing=timing, **document)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise Unknown("It is written in a form that this release does not know.") from error
+        raise Unknown(_("It is written in a form that this release does not know.")) from error
 
 
 def read_all(app: Celery) -> Iterator[tuple[str, Definition | Unusable]]:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from celery import current_app
+from django.utils.translation import gettext as _
 
 from routing.schedule.definition import Definition, Unknown
 
@@ -11,7 +12,7 @@ def fire(name: str, definition: Definition, due_at: datetime) -> str:
     """The id of the task. Raises Unknown, and what ``apply_async`` raises."""
     task = current_app.tasks.get(definition.task)
     if task is None:
-        raise Unknown(f"This release has no task {definition.task!r}.")
+        raise Unknown(_("This release has no task %(name)s.") % {"name": repr(definition.task)})
     options = definition.options
     # From the first of these the entry gets into the result's row; Celery's own beat sets the second.
     headers = {

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext as _
 
 from routing import faults
 from routing.ledger import database, slots
@@ -23,8 +24,13 @@ LATE_AFTER = ON_TIME
 class UnknownEntry(LookupError):
     def __init__(self, name: str) -> None:
         close = get_close_matches(name, slots.entries().filter(removed_at=None).values_list("name", flat=True), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "beat registers those of CELERY_BEAT_SCHEDULE as it starts."
-        super().__init__(f"There is no schedule entry {name!r}: {hint}")
+        hint = (
+            _("did you mean %(name)s?") % {"name": repr(close[0])}
+            if close
+            else _("beat registers those of CELERY_BEAT_SCHEDULE as it starts.")
+        )
+        told = _("There is no schedule entry %(name)s: %(hint)s")
+        super().__init__(told % {"name": repr(name), "hint": hint})
 
 
 class NotRunnable(RuntimeError):
@@ -115,7 +121,7 @@ def run_now(name: str, *, by: str, asked_at: datetime | None = None) -> str:
     with slots.transaction():
         entry = slots.hold(_entry(name).name, wait=True)
         if entry is None or not entry.definition or entry.removed_at:
-            raise NotRunnable(f"{name} cannot be run: {_obstacle(entry)}")
+            raise NotRunnable(_("%(name)s cannot be run: %(why)s") % {"name": name, "why": _obstacle(entry)})
         at = _take(name, asked_at, by=by)
         faults.point("schedule.run.taken")
         task_id = fire(name, from_text(entry.definition), at)
@@ -131,7 +137,8 @@ def _take(name: str, asked_at: datetime | None, *, by: str) -> datetime:
     while not slots.take(name, {at: ""}, at=now, by=by):
         if asked_at:
             done = slots.slots().get(entry=name, due_at=at)
-            raise AlreadyRun(f"{name} has been run for this already, as {done.task_id}.")
+            told = _("%(name)s has been run for this already, as %(id)s.")
+            raise AlreadyRun(told % {"name": name, "id": done.task_id})
         # Due in this very microsecond.
         at += timedelta(microseconds=1)
     return at
@@ -139,7 +146,7 @@ def _take(name: str, asked_at: datetime | None, *, by: str) -> datetime:
 
 def _obstacle(entry: ScheduleEntry | None) -> str:
     if entry is None or entry.removed_at:
-        return "it is no longer in CELERY_BEAT_SCHEDULE."
+        return _("it is no longer in CELERY_BEAT_SCHEDULE.")
     return entry.trouble
 
 

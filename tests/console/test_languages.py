@@ -11,11 +11,23 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 from django.utils import translation
+from kombu import Connection
+from pytest_django import Settings
 
-from routing.console import due_words, lives, read_only, time_words
+from routing.broker import inspection
+from routing.broker.inspection import BrokerUnavailable
+from routing.console import due_words, lives, outcome_words, read_only, survey, time_words
+from routing.console.alerting import letters
+from routing.console.jobs import verbs
 from routing.console.lives import Life
 from routing.console.number_words import grouped
+from routing.console.searching.parser import parse
+from routing.console.searching.permitted import permitted
+from routing.console.searching.terms import Mistake
+from routing.console.searching.words import Vocabulary
+from routing.ledger import replay, rerouting
 from routing.ledger.tables import QueuePause
+from routing.worker import cancelling
 from tests.api_client import Api, new_token
 
 pytestmark = pytest.mark.django_db
@@ -155,3 +167,83 @@ def test_lengths_are_said_in_french() -> None:
     with translation.override("fr"):
         assert [time_words.short(length) for length in lengths] == ["1,2 s", "4 j 3 h"]
         assert due_words.rough(timedelta(days=2)) == "2 j"
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    "line",
+    [
+        "stat:failure",
+        "state:faillure",
+        "domain:elsewhere",
+        "since:soon",
+        "since:2026-02-30",
+        "until:9999-12-31",
+        "since:99999999w",
+        "waited:5s",
+        "ran:>fast",
+        "args:42",
+        "args.user_id:",
+        "task:",
+        "task:,",
+        'error:"time out',
+        '""',
+        "state:failure state:success",
+        "since:2d since:3d",
+        "a\0b",
+        "x" * 1_001,
+        " ".join("x" * 21),
+        "args.card:42",
+    ],
+)
+def test_every_mistake_in_a_search_is_told_in_french(line: str) -> None:
+    english, french = _mistake(line), _mistake(line, language="fr")
+
+    assert english.word == french.word
+    assert english.problem != french.problem
+    assert english.cure != french.cure
+
+
+def _mistake(line: str, *, language: str = "en") -> Mistake:
+    with translation.override(language):
+        found = parse(line, known=Vocabulary(("reporting",)), now=FRIDAY)
+        (mistake,) = permitted(found, payloads=False).mistakes[:1]
+    return mistake
+
+
+@pytest.mark.any_database
+def test_a_thread_asks_and_whoever_reads_decides_the_language() -> None:
+    """As the survey does: the thread that asks RabbitMQ speaks the site's language, for readers of any."""
+    with translation.override("en"):
+        error = BrokerUnavailable(
+            inspection.cure(ConnectionRefusedError(), Connection("amqp://ann:hush@127.0.0.1:1//"))
+        )
+
+    with translation.override("fr"):
+        assert (
+            survey.sentence_of(error) == "RabbitMQ est injoignable à 127.0.0.1:1. Démarrez-le, ou corrigez BROKER_URL."
+        )
+    assert survey.sentence_of(error) == "RabbitMQ cannot be reached at 127.0.0.1:1. Start it, or correct BROKER_URL."
+
+
+@pytest.mark.any_database
+def test_what_came_of_each_row_has_words_in_french() -> None:
+    texts = {
+        *(replay.REPLAYED, replay.DISCARDED, replay.RESTORED, replay.DECIDED, replay.NO_TASK, replay.NO_QUEUE),
+        *(rerouting.DUE_NOW, rerouting.MOVED, rerouting.NOT_WAITING, rerouting.NOT_MOVABLE),
+        *(str(fate) for fate in cancelling.Fate),
+        verbs.NO_LETTER,
+    }
+
+    assert texts == outcome_words.KNOWN
+    with translation.override("fr"):
+        assert [text for text in texts if outcome_words.said(text) == text] == []
+
+
+@pytest.mark.any_database
+def test_alerts_speak_the_language_of_the_site(settings: Settings) -> None:
+    """They go to addresses, of whom no language is known."""
+    assert letters.test(by="beat@app-1").subject == "Taskyard: a test of its alerts"
+    settings.LANGUAGE_CODE = "fr"
+
+    assert letters.test(by="beat@app-1").subject == f"Taskyard{NB}: un essai de ses alertes"

@@ -2,6 +2,7 @@
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
 from notifications import deciding, noticing
 from routing.console import lives
@@ -20,6 +21,18 @@ def test_undecided_deliveries_are_told_until_somebody_decides() -> None:
 
     deciding.decide(row, was_sent=True, by="ada")
     assert next(noticing.told()).public.startswith("1 delivery may")
+
+
+def test_whoever_reads_it_reads_their_own_language() -> None:
+    """A thread looks, once for readers of any language."""
+    specimens.undecided()
+
+    (told,) = noticing.told()
+
+    with translation.override("fr"):
+        assert str(told.public).startswith("1 envoi peut être parti")
+        assert str(told.sentence).startswith(str(told.public))
+    assert told.public.startswith("1 delivery may")
 
 
 def test_nothing_is_told_where_nothing_waits() -> None:

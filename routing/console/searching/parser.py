@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.translation import gettext as _
+
+from routing.console.number_words import grouped
 from routing.console.searching import values
 from routing.console.searching.terms import (
     NO_DOMAIN,
@@ -58,17 +61,19 @@ class Given:
 def parse(line: str, *, known: Vocabulary, now: datetime) -> Search:
     """``now``: what ``since:2d`` counts back from."""
     if len(line) > MOST_CHARACTERS:
-        cure = f"At most {MOST_CHARACTERS:,} characters can be looked for at once."
-        return Search(mistakes=(Mistake(f"{line[:20]}…", f"The search has {len(line):,} characters.", cure),))
+        problem = _("The search has %(count)s characters.") % {"count": grouped(len(line))}
+        cure = _("At most %(most)s characters can be looked for at once.") % {"most": grouped(MOST_CHARACTERS)}
+        return Search(mistakes=(Mistake(f"{line[:20]}…", problem, cure),))
     if "\0" in line:
-        return Search(mistakes=(Mistake("NUL", "No task holds a NUL character.", "Take it out."),))
+        return Search(mistakes=(Mistake("NUL", _("No task holds a NUL character."), _("Take it out.")),))
     found = [_read(word, known=known, now=now) for word in _WORD.findall(line)]
     terms = tuple(each for each in found if not isinstance(each, Mistake))
     mistakes = [each for each in found if isinstance(each, Mistake)]
     mistakes.extend(_repeated(terms))
     if len(found) > MOST_TERMS:
-        mistakes.append(Mistake(terms[-1].word if terms else "", f"It is one of {len(found)} words.",
-                                f"At most {MOST_TERMS} are understood; put a phrase in quotes."))  # fmt: skip
+        problem = _("It is one of %(count)d words.") % {"count": len(found)}
+        cure = _("At most %(most)d are understood; put a phrase in quotes.") % {"most": MOST_TERMS}
+        mistakes.append(Mistake(terms[-1].word if terms else "", problem, cure))
     return Search(terms, tuple(mistakes))
 
 
@@ -81,20 +86,21 @@ def quoted(text: str) -> str:
 
 def _read(word: str, *, known: Vocabulary, now: datetime) -> Read:
     if not _CLOSED.fullmatch(word):
-        return Mistake(word, "A quotation mark is not closed.", 'Write "some text", and \\" for a mark within it.')
+        cure = _('Write "some text", and \\" for a mark within it.')
+        return Mistake(word, _("A quotation mark is not closed."), cure)
     if TASK_ID.fullmatch(word):
         return TaskIs(word, word.lower())
     match = None if word.startswith('"') else _NAMED.fullmatch(word)
     if match is None:
         text = _unquoted(word)
-        return Contains(word, "text", text) if text else Mistake(word, "It is empty.", "Leave it out.")
+        return Contains(word, "text", text) if text else Mistake(word, _("It is empty."), _("Leave it out."))
     name, value = match[1].lower(), _unquoted(match[2])
     if name.startswith("args.") and name != "args.":
         return _argument(Given(word, match[1][len("args.") :], value, known, now))
     if name not in _READERS:
         return _unknown(word, name)
     if not value:
-        return Mistake(word, "Nothing stands behind the colon.", f"Write for example {WORDS[name].example}")
+        return Mistake(word, _("Nothing stands behind the colon."), _for_example(name))
     return _READERS[name](Given(word, name, value, known, now))
 
 
@@ -104,24 +110,36 @@ def _unquoted(text: str) -> str:
 
 def _unknown(word: str, name: str) -> Mistake:
     if name in ("args", "args."):
-        return Mistake(word, "It does not say which argument.", f"Write for example {WORDS['args'].example}")
+        return Mistake(word, _("It does not say which argument."), _for_example("args"))
     near = difflib.get_close_matches(name, WORDS, n=1)
-    meant = f"Did you mean {near[0]}:? " if near else ""
     names = ", ".join(f"{each}:" if each != "args" else "args.NAME:" for each in WORDS)
-    cure = f"{meant}There are {names}; to look for it as text, write {quoted(word)}"
-    return Mistake(word, f"“{name}:” is nothing to search by.", cure)
+    there_are = _("There are %(names)s; to look for it as text, write %(word)s") % {
+        "names": names,
+        "word": quoted(word),
+    }
+    cure = f"{_meant(f'{near[0]}:')}{there_are}" if near else there_are
+    return Mistake(word, _("“%(name)s:” is nothing to search by.") % {"name": name}, cure)
+
+
+def _meant(word: str) -> str:
+    """With a space after it."""
+    return _("Did you mean %(word)s?") % {"word": word} + " "
+
+
+def _for_example(name: str) -> str:
+    return _("Write for example %(word)s") % {"word": WORDS[name].example}
 
 
 def _argument(given: Given) -> Read:
     if not given.value:
-        return Mistake(given.word, "Nothing stands behind the colon.", f"Write for example {WORDS['args'].example}")
+        return Mistake(given.word, _("Nothing stands behind the colon."), _for_example("args"))
     return Argument(given.word, given.name, given.value)
 
 
 def _state(given: Given) -> Read:
     wrong = [name for name in given.names() if name.lower() not in STATE_NAMES and not _own_state(name)]
     if wrong or not given.names():
-        return _not_known(given, wrong, tuple(STATE_NAMES), "state")
+        return _not_known(given, wrong, tuple(STATE_NAMES), _("No state is called “%(name)s”."))
     return StateIn(given.word, tuple(STATE_NAMES.get(name.lower(), name) for name in given.names()))
 
 
@@ -134,15 +152,15 @@ def _domain(given: Given) -> Read:
     there_are = (*given.known.domains, NO_DOMAIN)
     wrong = [name for name in given.names() if name not in there_are]
     if wrong or not given.names():
-        return _not_known(given, wrong, there_are, "domain")
+        return _not_known(given, wrong, there_are, _("No domain is called “%(name)s”."))
     return DomainIn(given.word, given.names())
 
 
-def _not_known(given: Given, wrong: list[str], there_are: tuple[str, ...], what: str) -> Mistake:
+def _not_known(given: Given, wrong: list[str], there_are: tuple[str, ...], problem: str) -> Mistake:
     name = wrong[0] if wrong else given.value
     near = difflib.get_close_matches(name.lower(), there_are, n=1)
-    cure = f"{f'Did you mean {near[0]}? ' if near else ''}There are {', '.join(there_are)}"
-    return Mistake(given.word, f"No {what} is called “{name}”.", cure)
+    cure = _("There are %(names)s") % {"names": ", ".join(there_are)}
+    return Mistake(given.word, problem % {"name": name}, f"{_meant(near[0])}{cure}" if near else cure)
 
 
 def _task(given: Given) -> Read:
@@ -155,7 +173,7 @@ def _queue(given: Given) -> Read:
 
 
 def _unnamed(given: Given) -> Mistake:
-    return Mistake(given.word, "No name stands behind the colon.", f"Write for example {WORDS[given.name].example}")
+    return Mistake(given.word, _("No name stands behind the colon."), _for_example(given.name))
 
 
 def _since(given: Given) -> Read:
@@ -201,8 +219,14 @@ def _repeated(terms: tuple[Term, ...]) -> Iterator[Mistake]:
     for term in terms:
         if count[type(term)] > 1:
             name = "id" if isinstance(term, TaskIs) else term.word.partition(":")[0].lower()
-            cure = {"since": "Give one time.", "until": "Give one time.", "id": "Give one id."}.get(
-                name, f"To find either, write {name}:one,other"
-            )
-            yield Mistake(term.word, f"“{name}:” is given more than once.", cure)
+            problem = _("“%(name)s:” is given more than once.") % {"name": name}
+            yield Mistake(term.word, problem, _once(name))
             count[type(term)] = 0
+
+
+def _once(name: str) -> str:
+    if name == "id":
+        return _("Give one id.")
+    if name in ("since", "until"):
+        return _("Give one time.")
+    return _("To find either, write %(name)s:one,other") % {"name": name}

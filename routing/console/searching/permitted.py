@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from django.utils.translation import gettext as _
+
 from routing.console.searching.terms import Argument, Contains, Mistake, Search, Term
 
 
@@ -11,8 +13,8 @@ def permitted(search: Search, *, payloads: bool) -> Search:
     mistakes = [
         Mistake(
             term.word,
-            "It looks into arguments, which you may not see.",
-            "Look by task, state, time or id; or have somebody give you “Can see arguments and results”.",
+            _("It looks into arguments, which you may not see."),
+            _("Look by task, state, time or id; or have somebody give you “Can see arguments and results”."),
         )
         for term in refused
     ]

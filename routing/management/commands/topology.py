@@ -126,7 +126,7 @@ def _broker() -> Iterator[Connection]:
         except (Busy, Unmovable, Undeclarable) as error:
             raise CommandError(str(error)) from None
         except AccessRefused as error:
-            raise CommandError(cure(error, connection)) from None
+            raise CommandError(str(cure(error, connection))) from None
         except connection.connection_errors as error:
             raise CommandError(f"{cure(error, connection)} What was begun is finished by the next apply.") from None
         except connection.channel_errors as error:
