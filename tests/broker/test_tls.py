@@ -224,7 +224,7 @@ def test_a_login_by_password_that_the_broker_does_not_know_is_told() -> None:
     """In py-amqp's words of a RabbitMQ whose auth_mechanisms are EXTERNAL alone."""
     error = amqp.ConnectionError("Couldn't find appropriate auth mechanism (can offer: PLAIN; available: EXTERNAL)")
 
-    told = cure(error, tls.Connection("amqps://me:hush@rabbit1:5671//"))
+    told = str(cure(error, tls.Connection("amqps://me:hush@rabbit1:5671//")))
 
     assert told.startswith("RabbitMQ takes no login by user and password at rabbit1:5671. Set BROKER_LOGIN=certificate")
     assert "hush" not in told
@@ -248,7 +248,7 @@ def test_a_postgresql_without_tls_is_told(database_server: Postgresql | None) ->
         pytest.skip("SQLite is not asked over a wire")
     server = f"postgresql://taskyard@{ADDRESS}:{database_server.port}/postgres"
 
-    assert cure_of(f"{server}?sslmode=require") == encryption.CURES["does not support SSL"]
+    assert cure_of(f"{server}?sslmode=require") == str(encryption.CURES["does not support SSL"])
 
 
 def cure_of(address: str) -> str | None:
