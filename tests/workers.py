@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from celery import current_app
 from django.db import connection
 from kombu import Connection
 
@@ -152,3 +154,9 @@ def start_worker(start_relay: StartRelay, tmp_path: Path) -> Iterator[StartWorke
     yield start
     for worker in started:
         worker.kill()
+
+
+def prefetched(broker: Connection) -> set[str]:
+    """The ids of what workers hold and have not begun. What RabbitMQ has given away may still be on its way."""
+    inspect: Any = current_app.control.inspect(timeout=1, connection=broker)
+    return {request["id"] for held in (inspect.reserved() or {}).values() for request in held}

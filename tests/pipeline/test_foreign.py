@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery, current_app
+from celery import Celery
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 from kombu import Connection, Exchange, Queue
@@ -18,7 +18,7 @@ from routing.ledger.tables import DeadLetter, Message, Outbox
 from tests import probe as typed_probe
 from tests.pipeline.test_workers import finished
 from tests.waiting import until
-from tests.workers import StartWorker
+from tests.workers import StartWorker, prefetched
 
 probe: Any = typed_probe
 
@@ -364,12 +364,6 @@ def test_text_arrives_as_it_was_sent(start_worker: StartWorker, publish: Publish
     assert audit.audit().balances
 
 
-def _prefetched(broker: Connection) -> set[str]:
-    """The ids of what workers hold and have not begun."""
-    inspect: Any = current_app.control.inspect(timeout=1, connection=broker)
-    return {request["id"] for held in (inspect.reserved() or {}).values() for request in held}
-
-
 def test_a_foreign_message_of_a_paused_queue_goes_into_the_ledger(
     start_worker: StartWorker, clean_broker: Connection, other: Celery, journal: str, tmp_path: Path
 ) -> None:
@@ -380,7 +374,7 @@ def test_a_foreign_message_of_a_paused_queue_goes_into_the_ledger(
     until(Message.objects.filter(pk=running.id, state="STARTED").exists, what="its start")
     sent = other.send_task("reporting.probe", (journal,))
     # Not an empty queue: it is empty before the message comes, too.
-    until(lambda: sent.id in _prefetched(clean_broker), what="its delivery")
+    until(lambda: sent.id in prefetched(clean_broker), what="its delivery")
 
     pauses.pause("reporting", by="ann", reason="x")
 

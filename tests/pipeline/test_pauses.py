@@ -20,7 +20,7 @@ from tests import probe as typed_probe
 from tests.pipeline.test_workers import finished, state_of
 from tests.services import Postgresql
 from tests.waiting import until
-from tests.workers import Process, StartRelay, StartWorker
+from tests.workers import Process, StartRelay, StartWorker, prefetched
 
 probe: Any = typed_probe
 
@@ -86,7 +86,7 @@ def test_what_was_prefetched_goes_back_unstarted_while_the_running_task_finishes
     until(lambda: state_of(running) == "STARTED", what="its start")
     held = [probe.report.delay(journal) for _ in range(3)]
     published = Message.objects.exclude(pk=running.id)
-    until(lambda: not Outbox.objects.exists() and not ready(clean_broker), what="three prefetched messages")
+    until(lambda: {one.id for one in held} <= prefetched(clean_broker), what="three prefetched messages")
     due = dict(published.values_list("pk", "due_at"))
 
     pause()
@@ -181,7 +181,7 @@ def test_a_worker_that_dies_over_handing_back_leaves_all_to_be_run_once(
     running = probe.wait_for_file.delay(f"{journal}.running", str(release))
     until(lambda: state_of(running) == "STARTED", what="its start")
     held = [probe.report.delay(journal) for _ in range(3)]
-    until(lambda: not Outbox.objects.exists() and not ready(clean_broker), what="three prefetched messages")
+    until(lambda: {one.id for one in held} <= prefetched(clean_broker), what="three prefetched messages")
 
     pauses.pause(QUEUE, by="ann", reason="x")
     until(lambda: first.is_dead, what="the worker's death")
