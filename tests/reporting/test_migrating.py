@@ -11,7 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from reporting.models import ReportDelivery, ReportRun, Subscription
 
 pytestmark = pytest.mark.django_db(transaction=True)
-BEFORE, AFTER = [("reporting", "0002_rollups")], [("reporting", "0005_attached_forms")]
+BEFORE = [("reporting", "0002_rollups")]
 
 
 @pytest.fixture
@@ -32,7 +32,9 @@ def test_recipients_are_subscribed_and_what_was_sent_is_kept(old: Any) -> None:
     delivery.objects.create(run=kept, address="Ann@example.com", enqueued_at=kept.built_at)
     delivery.objects.create(run=kept, address="not@enqueued.example")
 
-    MigrationExecutor(connection).migrate(AFTER)
+    # As far as today's models are.
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes("reporting"))
 
     ann, bob = Subscription.objects.order_by("pk")
     assert (str(ann), ann.report, ann.weekday, ann.hour, ann.time_zone) == (
