@@ -140,7 +140,11 @@ def _hung_up(where: str) -> Promise:
     told = _("RabbitMQ hangs up at {where}. See whether it has started; its log says more.")
     if settings.TASKYARD_BROKER_CERTIFICATE:
         return format_lazy(told, where=where)
-    also = _("If that asks for a certificate, set BROKER_CERTIFICATE.")
+    # Where it asks for ours it says so, and hangs up; what it said may be lost with that.
+    also = _(
+        "If it asks for a certificate, name ours and its key: BROKER_CERTIFICATE=/path/to/taskyard.crt and "
+        "BROKER_KEY=/path/to/taskyard.key."
+    )
     return format_lazy("{told} {also}", told=format_lazy(told, where=where), also=also)
 
 

@@ -103,8 +103,9 @@ def assert_refused(variables: dict[str, str], *words: str) -> None:
     done = manage(variables, *words)
     assert done.returncode != 0
     told = " ".join((done.stdout + done.stderr).split())
-    assert f"RabbitMQ at {ADDRESS}" in told
-    assert "Name our certificate and its key: BROKER_CERTIFICATE=/path/to/taskyard.crt and BROKER_KEY=" in told
+    # "RabbitMQ at … asks who we are"; or "hangs up at", where it did so before its words were read.
+    assert f"at {ADDRESS}:" in told
+    assert "key: BROKER_CERTIFICATE=/path/to/taskyard.crt and BROKER_KEY=" in told
 
 
 def manage(variables: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
@@ -119,8 +120,14 @@ def test_a_certificate_of_an_authority_that_the_broker_does_not_know_is_refused(
 ) -> None:
     show(known, Authority(tmp_path, "other").sign_client(NAME))
 
-    with pytest.raises(tls.Unusable, match=r"in BROKER_CERTIFICATE is signed by a CA that RabbitMQ does not know\."):
-        tls.Connection(node.address()).transport.establish_connection()
+    def told() -> str:
+        with pytest.raises(tls.Unusable) as refused:
+            tls.Connection(node.address()).transport.establish_connection()
+        return str(refused.value)
+
+    # RabbitMQ says why and hangs up at once: whoever is slow to listen may find it gone at one time or another.
+    words = "in BROKER_CERTIFICATE is signed by a CA that RabbitMQ does not know."
+    until(lambda: words in told(), what="RabbitMQ's reason")
 
 
 @pytest.mark.broker
