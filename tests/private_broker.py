@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from project.services import ports
 from project.services.errors import ServiceError
 from project.services.rabbitmq import Node
+from tests.freezing import freeze
 from tests.waiting import until
 
 
@@ -58,7 +59,8 @@ class Broker:
 
     def freeze(self) -> None:
         """Its connections stay open, and nobody answers on them."""
-        self._signal(signal.SIGSTOP)
+        if self._process is not None and self._process.poll() is None:
+            freeze(self._process.pid)
 
     def thaw(self) -> None:
         """Safe to call again."""

@@ -18,6 +18,7 @@ from routing.broker import topology
 from routing.domains import registry
 from routing.ledger import tables
 from routing.worker import pools
+from tests.freezing import freeze
 from tests.waiting import until
 
 StartWorker = Callable[..., "Process"]
@@ -58,7 +59,7 @@ class Process:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """It and its children stand still meanwhile, as under a debugger or in a machine that is suspended."""
-        os.killpg(self.popen.pid, signal.SIGSTOP)
+        freeze(self.popen.pid)
         try:
             yield
         finally:
