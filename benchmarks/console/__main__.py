@@ -20,8 +20,8 @@ def main() -> int:
         "--stock-rounds", type=int, default=3, help="how often each of the stock admin's (3; 0 for none)"
     )
     given = parser.parse_args()
-    if given.rows < 10_000 or given.rounds < 2 or given.stock_rounds < 0:
-        parser.error("at least 10,000 rows, and 2 rounds")
+    if given.rows < 10_000 or given.rounds < 2 or given.stock_rounds not in (0, *range(2, 1_000)):
+        parser.error("at least 10,000 rows, and 2 rounds (of the stock admin's, none or 2)")
     # Django's settings read the addresses of the services as they are imported.
     os.environ["TEST_DATABASE"] = "postgresql"
     from benchmarks.relay import services
