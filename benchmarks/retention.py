@@ -15,7 +15,7 @@ THROUGHPUT_KEPT = 0.8
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.retention", description=__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000, help="results, half of them expired (2000000)")
-    parser.add_argument("--stretch", type=int, default=8, help="seconds of each turn (8)")
+    parser.add_argument("--stretch", type=int, default=4, help="seconds of each turn (4)")
     parser.add_argument("--no-stock", action="store_true", help="leave stock Celery out")
     parser.add_argument("--stock-receivers", action="store_true", help="give stock Celery a receiver, too")
     given = parser.parse_args()

@@ -133,14 +133,10 @@ def _expired() -> int:
 
 
 def _in_turns(url: str, stretch: int) -> Run:
-    """Ours. Its start is part of the first turn."""
+    """Ours."""
     beside, without = Stretches(), Stretches()
+    process, complete, memory = _started(["-m", "benchmarks.cleaning.ours"], url), False, 0
     with _watching(PROGRAM) as longest:
-        with without.one():
-            time.sleep(stretch)
-        with beside.one():
-            process = _started(["-m", "benchmarks.cleaning.ours"], url)
-            complete, memory = _turn(process, stretch)
         while not complete:
             with without.one():
                 time.sleep(stretch)
@@ -167,11 +163,11 @@ def _turn(process: subprocess.Popen[str], seconds: int) -> tuple[bool, int]:
 def _at_once(url: str, stretch: int, *, receivers: bool) -> Run:
     """Stock Celery's."""
     beside, without = Stretches(), Stretches()
+    process = _started(["-m", "benchmarks.cleaning.stock", *(["receivers"] if receivers else [])], url)
     with without.one():
         time.sleep(stretch)
     with _watching(PROGRAM) as longest, beside.one():
-        process = _started(["-m", "benchmarks.cleaning.stock", *(["receivers"] if receivers else [])], url)
-        output, _ = process.communicate()
+        output, _ = process.communicate("\n")
     if process.returncode:
         raise SystemExit(f"The clean-up ended with {process.returncode}: {output}")
     with without.one():
@@ -180,11 +176,14 @@ def _at_once(url: str, stretch: int, *, receivers: bool) -> Run:
 
 
 def _started(arguments: Sequence[str], url: str) -> subprocess.Popen[str]:
-    """In a process of its own, whose memory is its own."""
+    """In a process of its own, whose memory is its own. Returns when it is ready, as a worker is in which it is due."""
     variables = {"DATABASE_URL": url, "STOCK_DATABASE_URL": url, "PGAPPNAME": PROGRAM}
     command = [sys.executable, *arguments]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | variables, stdin=pipe, stdout=pipe, text=True)
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | variables, stdin=pipe, stdout=pipe, text=True)
+    if process.stdout is None or process.stdout.readline() != "ready\n":
+        raise SystemExit(f"The clean-up ended with {process.wait()}.")
+    return process
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Stock ``celery.backend_cleanup``, with 30 days as ``result_expires``; ``receivers``: something hears deletions."""
+"""Stock ``celery.backend_cleanup``, with 30 days as ``result_expires``; ``receivers``: something hears deletions.
+
+It says when it is ready, and begins when it is told to.
+"""
 
 import os
 import sys
@@ -19,6 +22,9 @@ def main() -> None:
     if "receivers" in sys.argv:
         post_delete.connect(hear)
     app.conf.result_expires = timedelta(days=30)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
     app.tasks["celery.backend_cleanup"]()
     sys.stdout.write(f"{memory.most()}\n")
 

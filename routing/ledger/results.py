@@ -46,6 +46,12 @@ def task_names() -> list[str]:
     return _values("task_name", "TRUE")
 
 
+def has_nameless() -> bool:
+    """Whether any result does not say of which task it is."""
+    found = database.rows("SELECT id FROM django_celery_results_taskresult WHERE task_name IS NULL LIMIT 1")
+    return bool(found)
+
+
 def unusual_states() -> list[str]:
     """The states of all results but successes."""
     return _values("status", "status <> 'SUCCESS'")

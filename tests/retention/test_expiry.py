@@ -73,6 +73,35 @@ def test_a_result_goes_when_its_retention_is_over(task: str | None, status: str,
     assert list(TaskResult.objects.all()) == [kept]
 
 
+@pytest.mark.parametrize("other", ["nobodys.task", None])
+def test_tasks_that_no_domain_claims_go_from_among_those_that_one_does(other: str | None) -> None:
+    for done_at in (NOW - 40 * DAY, NOW - 39 * DAY, NOW - 38 * DAY):
+        store("billing.charge", done_at=done_at)
+        store(other, done_at=done_at)
+    kept = {store(task, done_at=NOW - DAY) for task in ("billing.charge", other)}
+
+    pruned = retention.prune(now=NOW, pace=of(4))
+
+    assert pruned.removed[What("results", "billing", "success")] == 3
+    assert pruned.removed.total() == 6
+    assert set(TaskResult.objects.all()) == kept
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one statement for all")
+@pytest.mark.parametrize(("others", "looks"), [([], 0), (["nobodys.task"], 1), ([None], 1)])
+def test_what_every_domain_claims_is_looked_for_once(others: list[str | None], looks: int) -> None:
+    for task in ("billing.charge", *others):
+        store(task, done_at=NOW - 40 * DAY)
+
+    with CaptureQueriesContext(connection) as statements:
+        retention.prune(now=NOW)
+
+    found = [sql for sql in (one["sql"] for one in statements) if "SKIP LOCKED" in sql and "USING found" in sql]
+    # One walk for each of the six ages.
+    assert len(found) == 6 * looks
+    assert not TaskResult.objects.exists()
+
+
 @pytest.mark.parametrize("status", [states.PENDING, states.STARTED, states.RETRY, "PROGRESS"])
 def test_a_task_without_an_outcome_stays_however_old(status: str) -> None:
     kept = store("billing.charge", status=status, done_at=NOW - 999 * DAY)

@@ -5,7 +5,7 @@ TARGET = 0.3
 LIMIT = 0.7
 """Seconds that one statement may take: what takes longer is undone, and tried with fewer rows."""
 FIRST, LEAST, MOST = 1_000, 10, 10_000
-REST = 2.0
+REST = 2.2
 """Times as long as the transaction took, so that the clean-up takes a fixed share of the database, however slow."""
 
 

@@ -63,10 +63,11 @@ def longest() -> timedelta:
     return max(age for kept in declared().values() for age in kept.by_outcome.values())
 
 
-def claimed() -> dict[str, str]:
-    """Task name → the domain that claims it, of the results there are."""
+def claimed() -> tuple[dict[str, str], bool]:
+    """Task name → the domain that claims it, of the results there are; and whether that is all of them."""
     found = {name: domain_of(name) for name in results.task_names()}
-    return {name: domain for name, domain in found.items() if domain}
+    claimed = {name: domain for name, domain in found.items() if domain}
+    return claimed, len(claimed) == len(found) and not results.has_nameless()
 
 
 def domain_of(task: str) -> str | None:

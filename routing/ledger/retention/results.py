@@ -33,15 +33,18 @@ def expired(
 
     ``counted_until``: later results stay, whatever their age.
     """
-    claimed = policy.claimed()
+    claimed, are_all = policy.claimed()
     for age, rules in policy.of_results().items():
-        yield Results(now, age, rules, claimed, until=counted_until)
+        yield Results(now, age, rules, claimed, are_all=are_all, until=counted_until)
     for age, rules in policy.of_payloads().items():
         yield Payloads(now, age, rules, claimed, since=payloads_since and payloads_since - age)
 
 
 class Results:
-    """Rows that are older than ``age``, of the domains and outcomes that are kept for so long."""
+    """Rows that are older than ``age``, of the domains and outcomes that are kept for so long.
+
+    ``are_all``: there are none but those of the tasks ``claimed``, so that nothing is left to look for after them.
+    """
 
     kind: ClassVar[str] = "results"
     deed: ClassVar[results_sql.Deed] = results_sql.DELETE
@@ -53,9 +56,11 @@ class Results:
         rules: Sequence[Rule],
         claimed: dict[str, str],
         *,
+        are_all: bool = False,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> None:
+        self._are_all = are_all
         self._since = since
         self._reached: Place | None = None
         self._values = {
@@ -96,15 +101,18 @@ class Results:
     def _remove(self, end: Place | None) -> list[database.Row]:
         window, values = self._window(end), {**self._values, **self._bounds(end)}
         if database.on_postgresql():
-            return self._at_once(window, values) + database.rows(results_sql.remove(self.deed, window), values)
+            found = self._at_once(window, values)
+            if found is None or not self._are_all:
+                found = (found or []) + database.rows(results_sql.remove(self.deed, window), values)
+            return found
         found = database.rows(results_sql.found_on_sqlite(self.deed, window), values)
         if found:
             ids = json.dumps([row["id"] for row in found])
             database.execute(results_sql.remove_on_sqlite(self.deed), {**self._values, "ids": ids})
         return [{**row, "count": 1} for row in found]
 
-    def _at_once(self, window: str, values: dict[str, Any]) -> list[database.Row]:
-        """What it can, and nothing at all where somebody holds one of the rows: what is left is for who passes over."""
+    def _at_once(self, window: str, values: dict[str, Any]) -> list[database.Row] | None:
+        """All of the tasks that are claimed. None where somebody holds one of the rows: nothing was removed then."""
         try:
             with database.atomic():
                 before = _set_lock_timeout(LONGEST_WAIT)
@@ -115,7 +123,7 @@ class Results:
         except OperationalError as error:
             if getattr(error.__cause__, "sqlstate", "") != LOCKED:
                 raise
-            return []
+            return None
 
     def _window(self, end: Place | None = None) -> str:
         return results_sql.window(since=self._since is not None, reached=self._reached, end=end)
@@ -148,8 +156,8 @@ class Payloads(Results):
     kind = gettext_noop("payloads")
     deed = results_sql.EMPTY
 
-    def _at_once(self, window: str, values: dict[str, Any]) -> list[database.Row]:
-        return []
+    def _at_once(self, window: str, values: dict[str, Any]) -> list[database.Row] | None:
+        return None
 
     def _note(self, found: list[database.Row]) -> None:
         """The rows stay in the books."""

@@ -120,9 +120,11 @@ def _batches(kind: Kind, record: int, pace: Pace) -> Iterator[Batch]:
             continue
         if batch.removed:
             faults.point("cleanup.committed")
+        # Not what whoever takes it does meanwhile.
+        seconds = time.monotonic() - began
         yield batch
         last = batch.last
-        rest = pace.took(time.monotonic() - began)
+        rest = pace.took(seconds)
         if not last:
             time.sleep(rest)
 
