@@ -1,22 +1,16 @@
 """What operators do with chat targets: add one, give it another URL, switch it off and on, and try it."""
 
-from collections.abc import Iterable
-
-from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
-from notifications import services
-from notifications.channels.webhook import NAME
+from notifications import named, services
 from notifications.chat import schemes, seals
 from notifications.chat.tables import ChatTarget
-from notifications.consent import suppression_list
-from notifications.consent.tables import Suppression
-from notifications.problems import InvalidNotification, Problem
 from notifications.tables import Notification
 
 CHANNEL = "chat"
 TEST = "Test"
+_switches = named.Switches(CHANNEL)
+switch_off, switch_on, off = _switches.switch_off, _switches.switch_on, _switches.off
 
 
 def add(name: str, url: str, *, by: str) -> ChatTarget:
@@ -31,12 +25,7 @@ def add(name: str, url: str, *, by: str) -> ChatTarget:
         changed_at=timezone.now(),
         created_by=by,
     )
-    try:
-        with transaction.atomic():
-            row.save(force_insert=True)
-    except IntegrityError:
-        told = _("%(name)s is there already; choose another one.") % {"name": name}
-        raise InvalidNotification([Problem("name", told)]) from None
+    named.save_new(row, name)
     return row
 
 
@@ -46,23 +35,6 @@ def move(target: ChatTarget, url: str) -> bool:
     same = ChatTarget.objects.filter(pk=target.pk, changed_at=target.changed_at)
     new = {"url": seals.seal(url), "scheme": read.scheme, "host": read.host, "changed_at": timezone.now()}
     return same.update(**new) == 1
-
-
-def switch_off(target: ChatTarget, *, by: str, because: str = "") -> bool:
-    """Nothing is sent to it; what it is meant to get becomes suppressed. False if it was off already."""
-    _row, is_new = suppression_list.suppress(target.name, channel=CHANNEL, by=by, detail=because)
-    return is_new
-
-
-def switch_on(target: ChatTarget, *, by: str, because: str = "") -> bool:
-    """Whatever it was off for. False if it was on."""
-    return bool(suppression_list.lift(target.name, channel=CHANNEL, by=by, because=because))
-
-
-def off(targets: Iterable[ChatTarget]) -> dict[str, Suppression]:
-    """Why each of those that nothing is sent to is off, by name."""
-    rows = suppression_list.in_force().filter(channel=CHANNEL, address_key__in=[one.name for one in targets])
-    return {row.address_key: row for row in rows.order_by("pk")}
 
 
 def send_test(target: ChatTarget, *, by: str) -> Notification:
@@ -78,6 +50,4 @@ def shown(target: ChatTarget) -> str:
 
 def require_name(name: str) -> None:
     """Raises InvalidNotification."""
-    if not NAME.match(name):
-        cure = _("has to begin with a small letter; then up to 39 small letters, digits and -, such as %(example)s.")
-        raise InvalidNotification([Problem("name", cure % {"example": "ops-chat"})])
+    named.require_name(name, such_as="ops-chat")

@@ -1,17 +1,11 @@
 """What operators do with endpoints: add one, send it elsewhere, rotate its secret, switch it off and on, and try it."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
-from notifications import services
-from notifications.channels.webhook import NAME
-from notifications.consent import suppression_list
-from notifications.consent.tables import Suppression
+from notifications import named, services
 from notifications.problems import InvalidNotification, Problem
 from notifications.tables import Notification
 from notifications.webhooks import keys, places
@@ -23,6 +17,8 @@ OVERLAP = timedelta(days=1)
 """While a receiver is given the new secret, the old one signs as well."""
 LONGEST_OVERLAP = timedelta(days=30)
 TEST = "taskyard.test"
+_switches = named.Switches(CHANNEL)
+switch_off, switch_on, off = _switches.switch_off, _switches.switch_on, _switches.off
 
 
 def add(name: str, url: str, *, by: str) -> tuple[Endpoint, str]:
@@ -31,12 +27,7 @@ def add(name: str, url: str, *, by: str) -> tuple[Endpoint, str]:
     require_url(url)
     secret = keys.new()
     row = Endpoint(name=name, url=url, secret=keys.seal(secret), rotated_at=timezone.now(), created_by=by)
-    try:
-        with transaction.atomic():
-            row.save(force_insert=True)
-    except IntegrityError:
-        told = _("%(name)s is there already; choose another one.") % {"name": name}
-        raise InvalidNotification([Problem("name", told)]) from None
+    named.save_new(row, name)
     return row, secret
 
 
@@ -59,23 +50,6 @@ def rotate(endpoint: Endpoint, *, overlap: timedelta = OVERLAP) -> str | None:
         rotated_at=now,
     )
     return secret if changed else None
-
-
-def switch_off(endpoint: Endpoint, *, by: str, because: str = "") -> bool:
-    """Nothing is sent to it; what it is meant to get becomes suppressed. False if it was off already."""
-    _row, is_new = suppression_list.suppress(endpoint.name, channel=CHANNEL, by=by, detail=because)
-    return is_new
-
-
-def switch_on(endpoint: Endpoint, *, by: str, because: str = "") -> bool:
-    """Whatever it was off for. False if it was on."""
-    return bool(suppression_list.lift(endpoint.name, channel=CHANNEL, by=by, because=because))
-
-
-def off(endpoints: Iterable[Endpoint]) -> dict[str, Suppression]:
-    """Why each of those that nothing is sent to is off, by name."""
-    rows = suppression_list.in_force().filter(channel=CHANNEL, address_key__in=[one.name for one in endpoints])
-    return {row.address_key: row for row in rows.order_by("pk")}
 
 
 def send_test(endpoint: Endpoint, *, by: str) -> Notification:
@@ -105,9 +79,7 @@ def reseal_all() -> tuple[int, list[str]]:
 
 def require_name(name: str) -> None:
     """Raises InvalidNotification."""
-    if not NAME.match(name):
-        cure = _("has to begin with a small letter; then up to 39 small letters, digits and -, such as %(example)s.")
-        raise InvalidNotification([Problem("name", cure % {"example": "web-shop"})])
+    named.require_name(name, such_as="web-shop")
 
 
 def require_url(url: str) -> None:
