@@ -22,7 +22,7 @@ MEASURED = "sqlite"
 COVERAGE = {"COVERAGE_FILE": str(BUILD / ".coverage")}
 NEWS_EVERY = 15.0
 """Seconds between two lines that tell how far they are."""
-TOGETHER = 2 * (os.cpu_count() or 1)
+TOGETHER = max(2, 3 * (os.cpu_count() or 1) // 2)
 """Runs at a time. They wait much of their time; more of them would have real workers miss their deadlines."""
 NO_TESTS = 5
 INTERRUPTED = 130
