@@ -190,6 +190,7 @@ UNFOLD = {
     "LOGIN": {"form": "routing.console.sign_in_form.SignInForm"},
     "DASHBOARD_CALLBACK": "routing.console.start_page.context",
     "STYLES": [lambda _request: static("console/console.css"), lambda _request: static("notifications/inbox.css")],
+    "SCRIPTS": [lambda _request: static("console/cursor.js")],
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("console/favicon.svg")}],
     "SIDEBAR": {"navigation": "routing.console.navigation.groups"},
 }

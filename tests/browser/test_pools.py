@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from routing.ledger import pauses
 from routing.ledger.tables import Process
@@ -97,6 +97,23 @@ def test_a_queue_is_paused_by_keyboard_and_resumed(
     page.keyboard.press("Enter")
     expect(page.get_by_text("maintenance goes on")).to_be_visible()
     assert list(pauses.names()) == ["notifications.bulk"]
+
+
+def test_the_cursor_is_in_the_field_also_where_the_page_was_hidden_for_long(
+    open_page: OpenPage, administrator: User, workers: list[Process]
+) -> None:
+    page, held = open_page(), list[Route]()
+    sign_in(page)
+    page.route("**/alpine/alpine.js*", lambda route: held.append(route))
+    page.goto(f"{POOLS}queue/maintenance/pause/", wait_until="commit")
+    field = page.locator("input[name=reason]")
+    field.wait_for(state="attached")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    expect(field).to_be_hidden()
+
+    held[0].continue_()
+
+    expect(field).to_be_focused()
 
 
 def test_the_start_page_keeps_itself_up_to_date_and_leaves_people_where_they_are(
