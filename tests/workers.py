@@ -157,6 +157,13 @@ def start_worker(start_relay: StartRelay, tmp_path: Path) -> Iterator[StartWorke
         worker.kill()
 
 
+def is_idle(broker: Connection) -> bool:
+    """Whether the workers that answer have heard of the end of all they held; its outcome is on record before that."""
+    inspect: Any = current_app.control.inspect(timeout=1, connection=broker)
+    told = [inspect.active(), inspect.reserved()]
+    return all(told) and not any(held for each in told for held in each.values())
+
+
 def prefetched(broker: Connection) -> set[str]:
     """The ids of what workers hold and have not begun. What RabbitMQ has given away may still be on its way."""
     inspect: Any = current_app.control.inspect(timeout=1, connection=broker)

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 from django_celery_results.models import TaskResult
+from kombu import Connection
 
 from routing.ledger.tables import DeadLetter, Message, Process
 from tests import probe as typed_probe
 from tests.waiting import until
-from tests.workers import StartWorker
+from tests.workers import StartWorker, is_idle
 
 probe: Any = typed_probe
 """Celery's stubs know none of our options."""
@@ -86,12 +87,13 @@ def test_what_finishes_in_time_is_not_waited_for_longer(start_worker: StartWorke
 
 
 def test_what_had_no_time_to_tell_that_it_began_is_ended_too(
-    start_worker: StartWorker, journal: str, release: Path
+    start_worker: StartWorker, clean_broker: Connection, journal: str, release: Path
 ) -> None:
     worker = start_worker("reporting", "--concurrency=1")
     main, child = worker.popen.pid, child_of(worker.popen.pid)
-    # Until it has told that it is there, it is given nothing.
+    # Until it has told that it is there, and then that it is done, it is given nothing.
     outcome(probe.add.delay(1, 2))
+    until(lambda: is_idle(clean_broker), what="its main process to know")
     os.kill(child, signal.SIGSTOP)
     handle = probe.wait_for_file.delay(journal, str(release))
     until(lambda: lies_before(child), what="the job written")
