@@ -84,7 +84,7 @@ def measure(
     gathering.roll_up(budget=timedelta(hours=1))
     expired = _expired()
     figures: dict[str, Any] = {"rows": rows, "expired": expired}
-    with _pipeline(services):
+    with pipeline(services):
         figures |= _ours(sheet, expired, url, stretch)
         if stock:
             figures |= _stock(sheet, f"{url.rpartition('/')[0]}/stock", stretch, receivers=stock_receivers)
@@ -215,7 +215,7 @@ def _finished() -> int:
 
 
 @contextmanager
-def _pipeline(services: Running) -> Iterator[None]:
+def pipeline(services: Running) -> Iterator[None]:
     """A relay, a pool of two processes, and more work than they can do."""
     folder, ended = services.folder, threading.Event()
     with ExitStack() as stack:
