@@ -82,8 +82,7 @@ class Pipeline(Celery):
         task = options.pop("task_type", None) or self.tasks.get(name)
         # What the task's declaration asks for, its own apply_async knows.
         send: Callable[..., Any] = task.apply_async if task is not None else partial(self.send_task, name)
-        with self.producer_or_acquire() as producer:
-            return repeated.send_all(self, partial(send, producer=producer), calls, task=task, options=options)
+        return repeated.send_all(self, send, calls, task=task, options=options)
 
     def producer_or_acquire(self, producer: Any = None) -> AbstractContextManager[Any]:  # type: ignore[override]
         """Celery sends all tasks of a group within this one block: they go into the ledger in one transaction."""

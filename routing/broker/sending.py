@@ -3,7 +3,7 @@
 import logging
 import struct
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +24,7 @@ from routing.domains import registry
 from routing.ledger import continuation, database, wake
 from routing.ledger.completion import insert
 from routing.ledger.continuation import Continuation
-from routing.ledger.enqueue import Envelope, enqueue
+from routing.ledger.enqueue import Envelope, enqueue, enqueueing
 from routing.ledger.unique import admitted
 from routing.options import PROPERTIES
 from routing.refusals import NotSerialisable, PayloadTooLarge, TaskOutsideTransaction, UnusableHeaders, UnusableId
@@ -167,13 +167,33 @@ def write(sent: Continuation) -> None:
             envelopes = admitted(sent)
             enqueue(envelopes)
             faults.point("enqueue.written")
-    if logger.isEnabledFor(logging.DEBUG):
-        _tell_of(envelopes)
-    ids = frozenset(envelope.id for envelope in envelopes)
-    transaction.on_commit(Announcement(ids), using=database.using())
+    _tell_of(envelopes)
+    _announce(envelope.id for envelope in envelopes)
+
+
+def write_in_turn(batches: Iterable[Callable[[], Sequence[Envelope]]]) -> None:
+    """As ``write``, all of them in one transaction: each batch is made while the database stores the one before."""
+    _warn_of_other_transactions()
+    ids: set[str] = set()
+    made: Sequence[Envelope] = ()
+    with database.atomic():
+        for make in batches:
+            with enqueueing(made):
+                made = make()
+            _tell_of(made)
+            ids.update(envelope.id for envelope in made)
+        enqueue(made)
+        faults.point("enqueue.written")
+    _announce(ids)
+
+
+def _announce(ids: Iterable[str]) -> None:
+    transaction.on_commit(Announcement(frozenset(ids)), using=database.using())
 
 
 def _tell_of(envelopes: Sequence[Envelope]) -> None:
+    if not logger.isEnabledFor(logging.DEBUG):
+        return
     for one in envelopes:
         about = correlation.about(task=one.task, task_id=one.id, queue=one.queue, root_id=one.root_id)
         logger.debug("%s[%s] is enqueued, if this transaction commits", one.task, one.id, extra=about)

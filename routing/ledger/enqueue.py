@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -58,6 +59,17 @@ def enqueue(envelopes: Sequence[Envelope]) -> set[str]:
         batch = envelopes[start : start + BATCH]
         new |= _on_postgresql(batch) if database.on_postgresql() else _on_sqlite(batch)
     return new
+
+
+@contextmanager
+def enqueueing(batch: Sequence[Envelope]) -> Iterator[None]:
+    """``enqueue`` BATCH of them at most while the block runs; PostgreSQL works at the same time."""
+    if batch and database.on_postgresql():
+        with functions.meanwhile(ENQUEUE_MANY, [document_of(batch)]):
+            yield
+    else:
+        enqueue(batch)
+        yield
 
 
 def _on_postgresql(batch: Sequence[Envelope]) -> set[str]:

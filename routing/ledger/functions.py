@@ -5,7 +5,8 @@ answer, so this goes to libpq, wherever nobody watches the statements and no tra
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from itertools import islice
@@ -15,6 +16,8 @@ from weakref import WeakKeyDictionary
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors, pq
+from psycopg.abc import PQGen
+from psycopg.waiting import Ready, Wait
 
 from routing.ledger import database
 
@@ -37,6 +40,47 @@ def call(
     follows = (then[0], len(then[1])) if then else None
     values = [*parameters, *then[1]] if then else parameters
     return _answer(lambda mark: _statement(function, count, follows, relaxed, mark), values)
+
+
+@contextmanager
+def meanwhile(function: str, parameters: Sequence[Any]) -> Iterator[None]:
+    """Call it while the block runs, and wait for its end. What the block asks the database itself is asked after it."""
+    wrapper = database.connection()
+    if not _is_direct(wrapper):
+        call(function, parameters)
+        yield
+        return
+    under_way = _UnderWay(wrapper, _statement(function, len(parameters), None, False, "$"), parameters)
+    try:
+        with wrapper.execute_wrapper(under_way.before):
+            yield
+    finally:
+        under_way.end()
+
+
+class _UnderWay:
+    """A statement that is sent, and whose answer is still to be read."""
+
+    def __init__(self, wrapper: BaseDatabaseWrapper, statement: str, values: Sequence[Any]) -> None:
+        self._wrapper = wrapper
+        self._connection: psycopg.Connection[Any] = wrapper.connection
+        self._is_read = False
+        with wrapper.wrap_database_errors:
+            _begin(wrapper)
+            _send(self._connection, statement, values)
+
+    def before(self, execute: Callable[..., Any], *statement: Any) -> Any:
+        """Django's hook for a statement that is to be executed."""
+        self.end()
+        return execute(*statement)
+
+    def end(self) -> None:
+        if self._is_read:
+            return
+        self._is_read = True
+        pgconn = self._connection.pgconn
+        with self._wrapper.wrap_database_errors:
+            _require(pgconn, self._connection.wait(_received(pgconn)), pq.ExecStatus.TUPLES_OK)
 
 
 def ask(statement: str, parameters: Sequence[Any] = ()) -> Any:
@@ -63,8 +107,7 @@ def _answer(statement: Callable[[str], str], values: Sequence[Any]) -> Any:
             return found[0][0] if found else None
     with wrapper.wrap_database_errors:
         pgconn: pq.abc.PGconn = wrapper.connection.pgconn
-        if wrapper.in_atomic_block and pgconn.transaction_status == pq.TransactionStatus.IDLE:
-            _require(pgconn, pgconn.exec_(b"BEGIN"), pq.ExecStatus.COMMAND_OK)
+        _begin(wrapper)
         return _value(_require(pgconn, _executed(wrapper.connection, statement("$"), values), pq.ExecStatus.TUPLES_OK))
 
 
@@ -74,24 +117,68 @@ def _require(pgconn: "pq.abc.PGconn", found: "pq.abc.PGresult", status: pq.ExecS
     return found
 
 
+def _begin(wrapper: BaseDatabaseWrapper) -> None:
+    """Where Django is in a transaction and leaves it to the first statement to begin it."""
+    pgconn: pq.abc.PGconn = wrapper.connection.pgconn
+    if wrapper.in_atomic_block and pgconn.transaction_status == pq.TransactionStatus.IDLE:
+        _require(pgconn, pgconn.exec_(b"BEGIN"), pq.ExecStatus.COMMAND_OK)
+
+
 def _executed(connection: psycopg.Connection[Any], statement: str, values: Sequence[Any]) -> "pq.abc.PGresult":
-    """Prepared once in a session: to read and plan such a call takes a third of the server's time for it."""
     pgconn: pq.abc.PGconn = connection.pgconn
-    # NULL is None, of which psycopg's hints for one of the two calls know nothing.
-    texts: Any = [_text(one) for one in values]
+    texts, name = _texts(values), _name(connection, statement)
+    return pgconn.exec_params(statement.encode(), texts) if name is None else pgconn.exec_prepared(name, texts)
+
+
+def _send(connection: psycopg.Connection[Any], statement: str, values: Sequence[Any]) -> None:
+    """The same, without its answer."""
+    pgconn: pq.abc.PGconn = connection.pgconn
+    texts, name = _texts(values), _name(connection, statement)
+    if name is None:
+        pgconn.send_query_params(statement.encode(), texts)
+    else:
+        pgconn.send_query_prepared(name, texts)
+    connection.wait(_flushed(pgconn))
+
+
+def _flushed(pgconn: "pq.abc.PGconn") -> PQGen[None]:
+    while pgconn.flush():
+        if (yield Wait.RW) & Ready.R:
+            pgconn.consume_input()
+
+
+def _received(pgconn: "pq.abc.PGconn") -> PQGen["pq.abc.PGresult"]:
+    """Without keeping Python's lock until it is there, as libpq would."""
+    found = None
+    while True:
+        while pgconn.is_busy():
+            if (yield Wait.R):
+                pgconn.consume_input()
+        one = pgconn.get_result()
+        if one is None:
+            # The server is ready for the next statement.
+            assert found is not None  # noqa: S101  (a statement was sent)
+            return found
+        found = one
+
+
+def _name(connection: psycopg.Connection[Any], statement: str) -> bytes | None:
+    """Prepared once in a session: to read and plan such a call takes a third of the server's time for it.
+
+    None where there is no session. Raises psycopg.Error.
+    """
+    pgconn: pq.abc.PGconn = connection.pgconn
     names = _prepared.get(connection)
     if names is None:
         names = _prepared[connection] = {} if _has_session(pgconn) else _UNPREPARED
     if names is _UNPREPARED:
-        return pgconn.exec_params(statement.encode(), texts)
+        return None
     name = names.get(statement)
     if name is None:
         name = f"taskyard_{len(names) + 1}".encode()
-        made = pgconn.prepare(name, statement.encode())
-        if made.status != pq.ExecStatus.COMMAND_OK:
-            return made
+        _require(pgconn, pgconn.prepare(name, statement.encode()), pq.ExecStatus.COMMAND_OK)
         names[statement] = name
-    return pgconn.exec_prepared(name, texts)
+    return name
 
 
 _UNPREPARED: dict[str, bytes] = {}
@@ -141,6 +228,11 @@ def _value(found: "pq.abc.PGresult") -> Any:
     if kind == _BOOLEAN:
         return answer == b"t"
     return int(answer) if kind == _INTEGER else json.loads(answer)
+
+
+def _texts(values: Sequence[Any]) -> Any:
+    # NULL is None, of which psycopg's hints for one of the two calls know nothing.
+    return [_text(one) for one in values]
 
 
 def _text(value: Any) -> bytes | None:

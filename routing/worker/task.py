@@ -11,11 +11,12 @@ from celery.exceptions import Ignore
 from celery.result import AsyncResult
 
 from routing import unique_keys
+from routing.broker import repeated
 from routing.domains import Domain, registry
 from routing.errors import NotYet, TransientError
 from routing.last_step import LastStep
 from routing.ledger import continuation, database
-from routing.sensitive import Declared, declare, read
+from routing.sensitive import BUILT_IN, Declared, declare, read
 from routing.worker import opening
 from routing.worker.admission import admit
 from routing.worker.running import run_of
@@ -47,6 +48,8 @@ class Task(celery.Task):  # type: ignore[type-arg]
     sensitive: Sequence[str] = ()
     """Names of its secret arguments: sealed wherever it is kept or travels, and opened just before its body."""
     secret: Declared | None = None
+    template: repeated.Template | None = None
+    """What a plain call of it is made from."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Raises WrongDeclaration: before Celery knows the task, or it would run with its secrets readable."""
@@ -85,6 +88,8 @@ class Task(celery.Task):  # type: ignore[type-arg]
         if self.unique_by is not None and options.get("task_id") is None and options.get("unique_key") is None:
             options["unique_key"] = unique_keys.made(self.name, self.run, self.unique_by, args or (), kwargs or {})
             options.setdefault("unique_for", self.unique_for)
+        if not options:
+            return repeated.send_plain(self.app, super().apply_async, args, kwargs, task=self)
         return super().apply_async(args, kwargs, **options)
 
     def delay_on_commit(self, *args: Any, **kwargs: Any) -> Any:
@@ -107,6 +112,7 @@ class Task(celery.Task):  # type: ignore[type-arg]
         own = type(self)
         return (
             self.unique_by is None
+            and not self.name.startswith(BUILT_IN)
             and own.apply_async is Task.apply_async
             and own.shadow_name is celery.Task.shadow_name
         )

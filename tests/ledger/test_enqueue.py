@@ -1,6 +1,7 @@
 """Enqueueing: what is in the ledger after a call, and after a rollback."""
 
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from celery import chain, chord, group, signals
 from celery.exceptions import QueueNotFound
 from celery.exceptions import TimeoutError as CeleryTimeoutError
-from django.db import connection, connections, router, transaction
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, connection, connections, router, transaction
 from django.utils import timezone
 from django_celery_results.models import ChordCounter
 
@@ -394,6 +396,55 @@ def test_many_are_enqueued_in_one_transaction() -> None:
 
     assert len({result.id for result in results}) == Message.objects.filter(domain="maintenance").count() == 1201
     assert sum(Tally.objects.values_list("accepted", flat=True)) == 1201
+
+
+def test_what_stops_many_of_them_on_the_way_leaves_the_callers_transaction_as_it_was() -> None:
+    with transaction.atomic():
+        Group.objects.create(name="before")
+        with pytest.raises(NotSerialisable):
+            probe.add.enqueue_many([(1, 2)] * 1100 + [(object(), 2)])
+        probe.add.delay(1, 2)
+
+    assert Group.objects.get().name == "before"
+    assert Message.objects.count() == Outbox.objects.count() == 1
+    assert sum(Tally.objects.values_list("accepted", flat=True)) == 1
+
+
+def test_whoever_makes_the_calls_may_ask_the_database_and_fail_there() -> None:
+    def calls() -> Iterator[tuple[int, int]]:
+        for number in range(1100):
+            if number % 400 == 0:
+                Group.objects.create(name=str(number))
+                with pytest.raises(IntegrityError):
+                    Group.objects.create(name=str(number))
+            yield number, Group.objects.count()
+
+    probe.add.enqueue_many(calls())
+
+    assert Message.objects.count() == 1100
+    assert Group.objects.count() == 3
+
+
+def test_an_argument_may_ask_the_database_how_it_is_written() -> None:
+    class Count:
+        def __json__(self) -> int:
+            return Message.objects.count()
+
+    probe.add.enqueue_many([(number, Count() if number in (2, 700, 1200) else 0) for number in range(1300)])
+
+    bodies = {args[0]: args[1] for args in (json.loads(one.body)[0] for one in Message.objects.all())}
+    # As many as were stored when it was written: those of the batches before its own.
+    assert [bodies[number] for number in (2, 700, 1200)] == [0, 500, 1000]
+
+
+def test_of_one_id_in_two_batches_the_first_is_enqueued() -> None:
+    ids = [str(uuid.uuid4()) for _ in range(1100)]
+    ids[1000] = ids[3]
+
+    probe.add.enqueue_many([(number, 0) for number in range(1100)], task_ids=ids)
+
+    assert Message.objects.count() == Outbox.objects.count() == 1099
+    assert json.loads(Message.objects.get(pk=ids[3]).body)[0] == [3, 0]
 
 
 def test_named_arguments_are_enqueued_many_at_a_time() -> None:

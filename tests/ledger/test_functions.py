@@ -3,8 +3,9 @@
 import uuid
 from typing import Any
 
+import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import DataError, OperationalError, connection, transaction
 
 from routing.ledger import database, functions
 from tests.services import DATABASE
@@ -81,3 +82,73 @@ def test_an_array_comes_over_as_it_is_and_no_row_is_none(watched: bool) -> None:
 
     assert found == odd
     assert nothing is None
+
+
+def other_session() -> psycopg.Connection[Any]:
+    settings = connection.get_connection_params()
+    names = ("host", "port", "user", "dbname", "password")
+    return psycopg.connect(**{name: settings[name] for name in names if name in settings}, autocommit=True)
+
+
+def test_a_block_runs_while_the_database_works() -> None:
+    # Each waits for the other but for that: the statement for this lock, and the block for the end of the statement.
+    with other_session() as other:
+        other.execute("SELECT pg_advisory_lock(5)")
+        with functions.meanwhile("pg_advisory_lock_shared", [5]):
+            other.execute("SELECT pg_advisory_unlock(5)")
+
+    assert functions.ask("SELECT 1") == 1
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_what_the_block_asks_itself_is_asked_after_it(watched: bool) -> None:
+    connection.force_debug_cursor = watched
+    try:
+        with database.atomic(), functions.meanwhile("set_config", ["taskyard.test", "it was here", "true"]):
+            by_cursor = database.rows("SELECT current_setting('taskyard.test') AS found")
+            by_call = functions.ask("SELECT to_json(current_setting('taskyard.test'))")
+    finally:
+        connection.force_debug_cursor = False
+
+    assert by_cursor == [{"found": "it was here"}]
+    assert by_call == "it was here"
+
+
+def test_what_a_block_leaves_open_goes_back_with_its_error() -> None:
+    with pytest.raises(KeyError), database.atomic(), functions.meanwhile("pg_notify", ["a", "b"]):
+        raise KeyError
+
+    assert functions.ask("SELECT 1") == 1
+
+
+def test_a_statement_that_fails_is_told_of_when_the_block_ends() -> None:
+    reached = False
+    with (
+        pytest.raises(DataError, match="invalid input syntax"),
+        database.atomic(),
+        functions.meanwhile("pg_sleep", ["long"]),
+    ):
+        reached = True
+
+    assert reached
+    assert functions.ask("SELECT 1") == 1
+
+
+def test_a_connection_that_is_lost_while_the_block_runs_is_told_of_when_it_ends() -> None:
+    number = functions.ask("SELECT pg_backend_pid()")
+    with (
+        pytest.raises(OperationalError),
+        database.atomic(),
+        functions.meanwhile("pg_sleep", ["600"]),
+        other_session() as other,
+    ):
+        other.execute("SELECT pg_terminate_backend(%s)", [number])
+
+
+def test_more_than_the_way_to_the_database_holds_is_sent_before_the_block_runs() -> None:
+    large = "x" * 20_000_000
+
+    with database.atomic():
+        with functions.meanwhile("set_config", ["taskyard.test", large, "true"]):
+            pass
+        assert functions.ask("SELECT length(current_setting('taskyard.test'))") == len(large)
