@@ -7,7 +7,7 @@ import pytest
 
 from routing.domains import registry
 from tests.chaos.options import read
-from tests.chaos.plan import ONE_IN, Target, decisions, everything
+from tests.chaos.plan import ONE_IN, Target, decisions, everything, least
 from tests.chaos.verdict import too_few, too_little
 
 POOLS = list(registry().pools)
@@ -41,6 +41,16 @@ def test_a_family_begins_with_different_attacks() -> None:
 def test_every_kind_of_attack_has_its_minimum(nodes: int, database: str) -> None:
     found = everything(POOLS, nodes=nodes, database=database)
     assert {kind for target in found for kind in target.deck} <= ONE_IN.keys()
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_one_deck_for_the_broker_has_what_five_minutes_ask_of_it(nodes: int) -> None:
+    (broker,) = (one for one in everything(POOLS, nodes=nodes, database="postgresql") if one.name == "broker")
+
+    assert {kind for kind in broker.deck if broker.deck.count(kind) < least(kind, 300)} == set()
+    assert set(broker.deck) == {
+        kind for kind in ONE_IN if kind.startswith("broker-") or (nodes, kind) == (3, "majority-kill")
+    }
 
 
 def test_too_few_attacks_of_one_kind_are_told() -> None:

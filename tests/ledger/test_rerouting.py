@@ -23,7 +23,7 @@ runs: list[str] = []
 
 @pytest.fixture(autouse=True)
 def counts_runs() -> Iterator[None]:
-    @current_app.task(name=NAME, bind=True)
+    @current_app.task(name=NAME, bind=True, shared=False)
     def count(self: object) -> None:
         runs.append("ran")
 
