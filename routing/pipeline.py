@@ -77,7 +77,7 @@ class Pipeline(Celery):
         """Enqueue a task once for each of ``calls``, in one transaction, many rows a statement.
 
         Each call is the positional arguments, as a sequence, or the named ones, as a mapping. With a unique key, a
-        handle is that of the task which holds it.
+        handle is that of the task which holds it. All calls are taken from ``calls`` before the transaction begins.
         """
         task = options.pop("task_type", None) or self.tasks.get(name)
         # What the task's declaration asks for, its own apply_async knows.

@@ -6,7 +6,7 @@ answer, so this goes to libpq, wherever nobody watches the statements and no tra
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cache
 from itertools import islice
@@ -14,6 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors, pq
 from psycopg.abc import PQGen
@@ -22,6 +23,8 @@ from psycopg.waiting import Ready, Wait
 from routing.ledger import database
 
 _BOOLEAN, _INTEGER = 16, 23
+CANCELLED_WITHIN = 5.0
+"""Seconds."""
 
 
 def call(
@@ -54,8 +57,11 @@ def meanwhile(function: str, parameters: Sequence[Any]) -> Iterator[None]:
     try:
         with wrapper.execute_wrapper(under_way.before):
             yield
-    finally:
-        under_way.end()
+    except BaseException:
+        with suppress(DatabaseError):  # the block's own error is the one to be told of
+            under_way.end()
+        raise
+    under_way.end()
 
 
 class _UnderWay:
@@ -80,7 +86,17 @@ class _UnderWay:
         self._is_read = True
         pgconn = self._connection.pgconn
         with self._wrapper.wrap_database_errors:
-            _require(pgconn, self._connection.wait(_received(pgconn)), pq.ExecStatus.TUPLES_OK)
+            try:
+                found = self._connection.wait(_received(pgconn))
+            except psycopg.Error:
+                raise
+            except BaseException:
+                # Say, the soft time limit: whoever asks next would be given this answer.
+                with suppress(psycopg.Error):
+                    self._connection.cancel_safe(timeout=CANCELLED_WITHIN)
+                self._connection.close()
+                raise
+            _require(pgconn, found, pq.ExecStatus.TUPLES_OK)
 
 
 def ask(statement: str, parameters: Sequence[Any] = ()) -> Any:

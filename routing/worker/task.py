@@ -48,8 +48,6 @@ class Task(celery.Task):  # type: ignore[type-arg]
     sensitive: Sequence[str] = ()
     """Names of its secret arguments: sealed wherever it is kept or travels, and opened just before its body."""
     secret: Declared | None = None
-    template: repeated.Template | None = None
-    """What a plain call of it is made from."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Raises WrongDeclaration: before Celery knows the task, or it would run with its secrets readable."""
@@ -112,6 +110,7 @@ class Task(celery.Task):  # type: ignore[type-arg]
         own = type(self)
         return (
             self.unique_by is None
+            and getattr(self, "_dump_pydantic_arguments", None) is None
             and not self.name.startswith(BUILT_IN)
             and own.apply_async is Task.apply_async
             and own.shadow_name is celery.Task.shadow_name

@@ -425,6 +425,32 @@ def test_whoever_makes_the_calls_may_ask_the_database_and_fail_there() -> None:
     assert Group.objects.count() == 3
 
 
+def test_whoever_makes_the_calls_may_use_one_list_for_all() -> None:
+    def calls() -> Iterator[list[int]]:
+        one = [0, 0]
+        for one[0] in range(1100):
+            yield one
+
+    probe.add.enqueue_many(calls())
+
+    assert {json.loads(body)[0][0] for body in Message.objects.values_list("body", flat=True)} == set(range(1100))
+
+
+def test_what_is_enqueued_while_calls_are_made_goes_with_them() -> None:
+    def calls(last: object) -> Iterator[tuple[object, object]]:
+        for number in range(1100):
+            if number % 1000 == 0:
+                probe.add.delay(-1, number)
+            yield number, last if number == 1099 else 0
+
+    with pytest.raises(NotSerialisable):
+        probe.add.enqueue_many(calls(object()))
+    assert not Message.objects.exists()
+
+    probe.add.enqueue_many(calls(1))
+    assert Message.objects.count() == 1102
+
+
 def test_an_argument_may_ask_the_database_how_it_is_written() -> None:
     class Count:
         def __json__(self) -> int:

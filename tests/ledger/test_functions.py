@@ -1,6 +1,8 @@
 """Calls of the ledger's functions: PostgreSQL reads and plans them once in a session."""
 
+import signal
 import uuid
+from contextlib import nullcontext
 from typing import Any
 
 import psycopg
@@ -9,6 +11,7 @@ from django.db import DataError, OperationalError, connection, transaction
 
 from routing.ledger import database, functions
 from tests.services import DATABASE
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.skipif(DATABASE == "sqlite", reason="the functions are PostgreSQL's"),
@@ -143,6 +146,33 @@ def test_a_connection_that_is_lost_while_the_block_runs_is_told_of_when_it_ends(
         other_session() as other,
     ):
         other.execute("SELECT pg_terminate_backend(%s)", [number])
+
+
+class Interrupted(BaseException):
+    """As the soft time limit, which comes whenever it comes."""
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_what_interrupts_the_wait_leaves_no_answer_behind_that_another_would_take_for_its_own(is_nested: bool) -> None:
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with (
+            pytest.raises(Interrupted),
+            database.atomic(),
+            database.atomic() if is_nested else nullcontext(),
+            functions.meanwhile("pg_sleep", ["600"]),
+        ):
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert functions.ask("SELECT 7") == 7
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%' AND state = 'active'"
+    until(lambda: database.rows(f"{sleeping} AND pid <> pg_backend_pid()")[0]["count"] == 0, what="its end")
 
 
 def test_more_than_the_way_to_the_database_holds_is_sent_before_the_block_runs() -> None:

@@ -1,5 +1,6 @@
 """``delay``: what Celery makes of one call holds for the next, but for what differs from call to call."""
 
+import itertools
 import json
 import os
 import threading
@@ -9,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import celery
+import pydantic
 import pytest
 from celery import signals
 from celery._state import _task_stack  # type: ignore[attr-defined]
@@ -34,10 +36,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def a_call_before() -> Iterator[None]:
     """That later ones can be made from; what other tests left behind is no part of it."""
-    probe.add.template = None
+    repeated._of_tasks.clear()
     probe.add.delay(0, 0)
     yield
-    probe.add.template = None
+    repeated._of_tasks.clear()
 
 
 @pytest.fixture
@@ -149,10 +151,11 @@ def test_a_declaration_that_has_changed_counts(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_other_domains_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    (template,) = repeated._of_tasks.values()
     moved = Registry(tuple(one for one in DOMAINS if one.name != "reporting"))
     monkeypatch.setattr(repeated, "registry", lambda: moved)
 
-    assert not probe.add.template.holds
+    assert not template.holds(probe.add._get_current_object())
 
 
 def test_whoever_wants_to_see_each_message_sees_it() -> None:
@@ -234,6 +237,102 @@ def test_what_cannot_be_sent_is_refused(
 
     assert not celerys_way
     assert Message.objects.count() == 1
+
+
+class Wrapped:
+    """As what watches programs wraps Celery's own ``apply_async``."""
+
+    def __init__(self) -> None:
+        self.number, self._own = 0, celery.Task.apply_async
+
+    def __call__(self) -> Callable[..., Any]:
+        def apply_async(task: Any, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+            self.number += 1
+            return self._own(task, args, kwargs, **{**options, "headers": {"trace": f"trace-{self.number}"}})
+
+        return apply_async
+
+
+def test_whatever_wraps_celerys_own_call_is_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(celery.Task, "apply_async", Wrapped()())
+
+    found = [row(probe.add.delay(1, 2))["headers"]["trace"] for _ in range(3)]
+
+    assert found == ["trace-1", "trace-2", "trace-3"]
+
+
+def test_headers_that_somebody_else_adds_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    send, numbers = celery.Celery.send_task, itertools.count(1)
+
+    def adding(app: Any, *args: Any, **options: Any) -> Any:
+        return send(app, *args, **{**options, "headers": {"tenant": next(numbers)}})
+
+    monkeypatch.setattr(celery.Celery, "send_task", adding)
+    repeated._of_tasks.clear()
+
+    assert [row(probe.add.delay(1, 2))["headers"]["tenant"] for _ in range(3)] == [1, 2, 3]
+
+
+class Odd:
+    """An argument that is a number to JSON, and to people what they make of it."""
+
+    def __init__(self, shown: str | None) -> None:
+        self._shown = shown
+
+    def __json__(self) -> int:
+        return 7
+
+    def __repr__(self) -> str:
+        if self._shown is None:
+            raise ValueError("nothing to show")
+        return self._shown
+
+
+@pytest.mark.parametrize("shown", ["x" * 200_000, None])
+def test_what_shows_itself_badly_is_shown_as_celery_shows_it(shown: str | None) -> None:
+    quick, slow = probe.add.delay(1, Odd(shown)), by_celery(1, Odd(shown))
+
+    assert len(row(quick)["headers"]["argsrepr"]) < 2_000
+    assert row(quick)["headers"]["argsrepr"][:30] == row(slow)["headers"]["argsrepr"][:30]
+
+
+def test_models_are_written_out_each_time() -> None:
+    class Order(pydantic.BaseModel):
+        number: int
+
+    @celery_app.task(name="reporting.probe_model", pydantic=True, shared=False)
+    def take(order: Order) -> int:
+        return order.number
+
+    try:
+        results = [take.delay(Order(number=number)) for number in (1, 2)]
+        results += take.enqueue_many([(Order(number=number),) for number in (3, 4)])  # type: ignore[attr-defined]
+    finally:
+        celery_app.tasks.pop("reporting.probe_model")
+
+    assert [row(one)["body"][0] for one in results] == [[{"number": number}] for number in (1, 2, 3, 4)]
+
+
+def test_nothing_of_the_first_call_is_kept() -> None:
+    repeated._of_tasks.clear()
+    probe.add.delay("a secret of the first", 2)
+
+    (template,) = repeated._of_tasks.values()
+    assert "a secret of the first" not in repr(vars(template))
+
+
+def test_each_thread_has_a_backend_of_its_own() -> None:
+    found: list[bool] = []
+
+    def call() -> None:
+        found.append(probe.add.delay(1, 2).backend is celery_app.backend)
+        connection.close()
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+
+    assert found == [True]
 
 
 def test_many_maps_are_each_looked_into_for_secrets() -> None:
