@@ -172,7 +172,10 @@ def write(sent: Continuation) -> None:
 
 
 def write_in_turn(batches: Iterable[Callable[[], Sequence[Envelope]]]) -> None:
-    """As ``write``, all of them in one transaction: each batch is made while the database stores the one before."""
+    """As ``write``, all of them in one transaction: each batch is made while the database stores the one before.
+
+    Whoever dies in here, or fails, leaves none of them.
+    """
     _warn_of_other_transactions()
     ids: set[str] = set()
     made: Sequence[Envelope] = ()

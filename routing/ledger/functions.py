@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -22,6 +22,7 @@ from psycopg.waiting import Ready, Wait
 
 from routing.ledger import database
 
+_T = TypeVar("_T")
 _BOOLEAN, _INTEGER = 16, 23
 CANCELLED_WITHIN = 5.0
 """Seconds."""
@@ -86,16 +87,7 @@ class _UnderWay:
         self._is_read = True
         pgconn = self._connection.pgconn
         with self._wrapper.wrap_database_errors:
-            try:
-                found = self._connection.wait(_received(pgconn))
-            except psycopg.Error:
-                raise
-            except BaseException:
-                # Say, the soft time limit: whoever asks next would be given this answer.
-                with suppress(psycopg.Error):
-                    self._connection.cancel_safe(timeout=CANCELLED_WITHIN)
-                self._connection.close()
-                raise
+            found = _waited(self._connection, _received(pgconn))
             _require(pgconn, found, pq.ExecStatus.TUPLES_OK)
 
 
@@ -154,7 +146,20 @@ def _send(connection: psycopg.Connection[Any], statement: str, values: Sequence[
         pgconn.send_query_params(statement.encode(), texts)
     else:
         pgconn.send_query_prepared(name, texts)
-    connection.wait(_flushed(pgconn))
+    _waited(connection, _flushed(pgconn))
+
+
+def _waited(connection: psycopg.Connection[Any], step: PQGen[_T]) -> _T:
+    """What interrupts it, such as the soft time limit, ends the session: the next statement would get this answer."""
+    try:
+        return connection.wait(step)
+    except psycopg.Error:
+        raise
+    except BaseException:
+        with suppress(psycopg.Error):
+            connection.cancel_safe(timeout=CANCELLED_WITHIN)
+        connection.close()
+        raise
 
 
 def _flushed(pgconn: "pq.abc.PGconn") -> PQGen[None]:

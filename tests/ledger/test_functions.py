@@ -1,5 +1,6 @@
 """Calls of the ledger's functions: PostgreSQL reads and plans them once in a session."""
 
+import os
 import signal
 import uuid
 from contextlib import nullcontext
@@ -173,6 +174,33 @@ def test_what_interrupts_the_wait_leaves_no_answer_behind_that_another_would_tak
     assert functions.ask("SELECT 7") == 7
     sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%' AND state = 'active'"
     until(lambda: database.rows(f"{sleeping} AND pid <> pg_backend_pid()")[0]["count"] == 0, what="its end")
+
+
+def test_what_interrupts_the_sending_leaves_no_half_of_a_statement_behind() -> None:
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    number = functions.ask("SELECT pg_backend_pid()")
+    before = signal.signal(signal.SIGALRM, interrupt)
+
+    def send() -> None:
+        # So that the transaction is open, and the statement known.
+        with functions.meanwhile("set_config", ["taskyard.test", "small", "true"]):
+            pass
+        os.kill(number, signal.SIGSTOP)
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        with functions.meanwhile("set_config", ["taskyard.test", "x" * 50_000_000, "true"]):
+            raise AssertionError("it cannot have been sent")
+
+    try:
+        with pytest.raises(Interrupted), database.atomic():
+            send()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        os.kill(number, signal.SIGCONT)
+
+    assert functions.ask("SELECT 7") == 7
 
 
 def test_more_than_the_way_to_the_database_holds_is_sent_before_the_block_runs() -> None:
