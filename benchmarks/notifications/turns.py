@@ -1,5 +1,6 @@
 """One turn of each way to send: so many mails, from the call to the last that the server took, every one counted."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from benchmarks.compare.contenders import KEPT, OURS, ROOT, Contender, relay_com
 from benchmarks.compare.programs import Program, Sender
 from benchmarks.compare.services import Services
 from benchmarks.compare.stored import Stored
+from project.domains import DOMAINS
 from tests.waiting import until
 
 Figures = dict[str, float]
@@ -19,6 +21,8 @@ COUNT_EVERY = 0.1
 DONE_WITHIN = 1_800.0
 SHARES = (50, 95, 99)
 """Of a hundred urgent mails: within how many milliseconds so many were at the server."""
+COUNTING = "while True: sum(range(100_000))"
+BULK_NICE = next(lane.nice for domain in DOMAINS for lane in domain.lanes if lane.name == "bulk")
 WORKERS = 2
 """Processes that send bulk mail, ours and stock's."""
 
@@ -154,11 +158,22 @@ class Ours(Turn):
         self._warm_up(caller)
         self._send(caller, "many")
         self._time_urgent(caller, "idle")
+        self._beside_others(caller)
         self._flood(stack, caller)
 
     def _warm_up(self, caller: Sender) -> None:
         caller.ask("urgent", prefix=f"warm{self._number}", count=3, seed=self._number)
         self._settle()
+
+    def _beside_others(self, caller: Sender) -> None:
+        """Urgent mails while programs that have nothing to do with us keep all processors busy, as nice as bulk is.
+
+        Two processors may be one that is shared, or share what both need: this is what a busy machine costs by itself.
+        """
+        with ExitStack() as others:
+            for number in range(os.cpu_count() or 1):
+                self._program(others, f"other-{number}", ["nice", f"-n{BULK_NICE}", sys.executable, "-c", COUNTING])
+            self._time_urgent(caller, "beside_others")
 
     def _flood(self, stack: ExitStack, caller: Sender) -> None:
         """Urgent mails while another caller stores, and workers send, as many as before."""

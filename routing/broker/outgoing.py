@@ -2,11 +2,9 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-import amqp
-
-from routing.broker import wire
+from routing.broker import alike, wire
 from routing.broker.sending import EPOCH_HEADER, UNSERIALISABLE
 from routing.ledger.outbox import Publication
 
@@ -22,37 +20,41 @@ class Outgoing:
     def __iter__(self) -> "Iterator[tuple[Publication, Prepared]]":
         for publication in self._publications:
             try:
-                message = Prepared(publication)
+                message = prepared(publication)
             except UNSERIALISABLE as error:
                 self.refused[publication.id] = f"Its headers cannot be sent: {sentence(error)}"
                 continue
-            if len(message.serialised) > self._largest_frame:
+            if len(message.properties) > self._largest_frame:
                 # RabbitMQ would close the connection.
                 self.refused[publication.id] = (
-                    f"Its headers take {len(message.serialised):,} bytes, but RabbitMQ takes {self._largest_frame:,} "
+                    f"Its headers take {len(message.properties):,} bytes, but RabbitMQ takes {self._largest_frame:,} "
                     "at most"
                 )
             else:
                 yield publication, message
 
 
-class Prepared(amqp.Message):
-    """A message whose properties are serialised before any byte of it is sent, so that a bad one harms no other."""
+class Prepared(NamedTuple):
+    """``properties`` as they go out, made before any byte of it is sent, so that a bad one harms no other."""
 
-    def __init__(self, publication: Publication) -> None:
-        super().__init__(publication.body.encode())
-        self.serialised = wire.properties(
-            json.loads(publication.properties)
-            | {
-                "content_type": "application/json",
-                "content_encoding": "utf-8",
-                "delivery_mode": 2,
-                "application_headers": headers(publication),
-            }
-        )
+    properties: bytes
+    body: bytes
 
-    def _serialize_properties(self) -> bytes:
-        return self.serialised
+
+def prepared(publication: Publication) -> Prepared:
+    return Prepared(alike.serialised(publication, properties), publication.body.encode())
+
+
+def properties(publication: Publication) -> bytes:
+    return wire.properties(
+        json.loads(publication.properties)
+        | {
+            "content_type": "application/json",
+            "content_encoding": "utf-8",
+            "delivery_mode": 2,
+            "application_headers": headers(publication),
+        }
+    )
 
 
 def headers(publication: Publication) -> dict[str, Any]:

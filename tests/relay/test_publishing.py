@@ -72,6 +72,18 @@ def test_a_message_is_published_as_it_was_enqueued(relay: Relay, clean_broker: C
     }
 
 
+def test_a_body_of_any_size_arrives_whole(relay: Relay, clean_broker: Connection) -> None:
+    """RabbitMQ takes frames of 128 KB; eight bytes of each are not the body's."""
+    frame = 128 * 1024 - 8
+    bodies = [f'[["{"x" * (size - 14)}"], {{}}, {{}}]' for size in (100, frame - 1, frame, frame + 1, 3 * frame)]
+    for body in bodies:
+        waiting(body=body)
+
+    relay.run_once()
+
+    assert [published.body for published in taken(clean_broker, "reporting")] == bodies
+
+
 def test_what_is_not_due_waits(relay: Relay, clean_broker: Connection) -> None:
     waiting(due_at=ago(hours=-1))
 
