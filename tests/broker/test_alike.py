@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from routing.broker import alike, outgoing
@@ -107,6 +107,7 @@ _VALUES = some.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     headers=some.dictionaries(_TEXTS, _VALUES, max_size=5),
     properties=some.dictionaries(some.sampled_from(["correlation_id", "reply_to", "type", "else"]), _TEXTS),
