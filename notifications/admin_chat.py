@@ -12,13 +12,13 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
-from notifications.admin_switched import OFF, ON, SwitchedAdmin, checked
+from notifications.admin_switched import OFF, ON, SwitchedAdmin, SwitchedForm, changed_meanwhile, checked
 from notifications.chat import schemes, targets
 from notifications.chat.tables import ChatTarget
 from routing.console import html
 
 
-class ChatTargetForm(forms.ModelForm):  # type: ignore[type-arg]
+class ChatTargetForm(SwitchedForm):
     new_url = forms.CharField(
         label=gettext_lazy("Apprise URL"),
         max_length=schemes.MAX_URL,
@@ -40,6 +40,13 @@ class ChatTargetForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields["new_url"].help_text = _(
                 "Left empty, it stays as it is. What waits for it goes to the new one."
             )
+
+    def mark(self) -> str:
+        moment: str = self.instance.changed_at.isoformat()
+        return moment
+
+    def asks_for_another(self) -> bool:
+        return bool(self.cleaned_data.get("new_url"))
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
@@ -77,7 +84,7 @@ class ChatTargetAdmin(SwitchedAdmin):
         if not change:
             obj.pk = targets.add(obj.name, url, by=request.user.get_username()).pk
         elif url and not targets.move(obj, url):
-            self.message_user(request, _("Somebody else has changed its URL meanwhile; look again."), messages.WARNING)
+            self.message_user(request, changed_meanwhile(), messages.WARNING)
 
     @admin.display(description=gettext_lazy("goes to"), ordering="host")
     def where(self, row: ChatTarget) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
@@ -58,6 +59,35 @@ def checked(require: Callable[[str], Any], value: str) -> str:
     return value
 
 
+class SwitchedForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Refuses another URL where somebody else has changed it since this form was shown."""
+
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **words: Any) -> None:
+        super().__init__(*args, **words)
+        self._now = self.mark() if self.instance.pk else ""
+        self.fields["seen"].initial = self._now
+
+    def mark(self) -> str:
+        """What is another one once its URL has been changed."""
+        raise NotImplementedError
+
+    def asks_for_another(self) -> bool:
+        """Whether this changes its URL."""
+        raise NotImplementedError
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if self.instance.pk and self.asks_for_another() and self.cleaned_data.get("seen") != self._now:
+            raise ValidationError(changed_meanwhile())
+        return cleaned
+
+
+def changed_meanwhile() -> str:
+    return _("Somebody else has changed its URL meanwhile; look again.")
+
+
 class SwitchedList(ReadOnlyList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -85,7 +115,10 @@ class SwitchedAdmin(SavedOnce, ReadOnlyAdmin):
         return SwitchedList
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return (*self.fields, *self.readonly_fields) if obj else self.fields
+        if obj is None:
+            return self.fields
+        seen = ("seen",) if self.has_change_permission(request, obj) else ()
+        return (*self.fields, *seen, *self.readonly_fields)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("name", *self.readonly_fields) if obj else self.readonly_fields

@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from notifications.admin_switched import OFF, ON, Deed, SwitchedAdmin, checked
+from notifications.admin_switched import OFF, ON, Deed, SwitchedAdmin, SwitchedForm, changed_meanwhile, checked
 from notifications.webhooks import endpoints
 from notifications.webhooks.tables import Endpoint
 from routing.console import html
@@ -26,7 +25,7 @@ ROTATE = Deed(
 )
 
 
-class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
+class EndpointForm(SwitchedForm):
     class Meta:
         model = Endpoint
         fields = ("name", "url")
@@ -38,6 +37,13 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
             "name": gettext_lazy("Whom callers write to; it stays."),
             "url": gettext_lazy("Where events are posted to. Redirects are not followed."),
         }
+
+    def mark(self) -> str:
+        url: str = self.instance.url
+        return url
+
+    def asks_for_another(self) -> bool:
+        return self.cleaned_data.get("url") not in (None, self._now)
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
@@ -65,7 +71,7 @@ class EndpointAdmin(SwitchedAdmin):
             obj.pk = row.pk
             return
         if not endpoints.move(Endpoint(pk=obj.pk, url=form.initial["url"]), obj.url):
-            self.message_user(request, _("Somebody else has changed its URL meanwhile; look again."), messages.WARNING)
+            self.message_user(request, changed_meanwhile(), messages.WARNING)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         return self._shown(request, obj, obj.issued)

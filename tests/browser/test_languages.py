@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 import notifications.tasks  # noqa: F401  (registers them)
 from notifications import services
 from notifications.chat import targets
+from notifications.chat.tables import ChatTarget
 from notifications.given import Recipient
 from notifications.inbox import reading
 from notifications.inbox.tables import InAppMessage
@@ -22,6 +23,7 @@ from notifications.templating.declared import Variable
 from notifications.templating.rendering import Sources
 from notifications.templating.tables import Template
 from notifications.webhooks import endpoints
+from notifications.webhooks.tables import Endpoint
 from reporting import links, reports
 from reporting.models import ReportEdition, ReportRun, Subscription
 from reporting.runs import ordering
@@ -113,7 +115,9 @@ def test_every_french_page_fits_its_window(
         "templates": "/admin/notifications/template/",
         "chat": "/admin/notifications/chattarget/",
         "add-chat": "/admin/notifications/chattarget/add/",
+        "chat-target": f"/admin/notifications/chattarget/{ChatTarget.objects.get().pk}/change/",
         "webhooks": "/admin/notifications/endpoint/",
+        "webhook": f"/admin/notifications/endpoint/{Endpoint.objects.get().pk}/change/",
         "inbox": reverse("inbox:messages"),
         "message": reverse("inbox:message", args=[InAppMessage.objects.latest("pk").pk]),
         "mine": public(links.subscriptions_url(anne.pk)),

@@ -21,6 +21,7 @@ from notifications.delivering import deliver
 from notifications.problems import InvalidNotification
 from notifications.tables import Delivery
 from routing import resealing, sealing
+from tests.notifications.shown_forms import shown_by
 
 pytestmark = pytest.mark.django_db
 URL = "mmosts://ann@chat.example.org/3ccdd113474722377935511fc85d3dd4"
@@ -225,13 +226,29 @@ def test_a_wrong_form_says_why_and_sends_no_url_back(ada: Client) -> None:
 
 
 def test_another_url_is_given_in_the_admin_and_an_empty_field_keeps_it(ops: ChatTarget, ada: Client) -> None:
-    ada.post(f"{LIST}{ops.pk}/change/", {"new_url": "", "name": "other"})
+    address = f"{LIST}{ops.pk}/change/"
+    form = shown_by(ada, address)
+    ada.post(address, {**form, "new_url": "", "name": "other"})
     assert (ChatTarget.objects.get().name, seals.url_of(ChatTarget.objects.get())) == ("ops-chat", URL)
 
-    ada.post(f"{LIST}{ops.pk}/change/", {"new_url": OTHER})
+    ada.post(address, {**form, "new_url": OTHER})
 
     assert seals.url_of(ChatTarget.objects.get()) == OTHER
     assert "abcdefghij" not in str(LogEntry.objects.values())
+
+
+def test_whoever_comes_second_with_another_url_is_told_and_changes_nothing(ops: ChatTarget, ada: Client) -> None:
+    address = f"{LIST}{ops.pk}/change/"
+    form = shown_by(ada, address)
+    targets.move(ops, OTHER)
+
+    said = ada.post(address, {**form, "new_url": URL}).content.decode()
+
+    assert "Somebody else has changed its URL meanwhile; look again." in said
+    assert seals.url_of(ChatTarget.objects.get()) == OTHER
+    assert not LogEntry.objects.exists()
+    ada.post(address, {**shown_by(ada, address), "new_url": URL})
+    assert seals.url_of(ChatTarget.objects.get()) == URL
 
 
 def test_it_is_switched_off_and_on_for_a_reason(ops: ChatTarget, ada: Client) -> None:

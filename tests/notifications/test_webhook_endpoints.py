@@ -19,6 +19,7 @@ from notifications.tables import Delivery
 from notifications.webhooks import endpoints
 from notifications.webhooks.tables import Endpoint
 from routing.errors import TransientError
+from tests.notifications.shown_forms import shown_by
 from tests.notifications.webhook_receiver import Receiver, receiver
 
 __all__ = ["receiver"]
@@ -216,11 +217,26 @@ def test_a_wrong_form_says_why(ada: Client) -> None:
 
 def test_it_is_sent_elsewhere_in_the_admin(ada: Client) -> None:
     row, _ = shop()
+    address = f"{LIST}{row.pk}/change/"
 
-    ada.post(f"{LIST}{row.pk}/change/", {"url": "https://example.org/other", "name": "other"})
+    ada.post(address, {**shown_by(ada, address), "url": "https://example.org/other", "name": "other"})
 
     changed = Endpoint.objects.get()
     assert (changed.name, changed.url, changed.secret) == ("shop", "https://example.org/other", row.secret)
+
+
+def test_whoever_comes_second_with_another_url_is_told_and_changes_nothing(ada: Client) -> None:
+    row, _ = shop()
+    address = f"{LIST}{row.pk}/change/"
+    form = shown_by(ada, address)
+    endpoints.move(row, "https://example.org/first")
+
+    for url in ("https://example.org/second", row.url):
+        said = ada.post(address, {**form, "url": url}).content.decode()
+
+        assert "Somebody else has changed its URL meanwhile; look again." in said
+        assert Endpoint.objects.get().url == "https://example.org/first"
+    assert not LogEntry.objects.exists()
 
 
 def test_a_new_secret_is_asked_for_first(ada: Client) -> None:
