@@ -34,18 +34,19 @@ TITLES = {
     "own_half_p50_ms": "  latency, p50 ms",
     "own_half_p99_ms": "  latency, p99 ms",
     "own_half_sent_late_ms": "  latest call, ms",
+    "pace_ms": "the machine, for what is always the same, ms",
     "others_cpus": "CPUs that others used meanwhile",
 }
-WIDTH = 29
+TITLE_WIDTH, WIDTH = 46, 29
 
 
 def table(measured: Measured) -> str:
     """Medians of the rounds, with the lowest and the highest beneath."""
-    lines = [" " * 34 + "".join(f"{contender.name:>{WIDTH}}" for contender in measured)]
+    lines = [" " * TITLE_WIDTH + "".join(f"{contender.name:>{WIDTH}}" for contender in measured)]
     for key, title in TITLES.items():
         if any(key in figures for rounds in measured.values() for figures in rounds):
             cells = [_cell([figures[key] for figures in rounds if key in figures]) for rounds in measured.values()]
-            lines.append(f"{title:<34}" + "".join(f"{cell:>{WIDTH}}" for cell in cells))
+            lines.append(f"{title:<{TITLE_WIDTH}}" + "".join(f"{cell:>{WIDTH}}" for cell in cells))
     return "\n".join(lines)
 
 
@@ -70,6 +71,8 @@ def summary(measured: Measured, circumstances: Mapping[str, Any]) -> str:
     ratios = {
         "throughput_ratio": ratio("tasks_per_s", documented),
         "throughput_ratio_kept": ratio("tasks_per_s", kept),
+        "throughput_ratio_at_one_pace": _at_one_pace(measured[OURS], measured[DOCUMENTED]),
+        "throughput_ratio_kept_at_one_pace": _at_one_pace(measured[OURS], measured[KEPT]),
         "throughput_of_ceiling": ratio("tasks_per_s", ceiling),
         "cpu_ratio": ratio("cpu_all", documented),
         "cpu_ratio_kept": ratio("cpu_all", kept),
@@ -84,6 +87,12 @@ def summary(measured: Measured, circumstances: Mapping[str, Any]) -> str:
             ratios[f"{name}_{share}_ratio_kept"] = ratio(f"{figure}_{share}_ms", kept)
     half = "half of stock's throughput as documented, the same for all; own_half: half of each one's own"
     return json.dumps({**ratios, "half_load": half, **circumstances, "medians": medians})
+
+
+def _at_one_pace(ours: Sequence[Figures], others: Sequence[Figures]) -> float:
+    """The ratio of throughputs if the machine had been as fast in the one's turns as in the other's."""
+    mine, their = (median([one["tasks_per_s"] * one["pace_ms"] for one in rounds]) for rounds in (ours, others))
+    return round(mine / their, 3)
 
 
 def _medians(rounds: Sequence[Figures]) -> Figures:

@@ -155,9 +155,10 @@ class Turn:
     @contextmanager
     def _accounted(self, count: int) -> Iterator[None]:
         """What ``count`` tasks take while the block runs."""
-        wal, before = self._stored.wal(), processors.seconds(self._programs)
+        pace, wal, before = processors.pace(), self._stored.wal(), processors.seconds(self._programs)
         yield
         after = processors.seconds(self._programs)
+        self.figures["pace_ms"] = (pace + processors.pace()) / 2
         self.figures |= {f"cpu_{name}": (after[name] - before[name]) / count * 1e3 for name in after}
         self.figures["cpu_all"] = (sum(after.values()) - sum(before.values())) / count * 1e3
         self.figures["wal_bytes"] = (self._stored.wal() - wal) / count

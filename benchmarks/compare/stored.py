@@ -38,6 +38,11 @@ class Stored:
         (waits,) = self._execute("SELECT EXISTS (SELECT 1 FROM routing_message)")
         return not waits
 
+    def waiting(self) -> int:
+        """Tasks whose time has not come."""
+        (count,) = self._execute("SELECT count(*) FROM routing_outbox WHERE due_at > clock_timestamp()")
+        return int(count)
+
     def wal(self) -> int:
         """Bytes of the write-ahead log so far, of the whole server."""
         (position,) = self._execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")

@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 
@@ -23,6 +24,8 @@ SHARES = (50, 95, 99)
 """Of a hundred urgent mails: within how many milliseconds so many were at the server."""
 COUNTING = "while True: sum(range(100_000))"
 BULK_NICE = next(lane.nice for domain in DOMAINS for lane in domain.lanes if lane.name == "bulk")
+HELD_AT = 20
+"""Bulk and urgent mails a second, where a limit holds them back."""
 WORKERS = 2
 """Processes that send bulk mail, ours and stock's."""
 
@@ -75,15 +78,14 @@ class Turn:
 
     def _require(self, prefix: str, count: int) -> None:
         """Wait until all have arrived, or until nothing more comes."""
-        server = self._setting.server
         until(
-            lambda: server.ask("count", prefix=f"{prefix}-")["recipients"] >= count or self._is_stuck(prefix),
+            lambda: self._found(prefix)["recipients"] >= count or self._is_stuck(prefix),
             every=COUNT_EVERY,
             seconds=DONE_WITHIN,
             what=f"{count} mails; the logs are in {self._setting.folder}",
         )
         self._settle()
-        found = server.ask("count", prefix=f"{prefix}-")
+        found = self._found(prefix)
         self.figures["lost"] += count - found["recipients"]
         self.figures["doubled"] += found["messages"] - found["recipients"]
 
@@ -95,7 +97,11 @@ class Turn:
         """Until whatever might still send has ended."""
 
     def _last_at(self, prefix: str) -> float:
-        return self._setting.server.ask("count", prefix=f"{prefix}-")["last_at"]
+        return self._found(prefix)["last_at"]
+
+    def _found(self, prefix: str) -> Figures:
+        """What the server has of these."""
+        return self._setting.server.ask("count", prefix=f"{prefix}-")
 
     def _caller(self, stack: ExitStack, name: str = "caller") -> Sender:
         side = self.contender.side
@@ -147,6 +153,14 @@ class Ours(Turn):
     title, contender = "notify_many", OURS
 
     def _measure(self, stack: ExitStack) -> None:
+        caller = self._start(stack)
+        self._send(caller, "many")
+        self._time_urgent(caller, "idle")
+        self._beside_others(caller)
+        self._flood(stack, caller)
+
+    def _start(self, stack: ExitStack) -> Sender:
+        """A relay, both pools, and a caller."""
         self._stored = Stored(self._setting.services.database_url(self.contender.database), has_ledger=True)
         stack.callback(self._stored.close)
         self._program(stack, "relay", relay_command())
@@ -156,10 +170,7 @@ class Ours(Turn):
             worker.until(lambda worker=worker: " ready." in worker.log.read_text(errors="replace"))  # type: ignore[misc]
         caller = self._caller(stack)
         self._warm_up(caller)
-        self._send(caller, "many")
-        self._time_urgent(caller, "idle")
-        self._beside_others(caller)
-        self._flood(stack, caller)
+        return caller
 
     def _warm_up(self, caller: Sender) -> None:
         caller.ask("urgent", prefix=f"warm{self._number}", count=3, seed=self._number)
@@ -182,21 +193,20 @@ class Ours(Turn):
         flood.start()
         until(lambda: self._last_at(prefix), every=COUNT_EVERY, seconds=60, what="the flood")
         self._time_urgent(caller, "in_flood", settle=False)
-        self.figures["flood_left"] = self._setting.count - self._setting.server.ask("count", prefix=prefix)["messages"]
+        self.figures["flood_left"] = self._setting.count - self._found(prefix)["messages"]
         flood.join()
         self._require(prefix, self._setting.count)
 
     def _time_urgent(self, caller: Sender, name: str, *, settle: bool = True) -> None:
         prefix, count = f"{name}{self._number}", self._setting.urgent
         made = caller.ask("urgent", prefix=prefix, count=count, seed=self._number)
-        server = self._setting.server
         until(
-            lambda: server.ask("count", prefix=f"{prefix}-")["recipients"] == count,
+            lambda: self._found(prefix)["recipients"] == count,
             every=COUNT_EVERY,
             seconds=60,
             what=f"{count} urgent mails",
         )
-        arrived = server.ask("times", prefix=f"{prefix}-")
+        arrived = self._setting.server.ask("times", prefix=f"{prefix}-")
         took = sorted(arrived[address] - began for address, began in made.items())
         for share in SHARES:
             self.figures[f"urgent_p{share}_ms_{name}"] = took[min(len(took) * share // 100, len(took) - 1)] * 1e3
@@ -210,7 +220,31 @@ class Ours(Turn):
         until(self._stored.is_quiet, every=COUNT_EVERY, seconds=DONE_WITHIN, what="an empty ledger")
 
 
-WAYS: tuple[type[Turn], ...] = (Loop, Stock, Ours)
+class Held(Ours):
+    """A flood that waits behind a limit, as providers ask for: it leaves the processors some rest."""
+
+    title = "a flood held back by a limit"
+    contender = replace(OURS, variables={"NOTIFICATIONS_LIMITS": f"email={HELD_AT}/s"})
+
+    def _measure(self, stack: ExitStack) -> None:
+        caller, prefix = self._start(stack), f"held{self._number}"
+        self._time_urgent(caller, "idle")
+        caller.ask("many", prefix=prefix, count=self._setting.count)
+        # Each is told its turn first.
+        until(self._all_have_their_turn, every=COUNT_EVERY, seconds=DONE_WITHIN, what="the turns of a flood")
+        before, began = self._found(prefix), time.monotonic()
+        self._time_urgent(caller, "in_held_flood", settle=False)
+        found = self._found(prefix)
+        if found["recipients"] >= self._setting.count:
+            raise SystemExit("The flood was over before the urgent mails were. Give more of it: COUNT")
+        self.figures["mails_per_s"] = (found["messages"] - before["messages"]) / (time.monotonic() - began)
+        self.figures["doubled"] += found["messages"] - found["recipients"]
+
+    def _all_have_their_turn(self) -> bool:
+        return self._stored.waiting() >= self._setting.count * 9 // 10
+
+
+WAYS: tuple[type[Turn], ...] = (Loop, Stock, Ours, Held)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from routing.ledger.outbox import Publication
 
 KEPT = 1_000
 """Of what is known of messages; then it begins anew."""
+LONGEST = 8 * 1024
+"""Characters of JSON; of what is longer nothing is kept."""
 Serialise = Callable[[Publication], bytes]
 _Key = tuple[Any, ...]
 
@@ -76,9 +78,9 @@ _places_of: dict[str, _Places | None] = {}
 
 
 def _texts(publication: Publication) -> _Texts | None:
-    """None where the JSON writes a text otherwise than the message does."""
+    """None where the JSON is long, or writes a text otherwise than the message does."""
     document = publication.properties + publication.headers
-    if "\\" in document or not document.isascii() or not publication.message_id.isascii():
+    if len(document) > LONGEST or "\\" in document or not document.isascii() or not publication.message_id.isascii():
         return None
     pieces = document.split('"')
     structure = '"'.join(pieces[::2])

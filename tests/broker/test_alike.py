@@ -162,6 +162,15 @@ def test_no_more_is_kept_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(alike._places_of) <= 10
 
 
+def test_of_what_is_long_nothing_is_kept() -> None:
+    for _ in range(3):
+        one = message(ID, stamps={"a": list(range(alike.LONGEST))})
+        assert alike.serialised(one, outgoing.properties) == outgoing.properties(one)
+
+    assert not alike._known
+    assert not alike._places_of
+
+
 def test_both_hands_of_a_relay_may_ask_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alike, "KEPT", 3)
 
