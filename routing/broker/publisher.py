@@ -275,6 +275,8 @@ class _Frames:
             self._waiting += self._frame(BODY_FRAME, body[start : start + most])
 
     def write(self) -> None:
+        if not self._waiting:
+            return
         written, self._waiting = bytes(self._waiting), bytearray()
         self._connection.transport.write(written)
         # So that no heartbeat is sent beside it.

@@ -89,12 +89,12 @@ def document_of(batch: Sequence[Envelope]) -> str:
     rows, ends = [], dict[tuple[Any, ...], str]()
     for envelope in _first_of_each_id(batch):
         columns = columns_of(envelope)
-        shared = _shared_of(columns)
+        # Two moments may be equal and yet be different ones: those of the hour that a clock goes back for.
+        shared = tuple([one.isoformat() if isinstance(one, datetime) else one for one in _shared_of(columns)])
         if shared not in ends:
-            ends[shared] = json.dumps(dict(zip(_SHARED, shared, strict=True)), default=datetime.isoformat)[1:]
-        own = [
-            f'"{name}": {_quoted(text)}' for name, text in zip(_OWN, _own_of(columns), strict=True) if text is not None
-        ]
+            ends[shared] = json.dumps(dict(zip(_SHARED, shared, strict=True)), ensure_ascii=False)[1:]
+        texts = zip(_OWN, _own_of(columns), strict=True)
+        own = [f'"{name}": {_quoted(str(text))}' for name, text in texts if text is not None]
         rows.append(f"{{{', '.join(own)}, {ends[shared]}")
     # Half a surrogate pair is to fail where this is sent, as it does in a single one, and not in the caller's
     # transaction.

@@ -144,6 +144,11 @@ def test_two_texts_of_which_one_is_told_twice_are_not_guessed_at() -> None:
 
 
 def test_what_cannot_be_read_is_refused_each_time() -> None:
+    for task_id in (ID, OTHER, ID):
+        alike.serialised(message(task_id), outgoing.properties)
+    unclosed = message(ID).headers + '"' + "Z" * len(ID)
+    with pytest.raises(ValueError, match=r"line 1"):
+        alike.serialised(replace(message(ID), headers=unclosed), outgoing.properties)
     for broken in ("no JSON", '{"a": "b', '{"a": }', '"'):
         for _ in range(4):
             with pytest.raises(ValueError, match=r"line 1"):
@@ -162,9 +167,10 @@ def test_no_more_is_kept_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(alike._places_of) <= 10
 
 
-def test_of_what_is_long_nothing_is_kept() -> None:
+@pytest.mark.parametrize("stamps", [{"a": list(range(alike.LONGEST))}, {"a": ["x"] * alike.MOST_TEXTS}])
+def test_of_what_is_long_nothing_is_kept(stamps: dict[str, Any]) -> None:
     for _ in range(3):
-        one = message(ID, stamps={"a": list(range(alike.LONGEST))})
+        one = message(ID, stamps=stamps)
         assert alike.serialised(one, outgoing.properties) == outgoing.properties(one)
 
     assert not alike._known

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from celery import chain, chord, group, signals
@@ -585,3 +586,14 @@ def test_a_replica_that_lags_is_never_asked(other_database: str, monkeypatch: py
     celery_app.control.revoke(result.id, terminate=False)
     assert result.state == "STARTED"
     assert audit.audit().accepted == 1
+
+
+def test_both_halves_past_two_of_the_hour_that_comes_twice_are_kept_apart(transactional_db: None) -> None:
+    """For Python they are equal: the time zone's rule is not asked."""
+    summer, winter = (datetime(2027, 10, 31, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=fold) for fold in (0, 1))
+    assert summer == winter
+
+    group(probe.add.s(1, 2).set(eta=summer), probe.add.s(3, 4).set(eta=winter)).apply_async()
+
+    first, second = Message.objects.order_by("due_at").values_list("due_at", flat=True)
+    assert (first.isoformat(), second - first) == ("2027-10-31T00:30:00+00:00", timedelta(hours=1))

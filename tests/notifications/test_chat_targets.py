@@ -228,13 +228,14 @@ def test_a_wrong_form_says_why_and_sends_no_url_back(ada: Client) -> None:
 def test_another_url_is_given_in_the_admin_and_an_empty_field_keeps_it(ops: ChatTarget, ada: Client) -> None:
     address = f"{LIST}{ops.pk}/change/"
     form = shown_by(ada, address)
-    ada.post(address, {**form, "new_url": "", "name": "other"})
+    ada.post(address, {**form, "new_url": "", "name": "other", "seen": "long ago"})
     assert (ChatTarget.objects.get().name, seals.url_of(ChatTarget.objects.get())) == ("ops-chat", URL)
 
     ada.post(address, {**form, "new_url": OTHER})
 
     assert seals.url_of(ChatTarget.objects.get()) == OTHER
     assert "abcdefghij" not in str(LogEntry.objects.values())
+    assert "seen" not in str(LogEntry.objects.values()).lower()
 
 
 def test_whoever_comes_second_with_another_url_is_told_and_changes_nothing(ops: ChatTarget, ada: Client) -> None:
