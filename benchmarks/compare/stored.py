@@ -38,10 +38,13 @@ class Stored:
         (waits,) = self._execute("SELECT EXISTS (SELECT 1 FROM routing_message)")
         return not waits
 
-    def waiting(self) -> int:
-        """Tasks whose time has not come."""
-        (count,) = self._execute("SELECT count(*) FROM routing_outbox WHERE due_at > clock_timestamp()")
-        return int(count)
+    def share_waiting(self) -> float:
+        """Of all tasks in flight, how many have a time that has not come."""
+        (share,) = self._execute(
+            "SELECT (SELECT count(*) FROM routing_outbox WHERE due_at > clock_timestamp())::float8 "
+            "/ greatest((SELECT count(*) FROM routing_message), 1)"
+        )
+        return float(share)
 
     def wal(self) -> int:
         """Bytes of the write-ahead log so far, of the whole server."""

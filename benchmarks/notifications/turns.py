@@ -26,6 +26,8 @@ COUNTING = "while True: sum(range(100_000))"
 BULK_NICE = next(lane.nice for domain in DOMAINS for lane in domain.lanes if lane.name == "bulk")
 HELD_AT = 20
 """Bulk and urgent mails a second, where a limit holds them back."""
+HELD_SHARE = 0.9
+"""Of a flood: so much has been told when its turn is."""
 WORKERS = 2
 """Processes that send bulk mail, ours and stock's."""
 
@@ -231,7 +233,12 @@ class Held(Ours):
         self._time_urgent(caller, "idle")
         caller.ask("many", prefix=prefix, count=self._setting.count)
         # Each is told its turn first.
-        until(self._all_have_their_turn, every=COUNT_EVERY, seconds=DONE_WITHIN, what="the turns of a flood")
+        until(
+            lambda: self._stored.share_waiting() >= HELD_SHARE,
+            every=COUNT_EVERY,
+            seconds=60,
+            what="a flood that is held back",
+        )
         before, began = self._found(prefix), time.monotonic()
         self._time_urgent(caller, "in_held_flood", settle=False)
         found = self._found(prefix)
@@ -239,9 +246,6 @@ class Held(Ours):
             raise SystemExit("The flood was over before the urgent mails were. Give more of it: COUNT")
         self.figures["mails_per_s"] = (found["messages"] - before["messages"]) / (time.monotonic() - began)
         self.figures["doubled"] += found["messages"] - found["recipients"]
-
-    def _all_have_their_turn(self) -> bool:
-        return self._stored.waiting() >= self._setting.count * 9 // 10
 
 
 WAYS: tuple[type[Turn], ...] = (Loop, Stock, Ours, Held)
