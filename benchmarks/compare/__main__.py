@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,11 @@ from kombu import Connection
 
 from benchmarks.compare import report
 from benchmarks.compare.contenders import APART, DOCUMENTED, IN_RATIOS, OURS, ROOT, Contender
-from benchmarks.compare.rounds import Figures, Setting, Size, Turn
+from benchmarks.compare.rounds import Setting, Size, Turn
 from benchmarks.compare.services import Services, running, seconds_per_flush
 
 FULL = Size()
-QUICK = Size(backlog=0.4, singles=400, bulk=5_000, idle=40, loaded_seconds=4.0)
+QUICK = Size(backlog=0.4, slices=3, singles=400, bulk=5_000, idle=60, loaded_seconds=4.0)
 
 
 def main() -> None:
@@ -47,50 +49,79 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
         setting = Setting(
             services=services, folder=folder, size=QUICK if options.quick else FULL, prefetch=options.prefetch
         )
-        contenders = [*IN_RATIOS, *(contender for name in options.apart for contender in APART[name])]
-        measured = _measure(contenders, setting, rounds=options.rounds or (1 if options.quick else 5))
-    in_ratios = {contender: measured[contender] for contender in IN_RATIOS}
-    _say(f"\n{report.table(in_ratios)}")
-    if apart := {contender: rounds for contender, rounds in measured.items() if contender.apart}:
+        rounds = options.rounds or (1 if options.quick else 5)
+        measured = _measure(IN_RATIOS, setting, rounds=rounds)
+        apart: dict[Contender, list[Turn]] = {}
+        for contender in (contender for name in options.apart for contender in APART[name]):
+            apart |= _measure([contender], setting, rounds=rounds)
+    _say(f"\n{report.table(measured)}")
+    if apart:
         _say(f"\nApart, and in no ratio:\n{report.table(apart)}")
-    circumstances = {
-        **circumstances_of(folder),
-        "rounds": len(measured[OURS]),
-        "prefetch_per_process": options.prefetch,
-    }
-    _say(f"\n{report.summary(in_ratios, circumstances)}")
+    circumstances = {**circumstances_of(folder), "rounds": rounds, "prefetch_per_process": options.prefetch}
+    _say(f"\n{report.summary(measured, circumstances)}")
 
 
-def _measure(contenders: list[Contender], setting: Setting, *, rounds: int) -> dict[Contender, list[Figures]]:
-    """Every second round goes the other way, so that nobody is always the first."""
-    measured: dict[Contender, list[Figures]] = defaultdict(list)
+def _measure(contenders: Sequence[Contender], setting: Setting, *, rounds: int) -> dict[Contender, list[Turn]]:
+    measured: dict[Contender, list[Turn]] = defaultdict(list)
     rate = None
     for number in range(rounds):
-        for contender in contenders if number % 2 == 0 else reversed(contenders):
-            figures = Turn(contender, setting, seed=number).run(rate)
-            measured[contender].append(figures)
-            _say(f"round {number + 1} of {rounds}: {contender.name}, {figures['tasks_per_s']:,.0f} tasks/s")
-            if rate is None:
-                # Stock as documented is the first of all.
-                rate = measured[DOCUMENTED][0]["tasks_per_s"] / 2
+        turns = [Turn(contender, setting, seed=number) for contender in contenders]
+        rate = _round(turns, setting.size.slices, rate)
+        for turn in turns:
+            measured[turn.contender].append(turn)
+        throughputs = ", ".join(f"{turn.contender.name} {turn.figures['tasks_per_s']:,.0f}" for turn in turns)
+        _say(f"round {number + 1} of {rounds}, tasks/s: {throughputs}")
     return measured
+
+
+def _round(turns: Sequence[Turn], slices: int, rate: float | None) -> float | None:
+    """Every second backlog goes the other way, so that nobody is always the first.
+
+    Returns the load that is the same for all, in calls a second: that which was given, or half of stock's throughput.
+    """
+    with ExitStack() as stack:
+        for turn in turns:
+            turn.open(stack)
+        for turn in turns:
+            turn.enqueue()
+        for turn in turns:
+            turn.start(stack)
+        for number in range(slices):
+            for turn in _in_order(turns, number):
+                turn.work_off()
+        documented = (turn for turn in turns if turn.contender is DOCUMENTED)
+        rate = rate or next((turn.figures["tasks_per_s"] / 2 for turn in documented), None)
+        if rate is not None:
+            for number in range(slices):
+                for turn in _in_order(turns, number):
+                    turn.answer(number, rate)
+    for turn in turns:
+        turn.require_empty_queue()
+    return rate
+
+
+def _in_order(turns: Sequence[Turn], number: int) -> Iterable[Turn]:
+    return turns if number % 2 == 0 else reversed(turns)
 
 
 def prepare(services: Services, folder: Path) -> None:
     """Tables and queues."""
-    ours, stock = (contender.environment(services, folder) for contender in (OURS, DOCUMENTED))
-    for command, environment in (
-        (["manage.py", "migrate", "--verbosity=0"], ours),
-        (["manage.py", "topology", "apply"], ours),
-        (["-m", "django", "migrate", "--verbosity=0"], stock),
-    ):
+    stock = {contender.database: contender for contender in IN_RATIOS if not contender.is_ours}.values()
+    commands = [
+        (["manage.py", "migrate", "--verbosity=0"], OURS),
+        (["manage.py", "topology", "apply"], OURS),
+        *((["-m", "django", "migrate", "--verbosity=0"], contender) for contender in stock),
+    ]
+    for command, contender in commands:
+        environment = contender.environment(services, folder)
         with (folder / "prepare.log").open("ab") as log:
             subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=log, check=True)
     with Connection(services.broker_url) as connection, connection.channel() as channel:
         arguments = {"x-queue-type": "quorum"}
-        channel.queue_declare(  # type: ignore[attr-defined]
-            DOCUMENTED.queue, durable=True, auto_delete=False, arguments=arguments
-        )
+        for contender in stock:
+            channel.queue_declare(  # type: ignore[attr-defined]
+                contender.queue, durable=True, auto_delete=False, arguments=arguments
+            )
 
 
 def circumstances_of(folder: Path) -> dict[str, Any]:

@@ -32,10 +32,11 @@ class Contender:
 
     @property
     def queue(self) -> str:
-        return "notifications" if self.is_ours else "stock"
+        """Each stock contender has one of its own, named as its database."""
+        return "notifications" if self.is_ours else self.database
 
     def task(self, verb: str) -> str:
-        return f"{self.queue}.{verb}"
+        return f"{'notifications' if self.is_ours else 'stock'}.{verb}"
 
     def environment(self, services: Services, folder: Path) -> dict[str, str]:
         url = services.database_url(self.database)
@@ -48,6 +49,7 @@ class Contender:
             "BROKER_URL": services.broker_url,
             "DATABASE_URL": url,
             "STOCK_DATABASE_URL": url,
+            "STOCK_QUEUE": self.queue,
             "TASKYARD_VAR": str(folder / "var"),
             "SECRET_KEY": "only-for-benchmarks-" + "x" * 50,
             "CELERY_SKIP_CHECKS": "1",
@@ -55,12 +57,12 @@ class Contender:
         }
 
     def worker(self, prefetch: int) -> list[str]:
-        """Ours is the pool as ``manage.py pool`` starts it, with its log and events; stock has neither."""
+        """Both log at INFO: ours as ``manage.py pool`` starts it, stock as its documentation does."""
         if self.is_ours:
             command = [sys.executable, "manage.py", "pool", self.queue, "--", "--include=benchmarks.compare.tasks"]
         else:
             command = [sys.executable, "-m", "celery", "--app=benchmarks.stock", "--quiet", "worker"]
-            command += [f"--queues={self.queue}", "--hostname=stock@%h"]
+            command += ["--loglevel=INFO", f"--queues={self.queue}", f"--hostname={self.database}@%h"]
         return [*command, f"--prefetch-multiplier={prefetch}", *self.pool]
 
 
@@ -72,7 +74,7 @@ DOCUMENTED = Contender(name="stock, as documented", side="stock", database="stoc
 KEPT = Contender(
     name="stock, connections kept",
     side="stock",
-    database="stock",
+    database="stock_kept",
     backlog=3_000,
     variables={"STOCK_KEEPS_CONNECTIONS": "1"},
 )
@@ -80,7 +82,7 @@ OURS = Contender(name="ours", side="ours", database="taskyard", backlog=6_000)
 CEILING = Contender(
     name="Celery without results",
     side="stock",
-    database="stock",
+    database="stock_plain",
     backlog=12_000,
     variables={"STOCK_WITHOUT_RESULTS": "1", "STOCK_WITHOUT_CONFIRMS": "1"},
     has_results=False,
@@ -109,7 +111,7 @@ APART = {
         Contender(
             name="stock kept, relaxed commits",
             side="stock",
-            database="stock",
+            database="stock_kept",
             backlog=3_000,
             variables={"STOCK_KEEPS_CONNECTIONS": "1", "synchronous_commit": "off"},
             apart=True,

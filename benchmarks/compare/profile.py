@@ -41,15 +41,9 @@ WAL = "SELECT wal_records, wal_fpi, wal_bytes, wal_write, wal_sync FROM pg_stat_
 class Profile(Turn):
     """A turn that is a backlog and nothing else, with a look at PostgreSQL."""
 
-    def _measure(self, rate: float | None) -> None:
-        with ExitStack() as stack:
-            self._open(stack)
-            self._start_worker(stack)
-            self._work_off()
-
     @contextmanager
     def _accounted(self, count: int) -> Iterator[None]:
-        url = self._setting.services.database_url(self._contender.database)
+        url = self._setting.services.database_url(self.contender.database)
         with psycopg.connect(url, autocommit=True) as database:
             # Both tell what ended before: the sessions report when they are idle.
             database.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
@@ -152,9 +146,13 @@ def main() -> None:
         contender = replace(chosen, backlog=options.tasks, variables={**chosen.variables, **sampled})
         with running(folder, options=OPTIONS) as services:
             prepare(services, folder)
-            setting = Setting(services=services, folder=folder, size=Size(), prefetch=options.prefetch)
-            figures = Profile(contender, setting, seed=0).run(None)
-        say("\n" + "\n".join(f"{name:20} {value:,.3f}" for name, value in figures.items()))
+            setting = Setting(services=services, folder=folder, size=Size(slices=1), prefetch=options.prefetch)
+            turn = Profile(contender, setting, seed=0)
+            with ExitStack() as stack:
+                turn.open(stack)
+                turn.start(stack)
+                turn.work_off()
+        say("\n" + "\n".join(f"{name:20} {value:,.3f}" for name, value in turn.figures.items()))
         _show_samples(samples, options.least)
 
 

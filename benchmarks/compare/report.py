@@ -6,9 +6,9 @@ from statistics import median
 from typing import Any
 
 from benchmarks.compare.contenders import CEILING, DOCUMENTED, KEPT, OURS, Contender
-from benchmarks.compare.rounds import Figures
+from benchmarks.compare.rounds import Figures, Turn
 
-Measured = Mapping[Contender, Sequence[Figures]]
+Measured = Mapping[Contender, Sequence[Turn]]
 
 TITLES = {
     "tasks_per_s": "tasks/s, end to end",
@@ -35,6 +35,7 @@ TITLES = {
     "own_half_p99_ms": "  latency, p99 ms",
     "own_half_sent_late_ms": "  latest call, ms",
     "pace_ms": "the machine, for what is always the same, ms",
+    "bench_cpus": "CPUs of whoever waits, and of the benchmark",
     "others_cpus": "CPUs that others used meanwhile",
 }
 TITLE_WIDTH, WIDTH = 46, 29
@@ -43,9 +44,10 @@ TITLE_WIDTH, WIDTH = 46, 29
 def table(measured: Measured) -> str:
     """Medians of the rounds, with the lowest and the highest beneath."""
     lines = [" " * TITLE_WIDTH + "".join(f"{contender.name:>{WIDTH}}" for contender in measured)]
+    figures = [[turn.figures for turn in turns] for turns in measured.values()]
     for key, title in TITLES.items():
-        if any(key in figures for rounds in measured.values() for figures in rounds):
-            cells = [_cell([figures[key] for figures in rounds if key in figures]) for rounds in measured.values()]
+        if any(key in each for rounds in figures for each in rounds):
+            cells = [_cell([each[key] for each in rounds if key in each]) for rounds in figures]
             lines.append(f"{title:<{TITLE_WIDTH}}" + "".join(f"{cell:>{WIDTH}}" for cell in cells))
     return "\n".join(lines)
 
@@ -61,19 +63,25 @@ def _short(value: float) -> str:
 
 
 def summary(measured: Measured, circumstances: Mapping[str, Any]) -> str:
-    """Ratios of the medians; below one is better for latency, CPU and the wall time of a call."""
-    medians = {contender.name: _medians(rounds) for contender, rounds in measured.items()}
-    ours, documented, kept, ceiling = (medians[one.name] for one in (OURS, DOCUMENTED, KEPT, CEILING))
+    """Ratios of the medians; below one is better for latency, CPU and the wall time of a call.
+
+    A ratio of throughputs is the median of those of backlogs that were worked off within seconds of one another.
+    """
+    medians = {contender.name: _medians([turn.figures for turn in turns]) for contender, turns in measured.items()}
+    ours, documented, kept = (medians[one.name] for one in (OURS, DOCUMENTED, KEPT))
 
     def ratio(key: str, other: Figures) -> float:
         return round(ours[key] / other[key], 3)
 
+    def throughput(other: Contender) -> float:
+        return round(median(_throughput_ratios(measured[OURS], measured[other])), 3)
+
     ratios = {
-        "throughput_ratio": ratio("tasks_per_s", documented),
-        "throughput_ratio_kept": ratio("tasks_per_s", kept),
-        "throughput_ratio_at_one_pace": _at_one_pace(measured[OURS], measured[DOCUMENTED]),
-        "throughput_ratio_kept_at_one_pace": _at_one_pace(measured[OURS], measured[KEPT]),
-        "throughput_of_ceiling": ratio("tasks_per_s", ceiling),
+        "throughput_ratio": throughput(DOCUMENTED),
+        "throughput_ratio_kept": throughput(KEPT),
+        "throughput_ratio_kept_lowest": min(_throughput_ratios(measured[OURS], measured[KEPT])),
+        "throughput_ratio_kept_highest": max(_throughput_ratios(measured[OURS], measured[KEPT])),
+        "throughput_of_ceiling": throughput(CEILING),
         "cpu_ratio": ratio("cpu_all", documented),
         "cpu_ratio_kept": ratio("cpu_all", kept),
         "relay_per_s": round(ours["relay_per_s"]),
@@ -89,10 +97,12 @@ def summary(measured: Measured, circumstances: Mapping[str, Any]) -> str:
     return json.dumps({**ratios, "half_load": half, **circumstances, "medians": medians})
 
 
-def _at_one_pace(ours: Sequence[Figures], others: Sequence[Figures]) -> float:
-    """The ratio of throughputs if the machine had been as fast in the one's turns as in the other's."""
-    mine, their = (median([one["tasks_per_s"] * one["pace_ms"] for one in rounds]) for rounds in (ours, others))
-    return round(mine / their, 3)
+def _throughput_ratios(ours: Sequence[Turn], others: Sequence[Turn]) -> list[float]:
+    return [
+        round(mine["tasks_per_s"] / their["tasks_per_s"], 3)
+        for our, other in zip(ours, others, strict=True)
+        for mine, their in zip(our.slices, other.slices, strict=True)
+    ]
 
 
 def _medians(rounds: Sequence[Figures]) -> Figures:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from project.services.rabbitmq import DISTRIBUTION, PORT_MAPPER, Node
 
-DATABASES = ("taskyard", "stock")
+DATABASES = ("taskyard", "stock", "stock_kept", "stock_plain")
 FREE_PORTS = range(10_000, 12_700)
 
 

@@ -6,7 +6,6 @@ For each rate: ms from ``delay()`` to the first line of the task, and ms of proc
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,17 +20,12 @@ SECONDS = 10
 class Trickle(Turn):
     """A turn that is calls one by one and nothing else."""
 
-    rates: Sequence[float] = ()
-
-    def _measure(self, rate: float | None) -> None:
-        with ExitStack() as stack:
-            self._open(stack)
-            self._start_worker(stack)
-            for each in self.rates:
-                count = int(each * SECONDS)
-                with self._accounted(count):
-                    self.figures |= self._loaded("load", each)
-                _say(each, self.figures)
+    def answer_at(self, rate: float) -> dict[str, float]:
+        self._slice = {}
+        self._waits.clear()
+        with self._accounted(int(rate * SECONDS)):
+            self._load("load", rate, SECONDS, seed=0)
+        return self._slice | self.figures
 
 
 def _say(rate: float, figures: dict[str, float]) -> None:
@@ -54,8 +48,11 @@ def main() -> None:
         setting = Setting(services=services, folder=Path(name), size=Size(loaded_seconds=SECONDS), prefetch=4)
         chosen = {"ours": OURS, "documented": DOCUMENTED, "kept": KEPT}[options.contender]
         turn = Trickle(chosen, setting, seed=0)
-        turn.rates = options.rates
-        turn.run(None)
+        with ExitStack() as stack:
+            turn.open(stack)
+            turn.start(stack)
+            for rate in options.rates:
+                _say(rate, turn.answer_at(rate))
 
 
 if __name__ == "__main__":

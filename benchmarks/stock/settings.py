@@ -1,6 +1,7 @@
 """Celery and django-celery-results, set up as their documentation recommends for durability and visibility.
 
-STOCK_KEEPS_CONNECTIONS and STOCK_WITHOUT_RESULTS make the two other forms that the benchmark compares with.
+STOCK_KEEPS_CONNECTIONS and STOCK_WITHOUT_RESULTS make the two other forms that the benchmark compares with, each with
+a queue of its own.
 """
 
 import os
@@ -21,8 +22,9 @@ CELERY_BROKER_URL = os.environ["BROKER_URL"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # "Publisher confirms": without them a message that the broker refuses is lost in silence.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": "STOCK_WITHOUT_CONFIRMS" not in os.environ}
-CELERY_TASK_DEFAULT_QUEUE = "stock"
-CELERY_TASK_QUEUES = [Queue("stock", routing_key="stock", queue_arguments={"x-queue-type": "quorum"})]
+QUEUE = os.environ.get("STOCK_QUEUE", "stock")
+CELERY_TASK_DEFAULT_QUEUE = QUEUE
+CELERY_TASK_QUEUES = [Queue(QUEUE, routing_key=QUEUE, queue_arguments={"x-queue-type": "quorum"})]
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 

@@ -7,11 +7,16 @@ import signal
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from select import select
 from types import FrameType
 from typing import Any
 
 import pytest
+from billiard.exceptions import Terminated, WorkerLostError
+from billiard.pool import ACK, READY, MaybeEncodingError
+from billiard.reduction import ForkingPickler
 from celery import current_app, shared_task
 from celery.exceptions import Ignore
 from django_celery_results.models import TaskResult
@@ -19,6 +24,7 @@ from kombu import Connection
 from kombu.asynchronous import Hub
 
 from project.services.rabbitmq import Node
+from routing.worker import hands
 from routing.worker.prefork import AsynPool
 from tests import probe
 from tests.waiting import until
@@ -38,9 +44,9 @@ class Pool(AsynPool):
 class Running:
     """A pool of one child, its event loop, and the news that came through the child's pipe."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         self.loop = Hub()
-        self.pool = _pool_of_one()
+        self.pool = _pool_of_one(**options)
         self.news: list[bytes] = []
         self.pool._result_handler.state_handlers[NEWS] = self.news.append
         self.register()
@@ -90,6 +96,15 @@ class Running:
         self.until(job.ready)
         return job.get()
 
+    def end(self) -> None:
+        for child in self.pool._pool:
+            # Asked to end, it would take its time.
+            if child.exitcode is None:
+                os.kill(child.pid, signal.SIGKILL)
+                child.join()
+        self.pool.terminate()
+        self.loop.close()
+
     def busy_child(self, release: int) -> Any:
         """Return the job that the child works at until the pipe ``release`` is written to."""
         job = self.pool.apply_async(os.read, (release, 1))
@@ -97,21 +112,15 @@ class Running:
         return job
 
 
-def _pool_of_one() -> Any:
-    return Pool(1, threads=False, max_restarts=100)
+def _pool_of_one(**options: Any) -> Any:
+    return Pool(1, threads=False, max_restarts=100, **options)
 
 
 @pytest.fixture
 def running() -> Iterator[Running]:
     running = Running()
     yield running
-    for child in running.pool._pool:
-        # Asked to end, it would take its time.
-        if child.exitcode is None:
-            os.kill(child.pid, signal.SIGKILL)
-            child.join()
-    running.pool.terminate()
-    running.loop.close()
+    running.end()
 
 
 @pytest.fixture
@@ -147,6 +156,164 @@ def blob(size: int) -> bytes:
 
 FIRST, SECOND = message(b"first" * 1000), message(b"second")
 IN_ITS_HEAD, BEHIND_ITS_HEAD, IN_ITS_BODY = 2, 4, 2000
+
+
+# --- Giving a task to a child ---------------------------------------------------------------------------------------
+
+
+def test_an_idle_child_is_given_its_task_without_a_turn_of_the_loop(running: Running) -> None:
+    job = running.pool.apply_async(pow, (2, 5))
+
+    assert job._accepted
+    assert job.worker_pids() == [running.child.pid]
+    assert select([running.child.inq._reader], [], [], 0)[0] or running.child.outq._reader.poll(10)
+    running.until(job.ready)
+    assert job.get() == 32
+
+
+def test_a_child_says_nothing_but_how_its_task_ended(running: Running) -> None:
+    heard: list[int] = []
+    handlers = running.pool._result_handler.state_handlers
+    for kind, handle in list(handlers.items()):
+        handlers[kind] = partial(_noted, heard, kind, handle)
+
+    job = running.pool.apply_async(pow, (2, 5))
+    assert heard.pop() == ACK, "by whoever gave it"
+    running.until(job.ready)
+
+    assert heard == [READY]
+
+
+def _noted(heard: list[int], kind: int, handle: Callable[..., Any], *args: Any) -> Any:
+    heard.append(kind)
+    return handle(*args)
+
+
+def test_a_task_waits_for_a_busy_child_and_is_given_when_it_has_ended(
+    release: tuple[int, int], running: Running
+) -> None:
+    first = running.busy_child(release[0])
+    second = running.pool.apply_async(pow, (2, 5))
+    third = running.pool.apply_async(pow, (2, 6))
+    running.lose_the_connection()
+
+    assert not any(job._accepted for job in (second, third))
+    os.write(release[1], b"!")
+    running.until(third.ready)
+
+    assert [first.get(), second.get(), third.get()] == [b"!", 32, 64]
+
+
+def test_the_loop_is_left_alone_while_nothing_waits(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery takes each child's pipe out of the loop at each of its turns, though it is not in it."""
+    removed: list[int] = []
+    monkeypatch.setattr(running.loop, "remove_writer", removed.append)
+    running.register()
+
+    running.pool.on_poll_start()
+
+    assert removed == []
+
+
+def test_a_result_that_only_billiards_own_pickler_knows_arrives(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(threading.Lock())
+    pickler: Any = ForkingPickler
+    monkeypatch.setitem(pickler._extra_reducers, kind, lambda _: (threading.Lock, ()))
+    running.kill_child()
+
+    assert isinstance(running.result_of(threading.Lock), kind)
+
+
+def test_a_result_that_nothing_can_write_down_is_an_error_and_no_silence(running: Running) -> None:
+    with pytest.raises(MaybeEncodingError):
+        running.result_of(threading.Lock)
+    assert running.result_of(pow, 2, 5) == 32
+
+
+class TestAChildThatDiesBeforeItBegins:
+    @pytest.fixture
+    def running(self) -> Iterator[Running]:
+        """Its children write down what they are at, as those of a worker do."""
+        before = hands._page, hands._step_at
+        hands.open_page()
+        running = Running(initializer=hands.take_place)
+        yield running
+        running.end()
+        hands._page, hands._step_at = before
+
+    def test_its_task_is_given_to_another(self, running: Running) -> None:
+        job = self.frozen_over_a_task(running)
+        first = running.child.pid
+
+        running.kill_child()
+        running.until(job.ready)
+
+        assert job.get() == running.child.pid != first
+
+    def test_the_time_limit_counts_from_the_second_time_on(self, running: Running) -> None:
+        job = self.frozen_over_a_task(running, timeout=60)
+        timer = running.pool._tref_for_id[job._job]
+
+        running.kill_child()
+
+        assert timer.cancelled
+        running.until(job.ready)
+        assert job.get() == running.child.pid
+
+    def test_a_task_that_two_children_died_over_is_told_as_lost(self, running: Running) -> None:
+        """It may be what kills them: as it is read, or before it is claimed."""
+        job = self.frozen_over_a_task(running)
+        first = running.child
+
+        os.kill(first.pid, signal.SIGKILL)
+        running.until(lambda: bool(running.pool._pool) and running.child is not first)
+        assert running.child.outq._reader.poll(10), "it never said that it is ready"
+        os.kill(running.child.pid, signal.SIGSTOP)
+        running.until(lambda: bool(job._accepted))
+        running.kill_child()
+        running.until(job.ready)
+
+        assert isinstance(error_of(job), WorkerLostError)
+        assert running.result_of(pow, 2, 5) == 32
+
+    def test_a_task_it_had_begun_is_told_as_lost(self, release: tuple[int, int], running: Running) -> None:
+        job = running.pool.apply_async(begin_and_wait, ("one", release[0]), correlation_id="one")
+        running.until(lambda: hands.holds("one", running.child.pid))
+
+        running.kill_child()
+        running.until(job.ready)
+
+        assert isinstance(error_of(job), WorkerLostError)
+
+    def test_a_task_that_is_revoked_meanwhile_ends_and_is_not_run(self, running: Running) -> None:
+        job = self.frozen_over_a_task(running)
+
+        running.pool.terminate_job(running.child.pid, signal.SIGKILL)
+        running.until(job.ready)
+
+        assert isinstance(error_of(job), Terminated)
+        assert not running.pool.outbound_buffer
+
+    def frozen_over_a_task(self, running: Running, **limits: float) -> Any:
+        """A job that a child was given, and does not come to read."""
+        os.kill(running.child.pid, signal.SIGSTOP)
+        return running.pool.apply_async(os.getpid, correlation_id="one", **limits)
+
+
+def error_of(job: Any) -> BaseException:
+    with pytest.raises(Exception) as raised:  # noqa: PT011 (wrapped, with the traceback as text)
+        job.get()
+    return getattr(raised.value, "exc", raised.value)
+
+
+def begin_and_wait(task_id: str, release: int) -> None:
+    hands.begin(task_id)
+    os.read(release, 1)
+
+
+# --- What a child leaves behind ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cut", [IN_ITS_HEAD, BEHIND_ITS_HEAD, IN_ITS_BODY])
