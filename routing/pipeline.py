@@ -19,7 +19,7 @@ from routing.broker.sending import PRODUCER, Producer, Timing, sending_together
 from routing.domains import registry
 from routing.ledger import continuation, database, unique
 from routing.ledger.continuation import Key
-from routing.refusals import UniqueInCanvas, UnusableId
+from routing.refusals import UniqueInCanvas, require_text
 from routing.sealed_messages import sealed_message
 from routing.worker import steps
 
@@ -54,7 +54,8 @@ class Pipeline(Celery):
         NoDomain, SecretsInMap, and QueueNotFound for an undeclared queue, all before the database is touched.
         """
         options = self._checked(options, producer)
-        _require_text("task id", task_id)
+        for what, value in (("task id", task_id), *((each, options.get(each)) for each in ("root_id", "parent_id"))):
+            require_text(what, value)
         expires = options.pop("expires", None) if "expires" in options else self._expiry_of(name)
         options["ledger"] = Timing(due=moments.due(countdown, eta), expires=moments.expiry(expires))
         period = moments.period(unique_for)
@@ -64,7 +65,7 @@ class Pipeline(Celery):
         if unique_key is not None:
             if task_id is not None:
                 raise UniqueInCanvas(name)
-            _require_text("unique key", unique_key)
+            require_text("unique key", unique_key)
             unique_key = unique_keys.without_secrets(name, unique_key, args, kwargs)
         args, kwargs, options = sealed_message(name, args, kwargs, options)
         if unique_key is None:
@@ -137,10 +138,3 @@ class Pipeline(Celery):
                 f"No queue is called {name!r}. Use one of {', '.join(registry().pools)}, or declare a lane for it in "
                 "project/domains.py."
             )
-
-
-def _require_text(what: str, value: object) -> None:
-    if value is None:
-        return
-    if not isinstance(value, str) or "\0" in value or not 0 < len(value.encode(errors="surrogatepass")) <= 255:
-        raise UnusableId(what, value)

@@ -27,7 +27,15 @@ class UnusableHeaders(ValueError):
 
 class UnusableId(ValueError):
     def __init__(self, what: str, value: object) -> None:
-        super().__init__(f"{value!r} cannot be a {what}: use text of 1 to 255 bytes, without NUL.")
+        super().__init__(f"{value!r} cannot be the {what}: use text of 1 to 255 bytes, without NUL.")
+
+
+def require_text(what: str, value: object, *, optional: bool = True) -> None:
+    """Raises UnusableId where it is no text that every database can keep."""
+    if value is None and optional:
+        return
+    if not isinstance(value, str) or "\0" in value or not 0 < len(value.encode(errors="surrogatepass")) <= 255:
+        raise UnusableId(what, value)
 
 
 class NaiveTime(ValueError):

@@ -57,7 +57,10 @@ class Contender:
         }
 
     def worker(self, prefetch: int) -> list[str]:
-        """Both log at INFO: ours as ``manage.py pool`` starts it, stock as its documentation does."""
+        """Both log at INFO: ours as ``manage.py pool`` starts it, stock as its documentation does.
+
+        Ours leaves out one of stock's two lines for a task, that its message has come.
+        """
         if self.is_ours:
             command = [sys.executable, "manage.py", "pool", self.queue, "--", "--include=benchmarks.compare.tasks"]
         else:

@@ -154,7 +154,7 @@ class Turn:
 
     @contextmanager
     def _accounted(self, count: int) -> Iterator[None]:
-        """What ``count`` tasks take while the block runs."""
+        """What ``count`` tasks take while the block runs. PostgreSQL and RabbitMQ are those of all; the others wait."""
         everything = {"bench": os.getpid(), "postgresql": self._setting.services.database_pid}
         pace, wal = processors.pace(), self._stored.wal()
         own, machine, began = processors.seconds(self._programs), processors.machine(), time.monotonic()

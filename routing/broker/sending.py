@@ -27,7 +27,14 @@ from routing.ledger.continuation import Continuation
 from routing.ledger.enqueue import Envelope, enqueue, enqueueing
 from routing.ledger.unique import admitted
 from routing.options import PROPERTIES
-from routing.refusals import NotSerialisable, PayloadTooLarge, TaskOutsideTransaction, UnusableHeaders, UnusableId
+from routing.refusals import (
+    NotSerialisable,
+    PayloadTooLarge,
+    TaskOutsideTransaction,
+    UnusableHeaders,
+    UnusableId,
+    require_text,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +121,8 @@ class Sending(AMQP):
                 # What Celery has made fits; to look at it each time would double the time that a call takes here.
                 is_callers_own = options.keys() & _CALLERS_OWN or properties.get("reply_to") != self.app.thread_oid
                 if is_callers_own or signals.before_task_publish.receivers:
+                    for key in ("id", "root_id", "parent_id"):
+                        require_text(key, headers.get(key), optional=key != "id")
                     _require_publishable(name, headers, properties)
                 self._hand_over(
                     _envelope(name, headers, properties, body, queue_name, ledger, self._at_most_once(name))

@@ -115,12 +115,6 @@ def step_of(pid: int | None) -> Step | None:
     return Step(_page[at + _PID + _TASK]) if _page[at : at + _PID] == pid.to_bytes(_PID, "little") else None
 
 
-def had_begun(task_id: str | None, pid: int) -> bool:
-    """Whether a child that has ended had been at work on the task, or may have been."""
-    step = step_of(pid)
-    return task_id is None or step is None or (step is not Step.IDLE and _task_of(pid) == _mark(task_id))
-
-
 def holds(task_id: str, pid: int | None) -> bool:
     """Whether this process, or that child of it, may be at work on the task."""
     if pid == os.getpid():

@@ -4,46 +4,35 @@ Celery reads a message that comes through a child's pipe in pieces, such as an e
 generator that its event loop keeps. With the broker's connection the loop loses all that it keeps; what is left of the
 message would be taken for the head of the next one, and the worker end, or wait for gigabytes that never come.
 
-In Celery, a task for an idle child waits for the next turn of the event loop, and the child says that it has taken it,
-which is another turn. Here it is written when it comes, and counts as taken: the pipe of an idle child is empty, and
-the page of `routing.worker.hands` tells what a child that died had begun.
+In Celery, a task for an idle child waits for the next turn of the event loop, which has the kernel watch the child's
+pipe, writes, and has it stop. Here it is written when it comes.
 """
 
 import pickle
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import islice
-from time import monotonic
 from types import GeneratorType
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-from billiard.pool import ACK
 from celery.concurrency import asynpool, prefork
-
-from routing.worker import hands
 
 SHORTLY = 0.05
 FAIR = asynpool.SCHED_STRATEGY_FAIR  # type: ignore[attr-defined]
-_STRATEGIES = asynpool.SCHED_STRATEGIES  # type: ignore[attr-defined]
 Reading: TypeAlias = "GeneratorType[None, None, None]"
 
 
 class Child(asynpool.Worker):
-    """Does not say that it has taken a task: whoever gave it knows."""
-
     outq: Any
 
     def workloop(self, *args: Any, **kwargs: Any) -> Any:
+        """billiard's own pickler knows more types, and copies a table of them for each message."""
         write, put = self.outq.send_payload, self.outq.put
 
-        def tell(message: tuple[int, Any]) -> None:
-            if message[0] == ACK:
-                return
+        def tell(message: Any) -> None:
             try:
                 payload = pickle.dumps(message)
             except (pickle.PicklingError, TypeError, AttributeError):
-                # billiard's own pickler knows more types, and takes longer.
                 put(message)
             else:
                 write(payload)
@@ -54,7 +43,6 @@ class Child(asynpool.Worker):
 
 class ResultReader(asynpool.ResultHandler):
     fileno_to_outq: dict[int, Any]
-    state_handlers: dict[int, Callable[..., Any]]
     _hub: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -93,7 +81,8 @@ class ResultReader(asynpool.ResultHandler):
 
 class AsynPool(asynpool.AsynPool):
     ResultHandler = ResultReader
-    Worker: Any = Child
+    Worker = Child
+    sched_strategy: int
     outbound_buffer: Sequence[Any]
     on_poll_start: Callable[[], None]
     _quick_put: Callable[[Any], None]
@@ -103,69 +92,28 @@ class AsynPool(asynpool.AsynPool):
     _all_inqueues: set[int]
     _busy_workers: set[int]
     _active_writes: set[int]
-    _discard_tref: Callable[[int], None]
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        strategy = options.get("sched_strategy")
-        if _STRATEGIES.get(strategy, strategy) != FAIR or options.get("synack"):
-            # There a child may be given a task while it is at another.
-            self.Worker = asynpool.Worker
-        super().__init__(*args, **options)
 
     # --- Giving a task to a child -------------------------------------------------------------------------------------
 
     def _create_write_handlers(self, hub: Any, **kwargs: Any) -> None:
         """Called again with each new connection to the broker."""
         super()._create_write_handlers(hub, **kwargs)  # type: ignore[misc]
-        if self.Worker is not Child:
-            return
-        self._hub = hub
-        self._watch_pipes, self._put, self._write = self.on_poll_start, self._quick_put, hub.consolidate_callback
-        self.on_poll_start = self._before_poll
-        self._quick_put = self._give
-        hub.consolidate_callback = self._write_to
+        watch, put, write = self.on_poll_start, self._quick_put, hub.consolidate_callback
 
-    def _before_poll(self) -> None:
-        """The loop is to tell which pipe can be written to, but only while something waits to be written."""
-        if self.outbound_buffer or not self._all_inqueues.isdisjoint(self._hub.writers):
-            self._watch_pipes()
+        def on_poll_start() -> None:
+            """Celery takes each pipe out of the loop at each of its turns, though most of the time none is in it."""
+            if self.outbound_buffer or not self._all_inqueues.isdisjoint(hub.writers):
+                watch()
 
-    def _give(self, message: Any) -> None:
-        """To a child that has nothing to do; where there is none, it waits."""
-        self._put(message)
-        idle = self._all_inqueues - self._busy_workers - self._active_writes
-        if idle:
-            self._write_to([idle.pop()])
+        def give(message: Any) -> None:
+            put(message)
+            # What has waited longer goes first.
+            if idle := self._all_inqueues - self._busy_workers - self._active_writes:
+                write([idle.pop()])
 
-    def _write_to(self, pipes: Sequence[int], *args: Any) -> None:
-        """Into these pipes what has waited longest. What is being written counts as taken by the child."""
-        first = list(islice(self.outbound_buffer, len(pipes)))
-        self._write(pipes, *args)
-        for job in first:
-            if job._write_to is not None and not job._accepted:
-                self._result_handler.state_handlers[ACK](job._job, None, monotonic(), job._write_to.pid, None)
-
-    def on_job_process_down(self, job: Any, pid_gone: Any) -> None:
-        """Called for each task of a child that has ended. One that it had not begun is given to another, once.
-
-        A second child that ends over it, before its first step, may do so because of it.
-        """
-        if self._may_be_given_again(job, pid_gone):
-            self._discard_tref(job._job)
-            job._accepted, job._worker_pid, job.is_given_again = False, None, True
-        super().on_job_process_down(job, pid_gone)
-        if not job._accepted:
-            job._write_to = job._scheduled_for = None
-
-    def _may_be_given_again(self, job: Any, pid: int) -> bool:
-        if self.Worker is not Child or not job._accepted or job.ready() or getattr(job, "is_given_again", False):
-            return False
-        was_ended_on_purpose = getattr(job._write_to, "_job_terminated", False)
-        return not was_ended_on_purpose and not hands.had_begun(job.correlation_id, pid)
-
-    def on_job_process_lost(self, job: Any, pid: int, exitcode: int) -> None:
-        if job._accepted:
-            super().on_job_process_lost(job, pid, exitcode)
+        self.on_poll_start = on_poll_start
+        if self.sched_strategy == FAIR:
+            self._quick_put = give
 
     # --- What a child leaves behind -----------------------------------------------------------------------------------
 

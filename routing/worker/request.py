@@ -94,9 +94,7 @@ class Request(CeleryRequest):
     def _time_out(self, exc: TimeLimitExceeded) -> None:
         """Before the child is killed; it may be in the midst of recording how its body ended."""
         step = self._step()
-        if not hands.had_begun(self.id, int(self.worker_pid or 0)):
-            self._give_back("Its process did not come to begin it within its time limit.", step)
-        elif step in (hands.Step.CLAIMING, hands.Step.ENDING):
+        if step in (hands.Step.CLAIMING, hands.Step.ENDING):
             # The limit is the body's. What took so long is the database.
             self._give_back("It waited for the database beyond its time limit.", step)
         else:

@@ -1,8 +1,6 @@
 """A worker's process dies at each of its crash windows; every task still comes to one outcome."""
 
 import json
-import os
-import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -115,38 +113,6 @@ def test_a_worker_that_dies_over_a_hard_time_out_leaves_one_outcome(
     until(lambda: TaskResult.objects.filter(task_id=overrun.id).exists(), seconds=60, what="the outcome")
     assert outcome(overrun)[0] == "FAILURE"
     assert settled() == ["reporting.probe_overrun", "reporting.probe_sum"]
-
-
-def test_a_task_whose_process_stands_still_before_it_begins_has_not_exceeded_its_time_limit(
-    start_worker: StartWorker, journal: Path, tmp_path: Path
-) -> None:
-    worker, release = start_worker("reporting", "--concurrency=1"), tmp_path / "release"
-    first = probe.wait_for_file.delay(str(tmp_path / "first"), str(release))
-    pid = until(lambda: Message.objects.get(id=first.id).pid, what="the process that runs it")
-    release.touch()
-    assert outcome(first) == ("SUCCESS", 1)
-
-    os.kill(pid, signal.SIGSTOP)
-    hurried = probe.hurry.delay(str(journal))
-
-    worker.until_it_says("did not come to begin it within its time limit")
-    assert outcome(hurried) == ("SUCCESS", 1)
-    assert journal.read_text().splitlines() == ["reporting.probe_hurry"]
-    assert audit.audit().balances
-
-
-def test_tasks_given_to_processes_that_have_run_their_last_one_run_elsewhere_and_once(
-    start_worker: StartWorker, journal: Path
-) -> None:
-    """With ``--max-tasks-per-child`` a process that has told its last outcome may get one more task."""
-    worker = start_worker("reporting", "--concurrency=2", "--max-tasks-per-child=2")
-
-    hurried = [probe.hurry.delay(str(journal)) for _ in range(12)]
-
-    assert sorted(outcome(each) for each in hurried) == [("SUCCESS", number) for number in range(1, 13)]
-    assert len(journal.read_text().splitlines()) == 12
-    assert not worker.says("Traceback")
-    assert audit.audit().balances
 
 
 def test_a_task_that_may_start_once_is_not_started_again(start_worker: StartWorker, journal: Path) -> None:

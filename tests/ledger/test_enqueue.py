@@ -239,6 +239,12 @@ def test_of_one_id_twice_in_a_batch_the_first_is_enqueued(send_twice: Callable[[
         ({"expires": datetime(2030, 1, 1)}, NaiveTime, "no time zone"),  # noqa: DTZ001
         ({"task_id": "ü" * 128}, UnusableId, "1 to 255 bytes"),
         ({"task_id": "a\0b"}, UnusableId, "NUL"),
+        ({"root_id": 5}, UnusableId, "5 cannot be the root_id"),
+        ({"parent_id": "a\0b"}, UnusableId, "NUL"),
+        ({"headers": {"root_id": ["a"]}}, UnusableId, "text of 1 to 255 bytes"),
+        ({"headers": {"parent_id": "ü" * 128}}, UnusableId, "text of 1 to 255 bytes"),
+        ({"headers": {"id": 5}}, UnusableId, "5 cannot be the id"),
+        ({"headers": {"id": None}}, UnusableId, "None cannot be the id"),
         ({"headers": {"note": "x" * 70_000}}, UnusableHeaders, "70,"),
         ({"headers": {"number": 1 << 70}}, UnusableHeaders, "64 bits"),
         ({"headers": {"x" * 300: 1}}, UnusableHeaders, "short text"),

@@ -7,15 +7,12 @@ import signal
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from select import select
 from types import FrameType
 from typing import Any
 
 import pytest
-from billiard.exceptions import Terminated, WorkerLostError
-from billiard.pool import ACK, READY, MaybeEncodingError
+from billiard.pool import MaybeEncodingError
 from billiard.reduction import ForkingPickler
 from celery import current_app, shared_task
 from celery.exceptions import Ignore
@@ -24,7 +21,6 @@ from kombu import Connection
 from kombu.asynchronous import Hub
 
 from project.services.rabbitmq import Node
-from routing.worker import hands
 from routing.worker.prefork import AsynPool
 from tests import probe
 from tests.waiting import until
@@ -44,9 +40,9 @@ class Pool(AsynPool):
 class Running:
     """A pool of one child, its event loop, and the news that came through the child's pipe."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self) -> None:
         self.loop = Hub()
-        self.pool = _pool_of_one(**options)
+        self.pool = _pool_of_one()
         self.news: list[bytes] = []
         self.pool._result_handler.state_handlers[NEWS] = self.news.append
         self.register()
@@ -96,15 +92,6 @@ class Running:
         self.until(job.ready)
         return job.get()
 
-    def end(self) -> None:
-        for child in self.pool._pool:
-            # Asked to end, it would take its time.
-            if child.exitcode is None:
-                os.kill(child.pid, signal.SIGKILL)
-                child.join()
-        self.pool.terminate()
-        self.loop.close()
-
     def busy_child(self, release: int) -> Any:
         """Return the job that the child works at until the pipe ``release`` is written to."""
         job = self.pool.apply_async(os.read, (release, 1))
@@ -112,15 +99,21 @@ class Running:
         return job
 
 
-def _pool_of_one(**options: Any) -> Any:
-    return Pool(1, threads=False, max_restarts=100, **options)
+def _pool_of_one() -> Any:
+    return Pool(1, threads=False, max_restarts=100)
 
 
 @pytest.fixture
 def running() -> Iterator[Running]:
     running = Running()
     yield running
-    running.end()
+    for child in running.pool._pool:
+        # Asked to end, it would take its time.
+        if child.exitcode is None:
+            os.kill(child.pid, signal.SIGKILL)
+            child.join()
+    running.pool.terminate()
+    running.loop.close()
 
 
 @pytest.fixture
@@ -164,29 +157,10 @@ IN_ITS_HEAD, BEHIND_ITS_HEAD, IN_ITS_BODY = 2, 4, 2000
 def test_an_idle_child_is_given_its_task_without_a_turn_of_the_loop(running: Running) -> None:
     job = running.pool.apply_async(pow, (2, 5))
 
-    assert job._accepted
-    assert job.worker_pids() == [running.child.pid]
-    assert select([running.child.inq._reader], [], [], 0)[0] or running.child.outq._reader.poll(10)
+    assert job._write_to is running.child
+    assert running.child.outq._reader.poll(10), "it answers"
     running.until(job.ready)
     assert job.get() == 32
-
-
-def test_a_child_says_nothing_but_how_its_task_ended(running: Running) -> None:
-    heard: list[int] = []
-    handlers = running.pool._result_handler.state_handlers
-    for kind, handle in list(handlers.items()):
-        handlers[kind] = partial(_noted, heard, kind, handle)
-
-    job = running.pool.apply_async(pow, (2, 5))
-    assert heard.pop() == ACK, "by whoever gave it"
-    running.until(job.ready)
-
-    assert heard == [READY]
-
-
-def _noted(heard: list[int], kind: int, handle: Callable[..., Any], *args: Any) -> Any:
-    heard.append(kind)
-    return handle(*args)
 
 
 def test_a_task_waits_for_a_busy_child_and_is_given_when_it_has_ended(
@@ -197,7 +171,7 @@ def test_a_task_waits_for_a_busy_child_and_is_given_when_it_has_ended(
     third = running.pool.apply_async(pow, (2, 6))
     running.lose_the_connection()
 
-    assert not any(job._accepted for job in (second, third))
+    assert not any(job._write_to for job in (second, third))
     os.write(release[1], b"!")
     running.until(third.ready)
 
@@ -232,85 +206,18 @@ def test_a_result_that_nothing_can_write_down_is_an_error_and_no_silence(running
     assert running.result_of(pow, 2, 5) == 32
 
 
-class TestAChildThatDiesBeforeItBegins:
-    @pytest.fixture
-    def running(self) -> Iterator[Running]:
-        """Its children write down what they are at, as those of a worker do."""
-        before = hands._page, hands._step_at
-        hands.open_page()
-        running = Running(initializer=hands.take_place)
-        yield running
-        running.end()
-        hands._page, hands._step_at = before
+@pytest.mark.parametrize("size", [1, 2**20], ids=["whole in its pipe", "half written"])
+def test_a_task_whose_child_dies_before_it_reads_it_is_given_to_another(running: Running, size: int) -> None:
+    first = running.child
+    os.kill(first.pid, signal.SIGSTOP)
+    jobs = [running.pool.apply_async(len, (blob(size),)), running.pool.apply_async(pow, (2, 5))]
 
-    def test_its_task_is_given_to_another(self, running: Running) -> None:
-        job = self.frozen_over_a_task(running)
-        first = running.child.pid
+    running.kill_child()
+    running.until(lambda: all(job.ready() for job in jobs))
 
-        running.kill_child()
-        running.until(job.ready)
-
-        assert job.get() == running.child.pid != first
-
-    def test_the_time_limit_counts_from_the_second_time_on(self, running: Running) -> None:
-        job = self.frozen_over_a_task(running, timeout=60)
-        timer = running.pool._tref_for_id[job._job]
-
-        running.kill_child()
-
-        assert timer.cancelled
-        running.until(job.ready)
-        assert job.get() == running.child.pid
-
-    def test_a_task_that_two_children_died_over_is_told_as_lost(self, running: Running) -> None:
-        """It may be what kills them: as it is read, or before it is claimed."""
-        job = self.frozen_over_a_task(running)
-        first = running.child
-
-        os.kill(first.pid, signal.SIGKILL)
-        running.until(lambda: bool(running.pool._pool) and running.child is not first)
-        assert running.child.outq._reader.poll(10), "it never said that it is ready"
-        os.kill(running.child.pid, signal.SIGSTOP)
-        running.until(lambda: bool(job._accepted))
-        running.kill_child()
-        running.until(job.ready)
-
-        assert isinstance(error_of(job), WorkerLostError)
-        assert running.result_of(pow, 2, 5) == 32
-
-    def test_a_task_it_had_begun_is_told_as_lost(self, release: tuple[int, int], running: Running) -> None:
-        job = running.pool.apply_async(begin_and_wait, ("one", release[0]), correlation_id="one")
-        running.until(lambda: hands.holds("one", running.child.pid))
-
-        running.kill_child()
-        running.until(job.ready)
-
-        assert isinstance(error_of(job), WorkerLostError)
-
-    def test_a_task_that_is_revoked_meanwhile_ends_and_is_not_run(self, running: Running) -> None:
-        job = self.frozen_over_a_task(running)
-
-        running.pool.terminate_job(running.child.pid, signal.SIGKILL)
-        running.until(job.ready)
-
-        assert isinstance(error_of(job), Terminated)
-        assert not running.pool.outbound_buffer
-
-    def frozen_over_a_task(self, running: Running, **limits: float) -> Any:
-        """A job that a child was given, and does not come to read."""
-        os.kill(running.child.pid, signal.SIGSTOP)
-        return running.pool.apply_async(os.getpid, correlation_id="one", **limits)
-
-
-def error_of(job: Any) -> BaseException:
-    with pytest.raises(Exception) as raised:  # noqa: PT011 (wrapped, with the traceback as text)
-        job.get()
-    return getattr(raised.value, "exc", raised.value)
-
-
-def begin_and_wait(task_id: str, release: int) -> None:
-    hands.begin(task_id)
-    os.read(release, 1)
+    assert [job.get() for job in jobs] == [size, 32]
+    assert [job.worker_pids() for job in jobs] == [[running.child.pid]] * 2
+    assert running.child is not first
 
 
 # --- What a child leaves behind ---------------------------------------------------------------------------------------
