@@ -2,6 +2,7 @@
 
 import base64
 import re
+from email import policy
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -246,6 +247,8 @@ def test_the_message_has_the_headers_of_one_click_and_they_work(client: Client, 
     message = mail_server.deliveries[0].message
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     (url,) = re.findall(r"^<(http://localhost:\d+/\S+)>$", message["List-Unsubscribe"].strip())
+    wire = message.as_bytes(policy=policy.SMTP.clone(refold_source="none"))
+    assert f"<{url}>".encode() in wire, "as it is: receivers look for it without decoding anything"
     name, value = message["List-Unsubscribe-Post"].split("=")
     client.post(urlsplit(url).path, {name: value})
     assert wanted() == ["reports"]
