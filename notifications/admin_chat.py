@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
-from notifications.admin_switched import OFF, ON, SwitchedAdmin, SwitchedForm, changed_meanwhile, checked
+from notifications.admin_switched import OFF, ON, Overtaken, SwitchedAdmin, SwitchedForm, checked
 from notifications.chat import schemes, targets
 from notifications.chat.tables import ChatTarget
 from routing.console import html
@@ -84,7 +84,7 @@ class ChatTargetAdmin(SwitchedAdmin):
         if not change:
             obj.pk = targets.add(obj.name, url, by=request.user.get_username()).pk
         elif url and not targets.move(obj, url):
-            self.message_user(request, changed_meanwhile(), messages.WARNING)
+            raise Overtaken
 
     @admin.display(description=gettext_lazy("goes to"), ordering="host")
     def where(self, row: ChatTarget) -> str:

@@ -90,6 +90,10 @@ class SwitchedForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
 
+class Overtaken(Exception):
+    """Somebody else has given another URL since the form was checked: nothing is saved."""
+
+
 def changed_meanwhile() -> str:
     return _("Somebody else has changed its URL meanwhile; look again.")
 
@@ -137,6 +141,16 @@ class SwitchedAdmin(SavedOnce, ReadOnlyAdmin):
         except InvalidNotification as error:
             # Somebody else has added one of that name since the form was checked.
             self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+        return page
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            page: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+        except Overtaken:
+            self.message_user(request, changed_meanwhile(), messages.WARNING)
             return HttpResponseRedirect(request.get_full_path())
         return page
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from notifications.admin_switched import OFF, ON, Deed, SwitchedAdmin, SwitchedForm, changed_meanwhile, checked
+from notifications.admin_switched import OFF, ON, Deed, Overtaken, SwitchedAdmin, SwitchedForm, checked
 from notifications.webhooks import endpoints
 from notifications.webhooks.tables import Endpoint
 from routing.console import html
@@ -71,7 +71,7 @@ class EndpointAdmin(SwitchedAdmin):
             obj.pk = row.pk
             return
         if not endpoints.move(Endpoint(pk=obj.pk, url=form.initial["url"]), obj.url):
-            self.message_user(request, changed_meanwhile(), messages.WARNING)
+            raise Overtaken
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         return self._shown(request, obj, obj.issued)

@@ -252,6 +252,23 @@ def test_whoever_comes_second_with_another_url_is_told_and_changes_nothing(ops: 
     assert seals.url_of(ChatTarget.objects.get()) == URL
 
 
+def test_whoever_is_overtaken_after_the_form_was_checked_changes_nothing_and_the_log_says_nothing(
+    ops: ChatTarget, ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By somebody whose change is committed: the conditional update finds another row than was shown."""
+    address = f"{LIST}{ops.pk}/change/"
+    monkeypatch.setattr(targets, "move", lambda *_: False)
+
+    answer = ada.post(address, {**shown_by(ada, address), "new_url": OTHER}, follow=True)
+
+    assert answer.redirect_chain == [(address, 302)]
+    assert [str(told) for told in answer.context["messages"]] == [
+        "Somebody else has changed its URL meanwhile; look again."
+    ]
+    assert seals.url_of(ChatTarget.objects.get()) == URL
+    assert not LogEntry.objects.exists()
+
+
 def test_it_is_switched_off_and_on_for_a_reason(ops: ChatTarget, ada: Client) -> None:
     act(ada, "off_selected", ops, confirmed="yes")
     assert targets.off([ops]) == {}, "no reason was given"
