@@ -2,10 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,22 @@ class Process:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """It and its children stand still meanwhile, as under a debugger or in a machine that is suspended."""
-        freeze(self.popen.pid)
+        """It and its children stand still meanwhile, as under a debugger or in a machine that is suspended.
+
+        On SQLite not while it holds the only lock for writing: everybody would stand still.
+        """
+        until(self._stands_still, what="it to stand still without SQLite's lock")
         try:
             yield
         finally:
             self.thaw()
+
+    def _stands_still(self) -> bool:
+        freeze(self.popen.pid)
+        if connection.vendor != "sqlite" or _can_be_written_to(connection.settings_dict["NAME"]):
+            return True
+        self.thaw()
+        return False
 
     def thaw(self) -> None:
         os.killpg(self.popen.pid, signal.SIGCONT)
@@ -74,6 +85,17 @@ class Process:
 
     def says(self, words: str) -> bool:
         return words in self.log.read_text(errors="replace")
+
+
+def _can_be_written_to(file: str) -> bool:
+    """Whether its lock is free within a moment, as with everybody who is at work."""
+    with closing(sqlite3.connect(file, timeout=1.0, isolation_level=None)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        other.execute("ROLLBACK")
+        return True
 
 
 def environment() -> dict[str, str]:
