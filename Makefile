@@ -110,7 +110,7 @@ bench: $(DEV)  ## Measure it beside stock Celery, about 20 minutes; BENCH_ARGS a
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
 	@exec $(PY) -m benchmarks.compare $(BENCH_ARGS)
 
-bench-quick: $(DEV)  ## The same in two to three minutes, once
+bench-quick: $(DEV)  ## The same in under two minutes, once
 	@$(BOOTSTRAP) packages --optional rabbitmq-server postgresql
 	@exec $(PY) -m benchmarks.compare --quick $(BENCH_ARGS)
 

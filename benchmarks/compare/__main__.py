@@ -23,7 +23,7 @@ from benchmarks.compare.rounds import Setting, Size, Turn
 from benchmarks.compare.services import Services, running, seconds_per_flush
 
 FULL = Size()
-QUICK = Size(backlog=0.3, slices=3, singles=400, bulk=5_000, idle=45, loaded_seconds=2.4)
+QUICK = Size(backlog=0.24, slices=3, warm_up=100, singles=300, bulk=5_000, idle=36, loaded_seconds=1.8)
 
 
 def main() -> None:
