@@ -23,10 +23,11 @@ Reading: TypeAlias = "GeneratorType[None, None, None]"
 
 
 class Child(asynpool.Worker):
+    """Writes its messages by the quick pickler. billiard's knows more types, and copies a table of them for each."""
+
     outq: Any
 
     def workloop(self, *args: Any, **kwargs: Any) -> Any:
-        """billiard's own pickler knows more types, and copies a table of them for each message."""
         write, put = self.outq.send_payload, self.outq.put
 
         def tell(message: Any) -> None:

@@ -239,6 +239,24 @@ def test_whoever_comes_second_with_another_url_is_told_and_changes_nothing(ada: 
     assert not LogEntry.objects.exists()
 
 
+def test_whoever_is_overtaken_after_the_form_was_checked_changes_nothing_and_the_log_says_nothing(
+    ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By somebody whose change is committed: the conditional update finds another row than was shown."""
+    row, _ = shop()
+    address = f"{LIST}{row.pk}/change/"
+    monkeypatch.setattr(endpoints, "move", lambda *_: False)
+
+    answer = ada.post(address, {**shown_by(ada, address), "url": "https://example.org/second"}, follow=True)
+
+    assert answer.redirect_chain == [(address, 302)]
+    assert [str(told) for told in answer.context["messages"]] == [
+        "Somebody else has changed its URL meanwhile; look again."
+    ]
+    assert Endpoint.objects.get().url == row.url
+    assert not LogEntry.objects.exists()
+
+
 def test_a_new_secret_is_asked_for_first(ada: Client) -> None:
     row, secret = shop()
 
