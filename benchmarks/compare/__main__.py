@@ -18,7 +18,7 @@ from typing import Any
 from kombu import Connection
 
 from benchmarks.compare import report
-from benchmarks.compare.contenders import APART, DOCUMENTED, IN_RATIOS, OURS, ROOT, Contender
+from benchmarks.compare.contenders import APART, IN_RATIOS, LOADS, OURS, ROOT, Contender
 from benchmarks.compare.rounds import Setting, Size, Turn
 from benchmarks.compare.services import Services, running, seconds_per_flush
 
@@ -63,10 +63,10 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
 
 def _measure(contenders: Sequence[Contender], setting: Setting, *, rounds: int) -> dict[Contender, list[Turn]]:
     measured: dict[Contender, list[Turn]] = defaultdict(list)
-    rate = None
+    rates: dict[str, float] = {}
     for number in range(rounds):
         turns = [Turn(contender, setting, seed=number) for contender in contenders]
-        rate = _round(turns, setting.size.slices, rate)
+        _round(turns, setting.size.slices, rates)
         for turn in turns:
             measured[turn.contender].append(turn)
         throughputs = ", ".join(f"{turn.contender.name} {turn.figures['tasks_per_s']:,.0f}" for turn in turns)
@@ -74,10 +74,10 @@ def _measure(contenders: Sequence[Contender], setting: Setting, *, rounds: int) 
     return measured
 
 
-def _round(turns: Sequence[Turn], slices: int, rate: float | None) -> float | None:
+def _round(turns: Sequence[Turn], slices: int, rates: dict[str, float]) -> None:
     """Every second backlog goes the other way, so that nobody is always the first.
 
-    Returns the load that is the same for all, in calls a second: that which was given, or half of stock's throughput.
+    ``rates``: the loads, in calls a second, of all rounds. The first round makes them, of stock's throughputs.
     """
     with ExitStack() as stack:
         for turn in turns:
@@ -89,15 +89,14 @@ def _round(turns: Sequence[Turn], slices: int, rate: float | None) -> float | No
         for number in range(slices):
             for turn in _in_order(turns, number):
                 turn.work_off()
-        documented = (turn for turn in turns if turn.contender is DOCUMENTED)
-        rate = rate or next((turn.figures["tasks_per_s"] / 2 for turn in documented), None)
-        if rate is not None:
-            for number in range(slices):
-                for turn in _in_order(turns, number):
-                    turn.answer(number, rate)
+        if not rates:
+            throughputs = {turn.contender: turn.figures["tasks_per_s"] for turn in turns}
+            rates |= {name: throughputs[one] / 2 for name, one in LOADS.items() if one in throughputs}
+        for number in range(slices):
+            for turn in _in_order(turns, number):
+                turn.answer(number, rates)
     for turn in turns:
         turn.require_empty_queue()
-    return rate
 
 
 def _in_order(turns: Sequence[Turn], number: int) -> Iterable[Turn]:

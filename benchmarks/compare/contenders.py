@@ -90,6 +90,8 @@ CEILING = Contender(
     variables={"STOCK_WITHOUT_RESULTS": "1", "STOCK_WITHOUT_CONFIRMS": "1"},
     has_results=False,
 )
+LOADS = {"half": DOCUMENTED, "half_kept": KEPT}
+"""Half of what each of these can do; the same calls for all."""
 IN_RATIOS = (DOCUMENTED, KEPT, OURS, CEILING)
 APART = {
     "threads": (

@@ -7,7 +7,7 @@ worked one off within seconds: a machine whose owner gives it another pace for a
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -195,17 +195,17 @@ class Turn:
 
     # --- Answering calls ----------------------------------------------------------------------------------------------
 
-    def answer(self, number: int, rate: float) -> None:
-        """The ``number``-th part of them: idle, at ``rate`` calls a second, and at half of what it can do."""
+    def answer(self, number: int, rates: Mapping[str, float]) -> None:
+        """The ``number``-th part of them: idle, at each of these calls a second, and ours at half of what it can do."""
         if not self.contender.has_results or self.contender.apart:
             return
         size, seed = self._size, self._seed * self._size.slices + number
         count = size.idle // size.slices
         self._sender.ask("idle", count=count, seed=seed)
         self._note_waits("idle", count)
-        seconds = size.loaded_seconds / size.slices
-        self._load("half", rate, seconds, seed)
-        self._load("own_half", self.figures["tasks_per_s"] / 2, seconds, seed)
+        own = {"own_half": self.figures["tasks_per_s"] / 2} if self.contender.is_ours else {}
+        for name, rate in {**rates, **own}.items():
+            self._load(name, rate, size.loaded_seconds / size.slices, seed)
 
     def _load(self, name: str, rate: float, seconds: float, seed: int) -> None:
         count = int(rate * seconds)

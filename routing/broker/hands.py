@@ -38,6 +38,11 @@ class Hand:
         """Return when there may be work, and after ``seconds`` at the latest."""
         self._waiter.wait(seconds)
 
+    def rest(self, seconds: float, *, at_least: float) -> None:
+        """Return when there may be work, not before ``at_least`` are over and after ``seconds`` at the latest."""
+        self._waiter.rest(at_least)
+        self.wait(seconds - at_least)
+
     def close(self) -> None:
         """Safe to call again."""
         self._waiter.close()

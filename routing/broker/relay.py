@@ -18,6 +18,7 @@ from routing.broker.hands import Hand
 from routing.broker.keeper import Keeper
 from routing.broker.lookout import Lookout
 from routing.broker.publisher import BrokerTrouble, Publisher
+from routing.broker.rests import LONGEST_REST, Rests
 from routing.broker.topology import Undeclarable
 from routing.broker.windows import LOOK_AGAIN_AFTER, Windows
 from routing.domains import registry
@@ -31,8 +32,8 @@ EXAMINE_EVERY = 10.0
 TICK = 1.0
 TAKEN_BY_OTHERS = 0.02
 """Seconds to wait where all that is due is in another relay's batch."""
-REST = 0.01
-"""Seconds after a round that left nothing due: what comes one by one meanwhile goes out together in the next."""
+LISTEN_EVERY = 0.25
+"""Seconds between two looks at what RabbitMQ says by itself; what it says to a publication is heard at once."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 
 
@@ -104,8 +105,9 @@ class Relay:
         known = beside._windows if beside is not None else None
         self._windows: Windows = Windows(self._publisher, config.window, beside=known)
         self._lookout = Lookout() if keeper is None else keeper.lookout
+        self._rests = Rests()
         self._turns: deque[str] = deque()
-        self._examined_at = float("-inf")
+        self._examined_at = self._listened_at = float("-inf")
         self._broker_pause, self._database_pause = Pause(), Pause()
         self._trouble = ""
         self._lack = ""
@@ -141,7 +143,7 @@ class Relay:
             self._hand.emptied(queue)
         count, is_more, has_room = self._relay_in_turn(waiting)
         if count:
-            return count, 0.0 if is_more else REST
+            return count, 0.0 if is_more else LONGEST_REST
         if not waiting:
             return 0, soonest
         return 0, min(soonest, TAKEN_BY_OTHERS if has_room else LOOK_AGAIN_AFTER)
@@ -177,7 +179,9 @@ class Relay:
             self._recover()
             if count:
                 self._hand.busy()
-                self._stop.wait(seconds)
+                quiet = self._rests.after(count)
+                if seconds:
+                    self._hand.rest(seconds, at_least=quiet)
             else:
                 self._hand.wait(seconds)
         except BrokerTrouble as error:
@@ -191,8 +195,11 @@ class Relay:
         is_new = self._publisher.connection is None
         if is_new:
             self._windows.forget()
-        self._publisher.tick()
-        if is_new or time.monotonic() - self._examined_at > EXAMINE_EVERY:
+        now = time.monotonic()
+        if is_new or now - self._listened_at > LISTEN_EVERY:
+            self._publisher.tick()
+            self._listened_at = now
+        if is_new or now - self._examined_at > EXAMINE_EVERY:
             self._lack = ""
             try:
                 if self._publisher.examine(lambda connection: evidence.examine(connection, registry())):

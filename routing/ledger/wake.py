@@ -19,14 +19,17 @@ from routing.ledger import database, pooler
 logger = logging.getLogger(__name__)
 
 CHANNEL = "taskyard_outbox"
-THROTTLE = 0.025
-"""Seconds between two notifications of a process: each takes a lock that the whole database shares."""
+THROTTLE = 0.01
+"""Seconds between two notifications of a process: each takes a lock that the whole database shares.
+
+Whoever hears one looks at once, and once more when that time is over, for what the process has enqueued meanwhile. What
+it enqueues later it tells of again.
+"""
 POLL_SQLITE = 0.01
-POLL_BUSY = 0.02
-"""After activity, for BUSY_FOR: what was throttled away is found by looking."""
+POLL_HEARING = 0.5
+POLL_DEAF, POLL_BUSY = 0.1, 0.02
+"""Without notifications: usually, and for BUSY_FOR after activity."""
 BUSY_FOR = 1.0
-POLL_HEARING, POLL_DEAF = 0.5, 0.1
-"""With notifications arriving, and without."""
 LISTEN_AGAIN_AFTER = 5.0
 
 _notified_at = float("-inf")
@@ -63,6 +66,8 @@ class Waiter:
         self._own: BaseDatabaseWrapper | None = None
         self._listen_at = 0.0
         self._hears = False
+        self._look_at = float("inf")
+        """When the throttle is over of whoever was heard last."""
         self._version: int | None = None
 
     def busy(self) -> None:
@@ -76,6 +81,10 @@ class Waiter:
         else:
             self._wait_on_sqlite(min(seconds, POLL_HEARING))
 
+    def rest(self, seconds: float) -> None:
+        """Return when told to stop or after ``seconds``. A wake meanwhile ends the next wait at once."""
+        self._stop.wait(seconds)
+
     def close(self) -> None:
         """Safe to call again."""
         own, self._own, self._hears = self._own, None, False
@@ -83,18 +92,21 @@ class Waiter:
             own.close()
 
     def _interval(self) -> float:
-        if time.monotonic() < self._busy_until:
-            return POLL_BUSY
-        return POLL_HEARING if self._hears else POLL_DEAF
+        now = time.monotonic()
+        if self._hears:
+            return min(POLL_HEARING, max(self._look_at - now, 0))
+        return POLL_BUSY if now < self._busy_until else POLL_DEAF
 
     def _wait_on_postgresql(self, seconds: float) -> None:
         try:
             listening = self._listening()
             if listening is None:
                 self._stop.wait(seconds)
-            elif any(True for _ in listening.connection.notifies(timeout=seconds, stop_after=1)):
+            elif list(listening.connection.notifies(timeout=seconds, stop_after=1)):
                 self._hears = True
-                self.busy()
+                self._look_at = time.monotonic() + THROTTLE
+            elif time.monotonic() >= self._look_at:
+                self._look_at = float("inf")
         # Django translates psycopg's errors on its cursors only.
         except (DatabaseError, InterfaceError, psycopg.Error) as error:
             logger.debug("Cannot listen for wakes, so this relay looks by itself: %s", error)

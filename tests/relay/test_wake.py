@@ -18,6 +18,7 @@ def waiter() -> Iterator[wake.Waiter]:
     """One that knows how things are, and has nothing to do."""
     waiter = wake.Waiter(threading.Event())
     waiter.wait(0.5)
+    waiter.wait(2 * wake.THROTTLE)
     waiter._busy_until = 0.0
     yield waiter
     waiter.close()
@@ -68,12 +69,39 @@ def test_a_transaction_is_left_alone() -> None:
     assert wake._notified_at == float("-inf")
 
 
-def test_after_activity_it_looks_often(waiter: wake.Waiter) -> None:
+def test_what_was_enqueued_without_a_wake_of_its_own_is_looked_for_once(
+    waiter: wake.Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has just told the relays of a task does not tell them of the next: they look again by themselves."""
     if connection.vendor != "postgresql":
-        pytest.skip("SQLite always looks often")
-    waiter.busy()
+        pytest.skip("On SQLite every commit is a wake")
+    _enqueue_elsewhere()
+    assert _seconds(waiter) < 0.2
+
+    # As if it came at once: this test may be slower than the throttle is long.
+    monkeypatch.setattr(wake, "_notified_at", told_at := time.monotonic() + 60)
+    _enqueue_elsewhere()
+
+    assert wake._notified_at == told_at
+    assert _seconds(waiter) < 0.2
+    assert _seconds(waiter) > 0.4
+
+
+def test_a_wake_that_comes_while_it_rests_ends_the_wait_that_follows(waiter: wake.Waiter) -> None:
+    _enqueue_elsewhere()
+
+    waiter.rest(0.05)
 
     assert _seconds(waiter) < 0.2
+
+
+def test_after_activity_it_looks_often_where_it_hears_nothing(waiter: wake.Waiter) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite always looks often")
+    waiter._hears = False
+    waiter.busy()
+
+    assert _seconds(waiter) < wake.POLL_DEAF
 
 
 def test_where_it_cannot_listen_it_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,87 @@
+"""How long a relay rests between its rounds."""
+
+import threading
+import time
+
+import pytest
+
+from routing.broker import rests
+from routing.broker.hands import Hand, SlowHand, SlowQueues
+from routing.broker.rests import LONGEST_REST, Rests
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(rests, "time", clock)
+    return clock
+
+
+def _rests_at(clock: Clock, rate: float, *, together: int = 1, seconds: float = 3.0) -> float:
+    """The rest after messages have come at this rate for a while, so many in a round."""
+    resting, rest = Rests(), 0.0
+    for _ in range(int(rate * seconds / together)):
+        clock.now += together / rate
+        rest = resting.after(together)
+    return rest
+
+
+@pytest.mark.parametrize("rate", [1, 20, 50, 90])
+def test_calls_that_come_one_by_one_are_not_kept_waiting(clock: Clock, rate: float) -> None:
+    assert _rests_at(clock, rate) == 0
+
+
+@pytest.mark.parametrize("together", [1, 5, 50])
+def test_where_many_come_it_rests_for_the_longest(clock: Clock, together: int) -> None:
+    assert _rests_at(clock, 500, together=together) == LONGEST_REST
+
+
+def test_between_the_two_it_rests_for_a_part(clock: Clock) -> None:
+    assert _rests_at(clock, 200) == pytest.approx(LONGEST_REST / 2, rel=0.05)
+
+
+def test_a_flood_that_is_over_is_forgotten(clock: Clock) -> None:
+    resting = Rests()
+    assert resting.after(500) == LONGEST_REST
+
+    clock.now += 3
+
+    assert resting.after(1) == 0
+
+
+class Waiting(Hand):
+    """Says what it does."""
+
+    def __init__(self) -> None:
+        super().__init__(threading.Event())
+        self.waited: list[float] = []
+
+    def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+
+
+def test_what_is_left_of_a_rest_ends_with_a_wake() -> None:
+    hand, began = Waiting(), time.monotonic()
+
+    hand.rest(0.25, at_least=0.05)
+
+    assert 0.05 <= time.monotonic() - began < 0.25
+    assert hand.waited == [0.2]
+
+
+def test_told_to_stop_it_does_not_rest() -> None:
+    stop = threading.Event()
+    hand, began = SlowHand(stop, SlowQueues()), time.monotonic()
+    stop.set()
+
+    hand.rest(60, at_least=60)
+
+    assert time.monotonic() - began < 30
