@@ -6,7 +6,7 @@ that keeps RabbitMQ waiting goes over to the slow hand, and comes back when noth
 
 import threading
 
-from routing.ledger.wake import Waiter
+from routing.ledger import wake
 
 
 class Hand:
@@ -15,7 +15,7 @@ class Hand:
     name = "only"
 
     def __init__(self, stop: threading.Event) -> None:
-        self._waiter = Waiter(stop)
+        self._waiter = wake.Waiter(stop)
 
     def has_work(self) -> bool:
         """Whether it takes from any queue just now."""
@@ -39,7 +39,7 @@ class Hand:
         self._waiter.wait(seconds)
 
     def rest(self, seconds: float, *, at_least: float) -> None:
-        """Return when there may be work, not before ``at_least`` are over and after ``seconds`` at the latest."""
+        """As ``wait``, but not before ``at_least`` are over, unless told to stop."""
         self._waiter.rest(at_least)
         self.wait(seconds - at_least)
 
@@ -108,7 +108,10 @@ class SlowHand(Hand):
         return queue in self._slow
 
     def emptied(self, queue: str) -> None:
-        self._slow.remove(queue)
+        if queue in self._slow:
+            self._slow.remove(queue)
+            # What came meanwhile, or comes due, the quick hand has looked past.
+            wake.wake()
 
     def wait(self, seconds: float) -> None:
         self._slow.wait(seconds)

@@ -32,8 +32,8 @@ EXAMINE_EVERY = 10.0
 TICK = 1.0
 TAKEN_BY_OTHERS = 0.02
 """Seconds to wait where all that is due is in another relay's batch."""
-LISTEN_EVERY = 0.25
-"""Seconds between two looks at what RabbitMQ says by itself; what it says to a publication is heard at once."""
+TAKE_IN_EVERY = 0.25
+"""Seconds, at least, between two looks at what RabbitMQ says by itself; its answers to publications are waited for."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 
 
@@ -107,7 +107,7 @@ class Relay:
         self._lookout = Lookout() if keeper is None else keeper.lookout
         self._rests = Rests()
         self._turns: deque[str] = deque()
-        self._examined_at = self._listened_at = float("-inf")
+        self._examined_at = self._took_in_at = float("-inf")
         self._broker_pause, self._database_pause = Pause(), Pause()
         self._trouble = ""
         self._lack = ""
@@ -125,7 +125,7 @@ class Relay:
             database.connection().close()
 
     def run_once(self) -> tuple[int, float]:
-        """One batch from each queue that has room. How many publications that were, and seconds until there are more.
+        """One batch from each queue that has room. How many publications that were, and seconds until the next look.
 
         Raises BrokerTrouble.
         """
@@ -196,9 +196,9 @@ class Relay:
         if is_new:
             self._windows.forget()
         now = time.monotonic()
-        if is_new or now - self._listened_at > LISTEN_EVERY:
+        if is_new or now - self._took_in_at > TAKE_IN_EVERY:
             self._publisher.tick()
-            self._listened_at = now
+            self._took_in_at = now
         if is_new or now - self._examined_at > EXAMINE_EVERY:
             self._lack = ""
             try:

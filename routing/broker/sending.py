@@ -177,7 +177,7 @@ def write(sent: Continuation) -> None:
             enqueue(envelopes)
             faults.point("enqueue.written")
     _tell_of(envelopes)
-    _announce(envelope.id for envelope in envelopes)
+    _announce({envelope.id for envelope in envelopes}, is_soon=_any_is_soon(envelopes))
 
 
 def write_in_turn(batches: Iterable[Callable[[], Sequence[Envelope]]]) -> None:
@@ -186,7 +186,7 @@ def write_in_turn(batches: Iterable[Callable[[], Sequence[Envelope]]]) -> None:
     Whoever dies in here, or fails, leaves none of them.
     """
     _warn_of_other_transactions()
-    ids: set[str] = set()
+    ids, is_soon = set[str](), False
     made: Sequence[Envelope] = ()
     with database.atomic():
         for make in batches:
@@ -194,13 +194,18 @@ def write_in_turn(batches: Iterable[Callable[[], Sequence[Envelope]]]) -> None:
                 made = make()
             _tell_of(made)
             ids.update(envelope.id for envelope in made)
+            is_soon = is_soon or _any_is_soon(made)
         enqueue(made)
         faults.point("enqueue.written")
-    _announce(ids)
+    _announce(ids, is_soon=is_soon)
 
 
-def _announce(ids: Iterable[str]) -> None:
-    transaction.on_commit(Announcement(frozenset(ids)), using=database.using())
+def _announce(ids: Iterable[str], *, is_soon: bool) -> None:
+    transaction.on_commit(Announcement(frozenset(ids), is_soon), using=database.using())
+
+
+def _any_is_soon(envelopes: Iterable[Envelope]) -> bool:
+    return any(wake.is_soon(envelope.due) for envelope in envelopes)
 
 
 def _tell_of(envelopes: Sequence[Envelope]) -> None:
@@ -216,10 +221,12 @@ class Announcement:
     """What is left to do at commit. Until then it tells which tasks nobody can see yet."""
 
     task_ids: frozenset[str]
+    is_soon: bool
 
     def __call__(self) -> None:
         faults.point("enqueue.committed")
-        wake.wake()
+        if self.is_soon:
+            wake.wake()
 
 
 def is_uncommitted(task_id: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -43,7 +44,7 @@ def pause(queue: str, *, by: str, reason: str) -> bool:
 def resume(queue: str, *, by: str) -> bool:
     """False if it is not paused."""
     changed = _rows().filter(queue=queue, resumed_at=None).update(resumed_at=Now(), resumed_by=by)
-    wake.wake()
+    transaction.on_commit(wake.wake, using=database.using())
     return bool(changed)
 
 

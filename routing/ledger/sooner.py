@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
+
 from routing.ledger import database, wake
 
 
@@ -13,11 +15,10 @@ def bring_forward(queues: Sequence[str], *, error: str, every: float = 0.0, most
     How many these were. What is on its way already, or running, is left alone. Safe to call again.
     """
     with database.atomic():
-        moved = (
+        transaction.on_commit(wake.wake, using=database.using())
+        return (
             _all_at_once(queues, error, every, most) if database.on_postgresql() else _each(queues, error, every, most)
         )
-    wake.wake()
-    return moved
 
 
 def _all_at_once(queues: Sequence[str], error: str, every: float, most: int) -> int:

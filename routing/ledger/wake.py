@@ -6,8 +6,10 @@ which changes when another connection commits.
 """
 
 import logging
+import math
 import threading
 import time
+from datetime import datetime
 
 import psycopg
 from django.conf import settings
@@ -27,12 +29,22 @@ it enqueues later it tells of again.
 """
 POLL_SQLITE = 0.01
 POLL_HEARING = 0.5
+"""Where notifications arrive. Then it is known for how long nothing is due."""
 POLL_DEAF, POLL_BUSY = 0.1, 0.02
-"""Without notifications: usually, and for BUSY_FOR after activity."""
+"""Where none arrives: usually, and for BUSY_FOR after activity."""
 BUSY_FOR = 1.0
+SOON = 2 * POLL_HEARING
 LISTEN_AGAIN_AFTER = 5.0
 
 _notified_at = float("-inf")
+
+
+def is_soon(due: float | datetime | None) -> bool:
+    """Whether relays have to be told of what is due then: seconds from now, a point in time, or at once.
+
+    What is due later they find by themselves, and in time.
+    """
+    return not isinstance(due, int | float) or due < SOON
 
 
 def wake() -> None:
@@ -48,6 +60,11 @@ def wake() -> None:
             cursor.execute(f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', '')")
     except (DatabaseError, InterfaceError) as error:
         logger.debug("Cannot wake the relays, which will look by themselves: %s", error)
+
+
+def _in_whole_ms(seconds: float) -> float:
+    """Some more, if any: psycopg waits busily for what is left of a timeout below a millisecond."""
+    return math.ceil(seconds * 1e3) / 1e3 + 1e-4 if seconds > 0 else 0
 
 
 def _direct() -> BaseDatabaseWrapper:
@@ -71,7 +88,7 @@ class Waiter:
         self._version: int | None = None
 
     def busy(self) -> None:
-        """Something was published just now, so more is likely."""
+        """Something was published just now, so more is likely: where nothing is heard, look often."""
         self._busy_until = time.monotonic() + BUSY_FOR
 
     def wait(self, seconds: float) -> None:
@@ -82,7 +99,7 @@ class Waiter:
             self._wait_on_sqlite(min(seconds, POLL_HEARING))
 
     def rest(self, seconds: float) -> None:
-        """Return when told to stop or after ``seconds``. A wake meanwhile ends the next wait at once."""
+        """Return after ``seconds``, or when told to stop. A wake meanwhile ends the next wait at once."""
         self._stop.wait(seconds)
 
     def close(self) -> None:
@@ -102,7 +119,7 @@ class Waiter:
             listening = self._listening()
             if listening is None:
                 self._stop.wait(seconds)
-            elif list(listening.connection.notifies(timeout=seconds, stop_after=1)):
+            elif list(listening.connection.notifies(timeout=_in_whole_ms(seconds), stop_after=1)):
                 self._hears = True
                 self._look_at = time.monotonic() + THROTTLE
             elif time.monotonic() >= self._look_at:

@@ -12,6 +12,7 @@ from celery.app.task import Context, get_actual_ignore_result  # type: ignore[at
 from celery.exceptions import TaskRevokedError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.utils.log import get_task_logger
+from django.db import transaction
 from django_celery_results.backends.database import DatabaseBackend
 from django_celery_results.models import TaskResult
 from kombu.exceptions import EncodeError
@@ -19,7 +20,7 @@ from kombu.utils.json import JSONEncoder
 
 from routing import sensitive, tracing
 from routing.broker.sending import is_uncommitted
-from routing.ledger import continuation, database, lookup, tally
+from routing.ledger import continuation, database, lookup, tally, wake
 from routing.ledger.completion import write
 from routing.ledger.continuation import Continuation, Counter, Part, StoredResult
 from routing.ledger.enqueue import OUTCOMES, REPLACED
@@ -300,6 +301,8 @@ class ResultBackend(DatabaseBackend):
         def in_one() -> None:
             with database.atomic():
                 write(sent, finish_chord=finish_chord)
+                # The last part of a chord enqueues its body.
+                transaction.on_commit(wake.wake, using=database.using())
 
         until_reachable(in_one)
 

@@ -19,7 +19,8 @@ from routing.broker import topology
 from routing.broker.names import logical, physical
 from routing.broker.sending import EPOCH_HEADER
 from routing.domains import registry
-from routing.ledger.enqueue import enqueue
+from routing.ledger import wake
+from routing.ledger.enqueue import Envelope, enqueue
 from routing.ledger.patience import until_reachable
 from routing.ledger.tables import DeadLetter
 from routing.worker import door, paused, resizing, revocations  # noqa: F401  (they register answers to broadcasts)
@@ -213,7 +214,7 @@ class Consumer(CeleryConsumer):
             return True
         # It waits in the ledger, as all that has a time does, and not in this worker's memory.
         envelope = replace(envelope_of(visitor.request), due=visitor.due)
-        keep = Job(envelope.id, lambda: until_reachable(lambda: len(enqueue([envelope]))), then=partial(_kept, message))
+        keep = Job(envelope.id, partial(_written, envelope), then=partial(_kept, message))
         SETTLEMENTS.put(keep)
         return False
 
@@ -259,6 +260,12 @@ class Consumer(CeleryConsumer):
         logger.error("%s[%s]: %s", name, task_id, error, extra=correlation.about(**known))
         again = partial(give_back, task_id, epoch, error, reason=Reason.UNKNOWN)
         SETTLEMENTS.put(Job(task_id, again, then=lambda _: message.ack()))
+
+
+def _written(envelope: Envelope) -> int:
+    count = until_reachable(lambda: len(enqueue([envelope])))
+    wake.wake()
+    return count
 
 
 def _kept(message: Message, count: int | None) -> None:

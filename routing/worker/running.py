@@ -132,7 +132,7 @@ class Run:
     def release(self, error: str, *, delay: timedelta = timedelta(), counted: bool = True) -> None:
         """Have it run again, without an outcome of this run."""
         how: dict[str, Any] = {"error": storable(error), "delay": delay.total_seconds(), "counted": counted}
-        self._close(tracing.RELEASED, partial(reschedule.release, self.fence, **how))
+        self._close(tracing.RELEASED, partial(reschedule.release, self.fence, **how), due=delay.total_seconds())
 
     def _plainly(self, task: "Task", request: Any, body: Callable[[], Any]) -> Any:
         try:
@@ -206,7 +206,8 @@ class Run:
             task.retry(exc=error.exc, throw=False, **when)
         if (envelope := self.sent_again) is not None:
             reason = f"{type(error.exc).__name__}: {error.exc}" if error.exc else str(error)
-            self._close(states.RETRY, lambda: reschedule.retry(self.fence, envelope, error=storable(reason)))
+            again = partial(reschedule.retry, self.fence, envelope, error=storable(reason))
+            self._close(states.RETRY, again, due=envelope.due)
 
     def _ignored(self, task: "Task") -> None:
         if self.replacement is not None:
@@ -232,14 +233,15 @@ class Run:
         else:
             _backend(task).mark_as_failure(self.task_id, rejected, request=task.request)
 
-    def _close(self, outcome: str, change: Callable[[], bool]) -> None:
+    def _close(self, outcome: str, change: Callable[[], bool], *, due: float | datetime | None = None) -> None:
         faults.point("run.rescheduling")
         self.won = tracing.settled(self.told, outcome, lambda: until_reachable(change))
         self.closed = True
         if not self.won:
             logger.warning("%s: another run decides over it; this one's wish is discarded", self.task_id)
         faults.point("run.rescheduled")
-        transaction.on_commit(wake.wake, using=database.using())
+        if wake.is_soon(due):
+            transaction.on_commit(wake.wake, using=database.using())
 
 
 def _called(task: "Task", body: Callable[[], Any]) -> Any:

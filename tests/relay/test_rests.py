@@ -68,12 +68,12 @@ class Waiting(Hand):
         self.waited.append(seconds)
 
 
-def test_what_is_left_of_a_rest_ends_with_a_wake() -> None:
+def test_what_is_left_of_a_rest_is_a_wait_for_work() -> None:
     hand, began = Waiting(), time.monotonic()
 
     hand.rest(0.25, at_least=0.05)
 
-    assert 0.05 <= time.monotonic() - began < 0.25
+    assert time.monotonic() - began >= 0.05
     assert hand.waited == [0.2]
 
 
