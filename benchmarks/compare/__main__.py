@@ -23,7 +23,7 @@ from benchmarks.compare.rounds import Setting, Size, Turn
 from benchmarks.compare.services import Services, running, seconds_per_flush
 
 FULL = Size()
-QUICK = Size(backlog=0.24, slices=3, warm_up=100, singles=300, bulk=5_000, idle=36, loaded_seconds=1.8)
+QUICK = Size(backlog=0.18, slices=3, warm_up=60, singles=300, bulk=4_000, idle=24, loaded_seconds=1.2)
 
 
 def main() -> None:
