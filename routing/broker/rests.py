@@ -6,6 +6,7 @@ keeps the next caller waiting; where many come, a round for each would take the 
 
 import math
 import time
+from collections.abc import Callable
 
 LONGEST_REST = 0.01
 """Seconds."""
@@ -18,13 +19,14 @@ REMEMBERED_FOR = 0.5
 class Rests:
     """One hand's."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._rate = 0.0
-        self._at = time.monotonic()
+        self._at = clock()
 
     def after(self, count: int) -> float:
         """Seconds to rest after a round of ``count`` messages that has just ended."""
-        now = time.monotonic()
+        now = self._clock()
         self._rate = self._rate * math.exp((self._at - now) / REMEMBERED_FOR) + count / REMEMBERED_FOR
         self._at = now
         return LONGEST_REST * min(max((self._rate - FEW) / (MANY - FEW), 0.0), 1.0)

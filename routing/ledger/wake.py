@@ -34,6 +34,7 @@ POLL_DEAF, POLL_BUSY = 0.1, 0.02
 """Where none arrives: usually, and for BUSY_FOR after activity."""
 BUSY_FOR = 1.0
 SOON = 2 * POLL_HEARING
+"""What is due later has been seen by a relay before it is."""
 LISTEN_AGAIN_AFTER = 5.0
 
 _notified_at = float("-inf")

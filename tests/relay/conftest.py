@@ -9,6 +9,7 @@ import pytest
 from kombu import Connection
 
 from routing.broker.relay import Config, Relay
+from tests.relay.clock import Clock
 
 MakeRelay = Callable[..., Relay]
 
@@ -31,3 +32,8 @@ def relay_of(transactional_db: None, clean_broker: Connection) -> Iterator[MakeR
 @pytest.fixture
 def relay(relay_of: MakeRelay) -> Relay:
     return relay_of()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

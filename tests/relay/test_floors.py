@@ -13,6 +13,7 @@ from routing.broker.relay import Relay
 from routing.ledger import floors as floors_module
 from routing.ledger import outbox
 from routing.ledger.floors import SHARE, SLOW, Floors
+from tests.relay.clock import Clock
 from tests.relay.ledger import ago, epochs, waiting
 from tests.services import DATABASE
 from tests.waiting import until
@@ -20,19 +21,6 @@ from tests.waiting import until
 MakeRelay = Callable[..., Relay]
 
 MOMENT, LATER, STILL_LATER = (f"2026-11-23T09:0{minute}:00+00:00" for minute in (0, 1, 2))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -5,29 +5,14 @@ import time
 
 import pytest
 
-from routing.broker import rests
 from routing.broker.hands import Hand, SlowHand, SlowQueues
 from routing.broker.rests import LONGEST_REST, Rests
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(rests, "time", clock)
-    return clock
+from tests.relay.clock import Clock
 
 
 def _rests_at(clock: Clock, rate: float, *, together: int = 1, seconds: float = 3.0) -> float:
     """The rest after messages have come at this rate for a while, so many in a round."""
-    resting, rest = Rests(), 0.0
+    resting, rest = Rests(clock), 0.0
     for _ in range(int(rate * seconds / together)):
         clock.now += together / rate
         rest = resting.after(together)
@@ -49,7 +34,7 @@ def test_between_the_two_it_rests_for_a_part(clock: Clock) -> None:
 
 
 def test_a_flood_that_is_over_is_forgotten(clock: Clock) -> None:
-    resting = Rests()
+    resting = Rests(clock)
     assert resting.after(500) == LONGEST_REST
 
     clock.now += 3
