@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
-from celery import Celery
+from celery import Celery, result
 from celery.exceptions import QueueNotFound
-from celery.result import AsyncResult
 from celery.utils import uuid
 
 from routing import moments, unique_keys
@@ -17,6 +16,7 @@ from routing.broker import repeated
 from routing.broker.names import logical
 from routing.broker.sending import PRODUCER, Producer, Timing, sending_together
 from routing.domains import registry
+from routing.handles import Handle
 from routing.ledger import continuation, database, unique
 from routing.ledger.continuation import Key
 from routing.refusals import UniqueInCanvas, require_text
@@ -35,6 +35,11 @@ class Pipeline(Celery):
         super().__init__(*args, **options)
         steps.install(self)
 
+    @cached_property
+    def AsyncResult(self) -> type[result.AsyncResult[Any]]:  # noqa: N802  (Celery's name for it)
+        of_this: type[Handle] = self.subclass_with_self(Handle, name="AsyncResult", reverse="AsyncResult")
+        return of_this
+
     def send_task(  # type: ignore[override]
         self,
         name: str,
@@ -47,7 +52,7 @@ class Pipeline(Celery):
         unique_key: str | None = None,
         unique_for: float | timedelta | None = None,
         **options: Any,
-    ) -> AsyncResult[Any]:
+    ) -> result.AsyncResult[Any]:
         """As ``Celery.send_task``; see routing/options.py for what is honoured. Nothing here speaks to the broker.
 
         Raises UnusableOption, NaiveTime, UnusableTime, UnusableId, PayloadTooLarge, NotSerialisable, UnusableHeaders,
@@ -74,7 +79,7 @@ class Pipeline(Celery):
 
     def enqueue_many(
         self, name: str, calls: Iterable[Sequence[Any] | Mapping[str, Any]], **options: Any
-    ) -> list[AsyncResult[Any]]:
+    ) -> list[result.AsyncResult[Any]]:
         """Enqueue a task once for each of ``calls``, in one transaction, many rows a statement.
 
         Each call is the positional arguments, as a sequence, or the named ones, as a mapping. With a unique key, a
@@ -99,7 +104,7 @@ class Pipeline(Celery):
         args: Sequence[Any] | None,
         kwargs: dict[str, Any] | None,
         **options: Any,
-    ) -> AsyncResult[Any]:
+    ) -> result.AsyncResult[Any]:
         task_id = uuid()
         if (current := continuation.collecting()) is not None:
             # Whoever writes the task takes the key for it; until then it has only been asked for.

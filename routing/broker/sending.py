@@ -24,7 +24,7 @@ from routing.domains import registry
 from routing.ledger import continuation, database, wake
 from routing.ledger.completion import insert
 from routing.ledger.continuation import Continuation
-from routing.ledger.enqueue import Envelope, enqueue, enqueueing
+from routing.ledger.enqueue import Envelope, enqueue, enqueueing, prepared
 from routing.ledger.unique import admitted
 from routing.options import PROPERTIES
 from routing.refusals import (
@@ -187,15 +187,17 @@ def write_in_turn(batches: Iterable[Callable[[], Sequence[Envelope]]]) -> None:
     """
     _warn_of_other_transactions()
     ids, is_soon = set[str](), False
-    made: Sequence[Envelope] = ()
+    ready = prepared(())
     with database.atomic():
         for make in batches:
-            with enqueueing(made):
+            with enqueueing(ready):
                 made = make()
-            _tell_of(made)
-            ids.update(envelope.id for envelope in made)
-            is_soon = is_soon or _any_is_soon(made)
-        enqueue(made)
+                ready = prepared(made)
+                ids.update(envelope.id for envelope in made)
+                is_soon = is_soon or _any_is_soon(made)
+                _tell_of(made)
+        with enqueueing(ready):
+            pass
         faults.point("enqueue.written")
     _announce(ids, is_soon=is_soon)
 

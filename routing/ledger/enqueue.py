@@ -4,11 +4,10 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from json.encoder import encode_basestring as _quoted
-from operator import itemgetter
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from celery import states
 from django.db import transaction
@@ -17,22 +16,13 @@ from routing.ledger import database, functions
 
 BATCH = 500
 ENQUEUE, ENQUEUE_MANY = "taskyard_enqueue_1", "taskyard_enqueue_many_1"
-COLUMNS = (
-    *("id", "task", "domain", "queue", "headers", "properties", "body", "attempt", "at_most_once"),
-    *("due_in", "due_at", "expires_in", "expires_at", "root_id", "parent_id"),
-)
-_OWN = ("id", "headers", "properties", "body", "root_id")
-"""Texts that differ from row to row of a batch. The JSON of all else is made once: it is most of what a row takes."""
-_SHARED = [name for name in COLUMNS if name not in _OWN]
-_own_of, _shared_of = (itemgetter(*map(COLUMNS.index, names)) for names in (_OWN, _SHARED))
 OUTCOMES = (states.SUCCESS, states.FAILURE, states.REVOKED, states.IGNORED)
 """What a task can come to; once recorded, none of them changes."""
 REPLACED = "REPLACED"
 """In flight, but not to be run: the last task of the chain that replaced it will come under its id."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Envelope(NamedTuple):
     """A task as it goes into the ledger. ``headers``, ``properties`` and ``body`` are JSON, exactly as published.
 
     ``due`` and ``expires`` are a number of seconds from now, by the database's clock, or a point in time.
@@ -53,6 +43,16 @@ class Envelope:
     parent_id: str | None = None
 
 
+COLUMNS = (
+    *("id", "task", "domain", "queue", "headers", "properties", "body", "attempt", "at_most_once"),
+    *("due_in", "due_at", "expires_in", "expires_at", "root_id", "parent_id"),
+)
+_OWN = ("id", "headers", "properties", "body", "root_id")
+"""What differs from row to row of a batch. The JSON of all else is made once: it is most of what a row takes."""
+_own_of = attrgetter(*_OWN)
+_others_of = attrgetter(*(name for name in Envelope._fields if name not in _OWN))
+
+
 def enqueue(envelopes: Sequence[Envelope]) -> set[str]:
     """Insert messages, publications and the tally. Returns the ids that were new. Safe to call again.
 
@@ -67,14 +67,25 @@ def enqueue(envelopes: Sequence[Envelope]) -> set[str]:
     return new
 
 
+class Prepared(NamedTuple):
+    """BATCH tasks at most, with what is to be sent for them."""
+
+    batch: Sequence[Envelope]
+    document: str | None
+
+
+def prepared(batch: Sequence[Envelope]) -> Prepared:
+    return Prepared(batch, document_of(batch) if database.on_postgresql() else None)
+
+
 @contextmanager
-def enqueueing(batch: Sequence[Envelope]) -> Iterator[None]:
-    """``enqueue`` BATCH of them at most while the block runs; PostgreSQL works at the same time."""
-    if batch and database.on_postgresql():
-        with functions.meanwhile(ENQUEUE_MANY, [document_of(batch)]):
+def enqueueing(ready: Prepared) -> Iterator[None]:
+    """``enqueue`` them while the block runs; PostgreSQL works at the same time."""
+    if ready.batch and ready.document is not None:
+        with functions.meanwhile(ENQUEUE_MANY, [ready.document]):
             yield
     else:
-        enqueue(batch)
+        enqueue(ready.batch)
         yield
 
 
@@ -88,17 +99,28 @@ def document_of(batch: Sequence[Envelope]) -> str:
     """The parameter of ENQUEUE_MANY: of each id the first, as if they were enqueued one by one."""
     rows, ends = [], dict[tuple[Any, ...], str]()
     for envelope in _first_of_each_id(batch):
-        columns = columns_of(envelope)
-        # Two moments may be equal and yet be different ones: those of the hour that a clock goes back for.
-        shared = tuple([one.isoformat() if isinstance(one, datetime) else one for one in _shared_of(columns)])
-        if shared not in ends:
-            ends[shared] = json.dumps(dict(zip(_SHARED, shared, strict=True)), ensure_ascii=False)[1:]
-        texts = zip(_OWN, _own_of(columns), strict=True)
-        own = [f'"{name}": {_quoted(str(text))}' for name, text in texts if text is not None]
-        rows.append(f"{{{', '.join(own)}, {ends[shared]}")
+        others = _others_of(envelope)
+        if isinstance(envelope.due, datetime) or isinstance(envelope.expires, datetime):
+            # Two moments may be equal and yet be different ones: those of the hour that a clock goes back for.
+            others = *others, getattr(envelope.due, "fold", 0), getattr(envelope.expires, "fold", 0)
+        end = ends.get(others)
+        if end is None:
+            end = ends[others] = _end_of(envelope)
+        task_id, headers, properties, body, root_id = _own_of(envelope)
+        rows.append(
+            f'{{"id": {_quoted(task_id)}, "headers": {_quoted(headers)}, "properties": {_quoted(properties)}, '
+            f'"body": {_quoted(body)}, "root_id": {"null" if root_id is None else _quoted(root_id)}, {end}'
+        )
     # Half a surrogate pair is to fail where this is sent, as it does in a single one, and not in the caller's
     # transaction.
     return f"[{', '.join(rows)}]"
+
+
+def _end_of(envelope: Envelope) -> str:
+    """Of its row, the JSON of what is not its own."""
+    columns = zip(COLUMNS, columns_of(envelope), strict=True)
+    shared = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in columns}
+    return json.dumps({name: value for name, value in shared.items() if name not in _OWN}, ensure_ascii=False)[1:]
 
 
 def _first_of_each_id(batch: Sequence[Envelope]) -> Iterable[Envelope]:
@@ -111,21 +133,8 @@ def _first_of_each_id(batch: Sequence[Envelope]) -> Iterable[Envelope]:
 
 def columns_of(one: Envelope) -> tuple[Any, ...]:
     """As COLUMNS has them; also the parameters of ENQUEUE."""
-    return (
-        one.id,
-        one.task,
-        one.domain,
-        one.queue,
-        one.headers,
-        one.properties,
-        one.body,
-        one.attempt,
-        one.at_most_once,
-        *_seconds_or_moment(one.due),
-        *_seconds_or_moment(one.expires),
-        one.root_id,
-        one.parent_id,
-    )
+    *before, due, expires, root_id, parent_id = one
+    return *before, *_seconds_or_moment(due), *_seconds_or_moment(expires), root_id, parent_id
 
 
 def _seconds_or_moment(when: float | datetime | None) -> tuple[float | None, datetime | None]:

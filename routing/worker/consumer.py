@@ -4,7 +4,6 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -213,7 +212,7 @@ class Consumer(CeleryConsumer):
         if visitor is None or visitor.due is None or visitor.request.task not in self.app.tasks:
             return True
         # It waits in the ledger, as all that has a time does, and not in this worker's memory.
-        envelope = replace(envelope_of(visitor.request), due=visitor.due)
+        envelope = envelope_of(visitor.request)._replace(due=visitor.due)
         keep = Job(envelope.id, partial(_written, envelope), then=partial(_kept, message))
         SETTLEMENTS.put(keep)
         return False

@@ -401,12 +401,8 @@ def test_an_id_that_nobody_knows_yet_is_refused_once_it_comes(owner: int, task_i
     celery_app.control.revoke("from elsewhere")
 
     assert TaskResult.objects.get().status == "REVOKED"
-    assert not adoption.adopt(type(stranger)(**{**_fields(stranger), "id": "from elsewhere"}))
+    assert not adoption.adopt(stranger._replace(id="from elsewhere"))
     assert claim("from elsewhere", epoch=0, owner=owner, pid=7) is Refusal.FINISHED
-
-
-def _fields(one: Any) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in type(one).__dataclass_fields__}
 
 
 # --- The command ----------------------------------------------------------------------------------------------------

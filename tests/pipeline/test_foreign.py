@@ -32,11 +32,6 @@ def journal(tmp_path: Path) -> str:
     return str(tmp_path / "journal")
 
 
-def runs(journal: str) -> int:
-    path = Path(journal)
-    return len(path.read_text().splitlines()) if path.exists() else 0
-
-
 def outcome(task_id: str) -> TaskResult:
     rows = TaskResult.objects.filter(task_id=task_id, status__in=results.RECORDED)
     return until(rows.first, what=f"the outcome of {task_id}")
@@ -123,7 +118,7 @@ def test_what_comes_too_late_is_revoked_and_recorded(
     start_worker("reporting")
 
     row = outcome("late")
-    assert (row.status, results.read_meta(row)["reason"], runs(journal)) == ("REVOKED", "expired", 0)
+    assert (row.status, results.read_meta(row)["reason"], probe.runs(journal)) == ("REVOKED", "expired", 0)
     assert audit.audit().balances
 
 
@@ -143,7 +138,7 @@ def test_what_expires_in_rabbitmq_itself_is_kept(
     start_worker("reporting")
     assert until(DeadLetter.objects.first, what="its way into the ledger").reason == "expired"
     assert finished(probe.add.delay(1, 1)).status == "SUCCESS"
-    assert runs(journal) == 0
+    assert probe.runs(journal) == 0
 
 
 @pytest.mark.one_database
@@ -292,7 +287,7 @@ def test_an_id_that_is_known_is_not_run_again(
     worker.until_it_says(f"{delayed.id}] is not run: it is an older copy")
     release.touch()
     assert finished(running).result == "1"
-    assert (runs(journal), runs(f"{journal}.delayed")) == (1, 0)
+    assert (probe.runs(journal), probe.runs(f"{journal}.delayed")) == (1, 0)
     assert Message.objects.get().pk == delayed.id
     assert audit.audit().balances
 
@@ -381,7 +376,7 @@ def test_a_foreign_message_of_a_paused_queue_goes_into_the_ledger(
     until(Outbox.objects.filter(message_id=sent.id).exists, what="its place in the ledger")
     release.touch()
     finished(running)
-    assert runs(journal) == 0
+    assert probe.runs(journal) == 0
     pauses.resume("reporting", by="ann")
     assert outcome(sent.id).result == "1"
     assert audit.audit().balances

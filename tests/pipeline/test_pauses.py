@@ -34,11 +34,6 @@ def journal(tmp_path: Path) -> str:
     return str(tmp_path / "journal")
 
 
-def runs(journal: str) -> int:
-    path = Path(journal)
-    return len(path.read_text().splitlines()) if path.exists() else 0
-
-
 def pause() -> None:
     assert pauses.pause(QUEUE, by="ann", reason="the other side is down")
     until(lambda: not pauses.unconfirmed(QUEUE), what="everybody's confirmation")
@@ -69,7 +64,7 @@ def test_nothing_is_published_or_started_until_the_queue_is_resumed(
 
     # The relay works on: what goes to another queue is out.
     until(lambda: not Outbox.objects.filter(message_id=other.id).exists(), what="another queue's publication")
-    assert (ready(clean_broker), Outbox.objects.count(), runs(journal)) == (0, 3, 1)
+    assert (ready(clean_broker), Outbox.objects.count(), probe.runs(journal)) == (0, 3, 1)
     assert [state_of(one) for one in waiting] == ["PENDING"] * 3
 
     assert pauses.resume(QUEUE, by="ann")
@@ -96,11 +91,11 @@ def test_what_was_prefetched_goes_back_unstarted_while_the_running_task_finishes
     assert dict(published.values_list("pk", "due_at")) == due
     release.touch()
     assert finished(running).status == "SUCCESS"
-    assert (runs(journal), ready(clean_broker)) == (1, 0)
+    assert (probe.runs(journal), ready(clean_broker)) == (1, 0)
 
     pauses.resume(QUEUE, by="ann")
     assert [finished(one).status for one in held] == ["SUCCESS"] * 3
-    assert runs(journal) == 4
+    assert probe.runs(journal) == 4
     assert audit.audit().balances
 
 
@@ -116,7 +111,7 @@ def test_workers_that_start_later_keep_to_it_and_are_not_called_idle(
     until(lambda: not pauses.unconfirmed(QUEUE), what="everybody's confirmation")
     beaten = Row.objects.filter(role="worker", beat_at__gt=F("started_at") + timedelta(seconds=1))
     until(beaten.exclude(consuming=False).exists, what="a beat that shows all is well")
-    assert (consumers(clean_broker), ready(clean_broker), state_of(task), runs(journal)) == (0, 0, "PENDING", 0)
+    assert (consumers(clean_broker), ready(clean_broker), state_of(task), probe.runs(journal)) == (0, 0, "PENDING", 0)
     pauses.resume(QUEUE, by="ann")
     assert finished(task).status == "SUCCESS"
 
@@ -165,10 +160,10 @@ def test_a_claim_that_the_database_answers_after_the_pause_begins_no_body(
 
     waiting = Message.objects.filter(pk=task.id, owner=None, epoch=2, runs=0, state="PENDING")
     until(waiting.exists, what="its return to the ledger")
-    assert runs(journal) == 0
+    assert probe.runs(journal) == 0
     pauses.resume(QUEUE, by="ann")
     finished(task)
-    assert runs(journal) == 1
+    assert probe.runs(journal) == 1
     assert audit.audit().balances
 
 
@@ -188,11 +183,11 @@ def test_a_worker_that_dies_over_handing_back_leaves_all_to_be_run_once(
     release.touch()
     start_worker(QUEUE)
     until(lambda: not pauses.unconfirmed(QUEUE), what="everybody's confirmation, or their being declared dead")
-    assert runs(journal) == 0
+    assert probe.runs(journal) == 0
 
     pauses.resume(QUEUE, by="ann")
     assert [finished(one).status for one in [running, *held]] == ["SUCCESS"] * 4
-    assert runs(journal) == 3
+    assert probe.runs(journal) == 3
     assert audit.audit().balances
 
 
@@ -213,7 +208,7 @@ def test_who_stands_still_is_waited_for_and_starts_nothing_when_it_comes_to(
 
     until(lambda: not pauses.unconfirmed(QUEUE), what="its confirmation")
     assert finished(running).status == "SUCCESS"
-    started = runs(journal)
+    started = probe.runs(journal)
     # It may have taken it up in the moment before it looked; from the confirmation on it does not.
     assert started == (0 if Message.objects.filter(pk=held.id, owner=None).exists() else 1)
     pauses.resume(QUEUE, by="ann")
@@ -273,11 +268,11 @@ def test_while_the_database_is_away_a_pause_holds_on(
     clean_broker.Producer().publish([[journal], {}, {}], headers=headers, **door)
 
     until(lambda: ready(clean_broker) == 1, what="the message")
-    assert (consumers(clean_broker), runs(journal)) == (0, 0)
+    assert (consumers(clean_broker), probe.runs(journal)) == (0, 0)
     database_server.start()
     seen = Row.objects.get(role="worker").beat_at
     until(Row.objects.filter(role="worker", beat_at__gt=seen).exists, what="its next beat")
-    assert (consumers(clean_broker), ready(clean_broker), runs(journal)) == (0, 1, 0)
+    assert (consumers(clean_broker), ready(clean_broker), probe.runs(journal)) == (0, 1, 0)
 
     pauses.resume(QUEUE, by="ann")
-    until(lambda: runs(journal) == 1, what="its run")
+    until(lambda: probe.runs(journal) == 1, what="its run")

@@ -230,7 +230,7 @@ def test_a_task_survives_the_death_of_its_whole_pool(start_worker: StartWorker, 
     first = start_worker("reporting")
     release = tmp_path / "release"
     result = probe.wait_for_file.delay(journal, str(release))
-    until(lambda: state_of(result) == "STARTED", what="the first run")
+    until(lambda: probe.runs(journal) == 1, what="the first run")
 
     first.kill()
     release.touch()
@@ -257,7 +257,7 @@ def test_a_pool_told_to_hurry_gives_back_what_it_runs(start_worker: StartWorker,
     worker = start_worker("reporting")
     release = tmp_path / "release"
     result = probe.wait_for_file.delay(journal, str(release))
-    until(lambda: state_of(result) == "STARTED", what="the run")
+    until(lambda: probe.runs(journal) == 1, what="the run")
 
     worker.popen.send_signal(signal.SIGQUIT)
     worker.popen.wait(120)

@@ -33,10 +33,6 @@ def release(tmp_path: Path) -> Path:
     return tmp_path / "release"
 
 
-def runs(journal: Path) -> int:
-    return len(journal.read_text().splitlines()) if journal.exists() else 0
-
-
 def succeeded(result: AsyncResult[object]) -> bool:
     return until(lambda: result.state == "SUCCESS", seconds=60, what=f"the success of {result.id}")
 
@@ -51,14 +47,14 @@ def test_a_running_task_survives_a_restart_of_the_broker(
 ) -> None:
     worker = start_worker("reporting")
     result = probe.wait_for_file.delay(str(journal), str(release))
-    until(lambda: runs(journal) == 1, what="the run")
+    until(lambda: probe.runs(journal) == 1, what="the run")
 
     broker.kill()
     broker.start()
     release.touch()
 
     succeeded(result)
-    assert runs(journal) == 1
+    assert probe.runs(journal) == 1
     succeeded(probe.report.delay(str(journal)))
     assert worker.popen.poll() is None
     assert not worker.says("CPendingDeprecationWarning")
@@ -90,7 +86,7 @@ def test_a_channel_that_the_broker_closes_ends_neither_worker_nor_task(
     release.touch()
 
     succeeded(result)
-    assert runs(journal) == 1
+    assert probe.runs(journal) == 1
     succeeded(probe.add.delay(1, 2))
     assert worker.popen.poll() is None
 
@@ -136,7 +132,7 @@ def test_after_restarts_of_the_broker_each_pool_serves_its_own_queue_and_only_th
 
     for result in sent:
         succeeded(result)
-    assert runs(journal) == len(sent)
+    assert probe.runs(journal) == len(sent)
     assert all(worker.popen.poll() is None for worker in workers.values())
     waiting = probe.notify.apply_async((str(journal),), queue="notifications.urgent")
     succeeded(probe.report.delay(str(journal)))
