@@ -33,4 +33,6 @@ class Handle(AsyncResult):  # type: ignore[type-arg]
     @cached_property
     def on_ready(self) -> Any:  # type: ignore[override]
         """What ``then`` adds its callbacks to."""
-        return promise(self._on_fulfilled, weak=True)  # type: ignore[attr-defined]
+        # Of two threads that ask at once, both get the same.
+        made = promise(self._on_fulfilled, weak=True)  # type: ignore[attr-defined]
+        return vars(self).setdefault("on_ready", made)

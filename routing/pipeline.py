@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from celery import Celery, result
 from celery.exceptions import QueueNotFound
 from celery.utils import uuid
+from kombu.utils.objects import cached_property
 
 from routing import moments, unique_keys
 from routing import options as known_options

@@ -17,6 +17,8 @@ TEXT = "Hello,\n\nyour invoice of November is ready. You find it in your account
 SENDER = "Taskyard <taskyard@example.org>"
 PAUSE = (0.08, 0.16)
 """Seconds between two urgent calls; at random, so that they do not keep step with anybody's polling."""
+MIDDLE = (0.25, 0.75)
+"""Of its share of the time, when a call is made: at random, and not beside the next one."""
 
 
 class Stock:
@@ -61,12 +63,14 @@ class Ours(Stock):
         )
         return {"began": began, "seconds": time.monotonic() - began}
 
-    def urgent(self, *, prefix: str, count: int, seed: int) -> dict[str, float]:
-        """One call at a time, each with its own commit; when each was made."""
+    def urgent(self, *, prefix: str, count: int, seed: int, seconds: float = 0.0) -> dict[str, float]:
+        """One call at a time, each with its own commit, spread over so many seconds; when each was made."""
         import notifications
 
         chance, made = random.Random(seed), {}  # noqa: S311
+        began, share = time.monotonic(), seconds / count
         for number in range(count):
+            time.sleep(max(began + (number + chance.uniform(*MIDDLE)) * share - time.monotonic(), 0))
             address = _address(prefix, number)
             made[address] = time.monotonic()
             notifications.notify(address, subject=SUBJECT, text=TEXT, from_email=SENDER, lane="urgent")

@@ -15,7 +15,8 @@ MAY_COST_MS = 20
 SURROUNDINGS: tuple[tuple[type[Turn], str, str], ...] = (
     (Ours, "idle", "while nothing else happens"),
     (Ours, "beside_others", "beside programs that only count"),
-    (Ours, "in_flood", "in a flood of bulk mails"),
+    (Ours, "as_flood_begins", "as a flood of bulk mails is stored and handed to RabbitMQ"),
+    (Ours, "in_flood", "in that flood"),
     (Held, "in_held_flood", "in a flood that is held back"),
 )
 WAYS_WIDTH, WIDTH = 32, 28

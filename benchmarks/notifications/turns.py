@@ -22,6 +22,10 @@ COUNT_EVERY = 0.1
 DONE_WITHIN = 1_800.0
 SHARES = (50, 95, 99)
 """Of a hundred urgent mails: within how many milliseconds so many were at the server."""
+AT_FIRST = 10
+"""Urgent mails, as the flood begins."""
+SPREAD = 0.8
+"""Of the time that as many took alone; urgent mails and what stores the flood slow it down, not speed it up."""
 COUNTING = "while True: sum(range(100_000))"
 BULK_NICE = next(lane.nice for domain in DOMAINS for lane in domain.lanes if lane.name == "bulk")
 HELD_AT = 20
@@ -189,19 +193,29 @@ class Ours(Turn):
             self._time_urgent(caller, "beside_others")
 
     def _flood(self, stack: ExitStack, caller: Sender) -> None:
-        """Urgent mails while another caller stores, and workers send, as many as before."""
+        """Urgent mails while another caller stores, and workers send, as many as before.
+
+        A few of them as it begins, while it is stored and handed to RabbitMQ, and the others spread over the time that
+        it takes to be sent.
+        """
         flooding, prefix = self._caller(stack, "flood"), f"flood{self._number}"
         flood = Thread(target=lambda: flooding.ask("many", prefix=prefix, count=self._setting.count))
         flood.start()
         until(lambda: self._last_at(prefix), every=COUNT_EVERY, seconds=60, what="the flood")
-        self._time_urgent(caller, "in_flood", settle=False)
-        self.figures["flood_left"] = self._setting.count - self._found(prefix)["messages"]
+        began = time.monotonic()
+        self._time_urgent(caller, "as_flood_begins", count=AT_FIRST, settle=False)
+        seconds = self._setting.count / self.figures["mails_per_s"] * SPREAD - (time.monotonic() - began)
+        self._time_urgent(caller, "in_flood", settle=False, seconds=seconds)
+        if self._found(prefix)["messages"] >= self._setting.count:
+            raise SystemExit("The flood was over before the urgent mails were. Give more of it: COUNT")
         flood.join()
         self._require(prefix, self._setting.count)
 
-    def _time_urgent(self, caller: Sender, name: str, *, settle: bool = True) -> None:
-        prefix, count = f"{name}{self._number}", self._setting.urgent
-        made = caller.ask("urgent", prefix=prefix, count=count, seed=self._number)
+    def _time_urgent(
+        self, caller: Sender, name: str, *, count: int = 0, seconds: float = 0.0, settle: bool = True
+    ) -> None:
+        prefix, count = f"{name}{self._number}", count or self._setting.urgent
+        made = caller.ask("urgent", prefix=prefix, count=count, seed=self._number, seconds=max(seconds, 0.0))
         until(
             lambda: self._found(prefix)["recipients"] == count,
             every=COUNT_EVERY,

@@ -123,8 +123,9 @@ def _parts(letter: DeadLetter) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _headers(letter: DeadLetter) -> dict[str, Any]:
-    """Those of the task, in words that JSON has."""
+    """Those of the task, in words that JSON has. Other programs' ids may be numbers."""
     headers = _mapping(typed.plain(letter.headers) if letter.source else json.loads(letter.headers))
+    headers |= {name: typed.task_id(headers[name]) for name in ("root_id", "parent_id") if name in headers}
     return {name: value for name, value in headers.items() if not name.startswith(_OF_THE_JOURNEY)}
 
 

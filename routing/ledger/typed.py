@@ -15,6 +15,9 @@ from typing import Any
 
 TIMESTAMP, DECIMAL, BYTES, FLOAT, TABLE, OTHER = "$timestamp", "$decimal", "$bytes", "$float", "$table", "$other"
 
+LONGEST_ID = 255
+"""Bytes."""
+
 
 def dumps(value: Any) -> str:
     return json.dumps(_encoded(value))
@@ -28,6 +31,13 @@ def loads(text: str) -> Any:
 def plain(text: str) -> Any:
     """For those who know JSON only, such as the arguments of a task: whatever else there was is text."""
     return _flat(loads(text))
+
+
+def task_id(value: object) -> str | None:
+    """A task's id, text or a number, as text; None for what the ledger could not keep as one."""
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    is_usable = "\0" not in text and 0 < len(text.encode(errors="surrogatepass")) <= LONGEST_ID
+    return text if is_usable else None
 
 
 def _encoded(value: Any) -> Any:

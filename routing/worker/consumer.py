@@ -18,7 +18,7 @@ from routing.broker import topology
 from routing.broker.names import logical, physical
 from routing.broker.sending import EPOCH_HEADER
 from routing.domains import registry
-from routing.ledger import wake
+from routing.ledger import typed, wake
 from routing.ledger.enqueue import Envelope, enqueue
 from routing.ledger.patience import until_reachable
 from routing.ledger.tables import DeadLetter
@@ -230,7 +230,7 @@ class Consumer(CeleryConsumer):
 
     def _keep(self, message: Message, exc: Exception) -> None:
         headers: dict[str, Any] = message.headers or {}
-        task_id, epoch = door.usable_id(headers.get("id")), headers.get(EPOCH_HEADER)
+        task_id, epoch = typed.task_id(headers.get("id")), headers.get(EPOCH_HEADER)
         if task_id is None:
             self._reject(message)
             return

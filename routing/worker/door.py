@@ -15,10 +15,10 @@ from kombu import Message
 from kombu.serialization import dumps
 
 from routing import moments, sensitive
+from routing.ledger import typed
 from routing.refusals import NaiveTime, UnusableTime
 from routing.sealed_messages import reprs, sealed_parts
 
-LONGEST = 255
 _LISTS = (list, tuple)
 
 
@@ -49,7 +49,7 @@ def examine(message: Message) -> Visitor | None:
     if sensitive.of(fields["task"]):
         fields |= reprs(args, kwargs)
     fields["id"] = _id(fields.get("id"))
-    fields |= {name: usable_id(fields.get(name)) for name in ("root_id", "parent_id") if name in fields}
+    fields |= {name: typed.task_id(fields.get(name)) for name in ("root_id", "parent_id") if name in fields}
     _require_number(fields.get("retries"))
     _require_limits(fields.get("timelimit"))
     request = Context({**fields, **embed, "args": args, "kwargs": kwargs, **_delivery(message)})
@@ -103,18 +103,12 @@ def _shown(task: str, value: object) -> str:
 
 
 def _id(value: object) -> str:
-    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    if "\0" in text or not 0 < len(text.encode(errors="surrogatepass")) <= LONGEST:
-        raise Unfit(f"its id is {value!r:.60}, and has to be text of 1 to {LONGEST} bytes without NUL, or a number")
+    text = typed.task_id(value)
+    if text is None:
+        raise Unfit(
+            f"its id is {value!r:.60}, and has to be text of 1 to {typed.LONGEST_ID} bytes without NUL, or a number"
+        )
     return text
-
-
-def usable_id(value: object) -> str | None:
-    """As text; None for what cannot be one."""
-    try:
-        return _id(value)
-    except Unfit:
-        return None
 
 
 def _require_number(retries: object) -> None:

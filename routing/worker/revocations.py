@@ -13,9 +13,8 @@ from celery.worker.state import revoked as remembered
 from django.db import connections
 from kombu.utils.functional import maybe_list
 
-from routing.ledger import processes
+from routing.ledger import processes, typed
 from routing.worker.cancelling import Fate, Order, cancel, signal_named
-from routing.worker.door import usable_id
 from routing.worker.request import SETTLEMENTS, Job
 
 REMOTE = "remote control"
@@ -84,7 +83,7 @@ def _in_worker(command: str, arguments: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _asked(command: str, arguments: Mapping[str, Any], *, by: str) -> tuple[list[str], Order]:
-    ids = [text for one in maybe_list(arguments.get("task_id")) or [] if (text := usable_id(one))]
+    ids = [text for one in maybe_list(arguments.get("task_id")) or [] if (text := typed.task_id(one))]
     ends = command == "terminate" or bool(arguments.get("terminate"))
     signal = signal_named(arguments.get("signal")) if ends else None
     return list(dict.fromkeys(ids)), Order(by=by, signal=signal, spares_running=not ends)

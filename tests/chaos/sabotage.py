@@ -4,7 +4,6 @@
 own tasks, and always for the same few tasks, so that running them again does not mend it.
 """
 
-import dataclasses
 import os
 import signal
 import threading
@@ -97,4 +96,4 @@ def _settle_again(task_id: str, sent: Any) -> None:
     from routing.ledger.enqueue import enqueue
 
     TaskResult.objects.filter(task_id=task_id).update(status="FAILURE", date_done=Now())
-    enqueue([dataclasses.replace(envelope, id=str(uuid4())) for envelope in sent.envelopes])
+    enqueue([envelope._replace(id=str(uuid4())) for envelope in sent.envelopes])

@@ -376,6 +376,19 @@ def test_what_another_program_sent_is_enqueued_without_what_only_rabbitmq_unders
     assert outcomes()[new_id] == ("SUCCESS", 3)
 
 
+def test_numbers_for_ids_are_replayed_as_text_and_keep_nobody_else_from_it() -> None:
+    headers = {"id": 17, "task": "reporting.probe_add", "root_id": 17, "parent_id": 5}
+    keys = [collected(task_id="17", headers=typed.dumps(headers)).pk, collected().pk]
+
+    assert replay(keys, by="ada") == {REPLAYED: 2}
+
+    message = Message.objects.get(parent_id="5")
+    assert message.root_id == message.pk
+    assert json.loads(message.headers).items() >= {"root_id": message.pk, "parent_id": "5"}.items()
+    drain()
+    assert len(outcomes()) == 2
+
+
 def test_what_was_misrouted_goes_to_its_tasks_own_queue() -> None:
     collected(queue="reportign", domain="", reason="misrouted", source="taskyard.unrouted")
 
