@@ -6,8 +6,11 @@ import time
 import pytest
 
 from routing.broker.hands import Hand, SlowHand, SlowQueues
+from routing.broker.relay import Relay
 from routing.broker.rests import LONGEST_REST, Rests
 from tests.relay.clock import Clock
+from tests.relay.conftest import MakeRelay
+from tests.relay.ledger import waiting
 
 
 def _rests_at(clock: Clock, rate: float, *, together: int = 1, seconds: float = 3.0) -> float:
@@ -70,3 +73,42 @@ def test_told_to_stop_it_does_not_rest() -> None:
     hand.rest(60, at_least=60)
 
     assert time.monotonic() - began < 30
+
+
+class Resting(Hand):
+    """Notes how long it is to rest at least, and does not."""
+
+    def __init__(self) -> None:
+        super().__init__(threading.Event())
+        self.rests: list[float] = []
+
+    def rest(self, seconds: float, *, at_least: float) -> None:
+        self.rests.append(at_least)
+
+
+@pytest.mark.parametrize(("count", "rests"), [(1, 0.0), (200, LONGEST_REST)])
+def test_a_round_is_followed_by_the_rest_that_its_rate_asks_for(relay_of: MakeRelay, count: int, rests: float) -> None:
+    relay, hand = relay_of(batch=500), Resting()
+    relay._hand = hand
+    waiting(count=count)
+
+    relay._turn()
+
+    assert hand.rests == [rests]
+
+
+def test_what_rabbitmq_says_by_itself_is_not_taken_in_at_each_round(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay.run_once()
+    taken_in: list[None] = []
+    monkeypatch.setattr(relay._publisher, "tick", lambda: taken_in.append(None))
+    relay._took_in_at = time.monotonic() + 3600
+
+    relay.run_once()
+    assert taken_in == []
+
+    relay._took_in_at = float("-inf")
+    relay.run_once()
+    relay.run_once()
+    assert len(taken_in) >= 1

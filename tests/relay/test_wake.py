@@ -4,13 +4,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.db import connection, transaction
 
 from routing.broker.hands import SlowHand, SlowQueues
 from routing.ledger import pauses, sooner, wake
+from routing.ledger.enqueue import Envelope
+from routing.worker import consumer
 from tests import probe as typed_probe
 from tests.relay.ledger import waiting
 
@@ -101,24 +105,38 @@ def test_a_rest_swallows_no_wake(waiter: wake.Waiter) -> None:
     assert _seconds(waiter) < 0.2
 
 
+@transaction.atomic
 def _resume() -> None:
     pauses.resume("q", by="ada")
 
 
+@transaction.atomic
 def _bring_forward() -> None:
     sooner.bring_forward(["q"], error="held back")
 
 
-@pytest.mark.parametrize("deed", [_resume, _bring_forward])
-def test_what_an_admin_lets_go_on_ends_the_wait_once_that_commits(
+@transaction.atomic
+def _finish_chord() -> None:
+    """Outside of any run, as a task does that is stored away from its worker."""
+    member = SimpleNamespace(id="member", group="group", chord={"task": "reporting.probe"})
+    current_app.backend.on_chord_part_return(member, "SUCCESS", 1)
+
+
+def _keep_foreign() -> None:
+    """Another program's message that has a time."""
+    names: dict[str, Any] = {"id": "foreign", "task": "reporting.probe", "domain": "reporting", "queue": "reporting"}
+    consumer._written(Envelope(**names, headers="{}", properties="{}", body="[]", due=0.3))
+
+
+@pytest.mark.parametrize("deed", [_resume, _bring_forward, _finish_chord, _keep_foreign])
+def test_what_brings_work_besides_a_call_ends_the_wait_once_that_commits(
     waiter: wake.Waiter, deed: Callable[[], None]
 ) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("On SQLite every commit is a wake")
 
     def act() -> None:
-        with transaction.atomic():
-            deed()
+        deed()
         connection.close()
 
     thread = threading.Thread(target=act)
