@@ -36,7 +36,7 @@ broken: list[bool] = []
 def breaks() -> Iterator[str]:
     """A task that fails always alike, while ``broken`` says so."""
 
-    @current_app.task(name=BREAKS)
+    @current_app.task(name=BREAKS, shared=False)
     def breaks_if_told(number: int = 0) -> None:
         if broken:
             raise ValueError("The disk is full")

@@ -260,7 +260,7 @@ def added(first: int, second: int) -> int:
 def declare() -> Iterator[Callable[[type[Task]], Any]]:
     """A task of that class, for this test only: the system checks warn of such classes."""
     name = "reporting.test_own_way"
-    yield lambda base: celery_app.task(name=name, base=base)(added)
+    yield lambda base: celery_app.task(name=name, base=base, shared=False)(added)
     celery_app.tasks.pop(name)
 
 

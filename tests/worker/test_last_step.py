@@ -29,7 +29,8 @@ def owner() -> Iterator[int]:
 @pytest.fixture
 def declare() -> Iterator[Callable[..., Any]]:
     task: Any = celery_app.task
-    yield lambda body, **options: task(name=NAME, **options)(body)
+    # Not shared with other applications, which would meet it again under each body.
+    yield lambda body, **options: task(name=NAME, shared=False, **options)(body)
     celery_app.tasks.pop(NAME, None)
 
 
