@@ -11,6 +11,7 @@ from django.test import Client
 from django_celery_results.models import TaskResult
 
 from routing.broker import remote
+from routing.console import pool_deeds, pool_page
 from routing.ledger.tables import Process
 from routing.worker import resizing
 from tests import probe as typed_probe
@@ -24,6 +25,13 @@ pytestmark = [
     pytest.mark.one_database,
     pytest.mark.django_db(transaction=True),
 ]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages wait for an answer as long as it takes a busy machine."""
+    monkeypatch.setattr(pool_deeds, "RESIZED_WITHIN", 30.0)
+    monkeypatch.setattr(pool_page, "ANSWERED_WITHIN", 30.0)
 
 
 def size(row: Process) -> Any:
