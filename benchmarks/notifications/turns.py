@@ -26,6 +26,8 @@ AT_FIRST = 10
 """Urgent mails, as the flood begins."""
 SPREAD = 0.8
 """Of the time that as many took alone; urgent mails and what stores the flood slow it down, not speed it up."""
+APART = 0.4
+"""Seconds between two of the others, at least: longer than one takes, with the pause after it."""
 COUNTING = "while True: sum(range(100_000))"
 BULK_NICE = next(lane.nice for domain in DOMAINS for lane in domain.lanes if lane.name == "bulk")
 HELD_AT = 20
@@ -204,18 +206,20 @@ class Ours(Turn):
         until(lambda: self._last_at(prefix), every=COUNT_EVERY, seconds=60, what="the flood")
         began = time.monotonic()
         self._time_urgent(caller, "as_flood_begins", count=AT_FIRST, settle=False)
-        seconds = self._setting.count / self.figures["mails_per_s"] * SPREAD - (time.monotonic() - began)
-        self._time_urgent(caller, "in_flood", settle=False, seconds=seconds)
+        left = self._setting.count / self.figures["mails_per_s"] * SPREAD - (time.monotonic() - began)
+        # A small flood has room for a few.
+        count = max(1, min(self._setting.urgent, int(left / APART)))
+        self._time_urgent(caller, "in_flood", count=count, seconds=max(left, 0.0), settle=False)
         if self._found(prefix)["messages"] >= self._setting.count:
             raise SystemExit("The flood was over before the urgent mails were. Give more of it: COUNT")
         flood.join()
         self._require(prefix, self._setting.count)
 
     def _time_urgent(
-        self, caller: Sender, name: str, *, count: int = 0, seconds: float = 0.0, settle: bool = True
+        self, caller: Sender, name: str, *, count: int | None = None, seconds: float = 0.0, settle: bool = True
     ) -> None:
         prefix, count = f"{name}{self._number}", count or self._setting.urgent
-        made = caller.ask("urgent", prefix=prefix, count=count, seed=self._number, seconds=max(seconds, 0.0))
+        made = caller.ask("urgent", prefix=prefix, count=count, seed=self._number, seconds=seconds)
         until(
             lambda: self._found(prefix)["recipients"] == count,
             every=COUNT_EVERY,
