@@ -23,7 +23,7 @@ from benchmarks.compare.rounds import Setting, Size, Turn
 from benchmarks.compare.services import Services, running, seconds_per_flush
 
 FULL = Size()
-QUICK = Size(backlog=0.18, slices=3, warm_up=60, singles=300, bulk=4_000, idle=24, loaded_seconds=1.2)
+QUICK = Size(backlog=0.15, slices=3, warm_up=60, singles=200, bulk=4_000, idle=24, loaded_seconds=1.2)
 
 
 def main() -> None:
@@ -106,21 +106,35 @@ def _in_order(turns: Sequence[Turn], number: int) -> Iterable[Turn]:
 def prepare(services: Services, folder: Path) -> None:
     """Tables and queues."""
     stock = {contender.database: contender for contender in IN_RATIOS if not contender.is_ours}.values()
-    commands = [
-        (["manage.py", "migrate", "--verbosity=0"], OURS),
-        (["manage.py", "topology", "apply"], OURS),
-        *((["-m", "django", "migrate", "--verbosity=0"], contender) for contender in stock),
+    migrating = [
+        _started(["manage.py", "migrate", "--verbosity=0"], OURS, services, folder),
+        *(_started(["-m", "django", "migrate", "--verbosity=0"], contender, services, folder) for contender in stock),
     ]
-    for command, contender in commands:
-        environment = contender.environment(services, folder)
-        with (folder / "prepare.log").open("ab") as log:
-            subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=log, check=True)
+    for one in migrating:
+        _require_success(one)
+    _require_success(_started(["manage.py", "topology", "apply"], OURS, services, folder))
     with Connection(services.broker_url) as connection, connection.channel() as channel:
         arguments = {"x-queue-type": "quorum"}
         for contender in stock:
             channel.queue_declare(  # type: ignore[attr-defined]
                 contender.queue, durable=True, auto_delete=False, arguments=arguments
             )
+
+
+def _started(command: list[str], contender: Contender, services: Services, folder: Path) -> "subprocess.Popen[bytes]":
+    with (folder / "prepare.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=contender.environment(services, folder),
+            stdout=log,
+            stderr=log,
+        )
+
+
+def _require_success(process: "subprocess.Popen[bytes]") -> None:
+    if process.wait():
+        raise subprocess.CalledProcessError(process.returncode, process.args)
 
 
 def circumstances_of(folder: Path) -> dict[str, Any]:

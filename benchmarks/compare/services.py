@@ -39,8 +39,8 @@ def running(folder: Path, *, options: tuple[str, ...] = ()) -> Iterator[Services
     node = Node(folder=folder / "rabbitmq", port=free_port(), name=f"taskyard-bench-{os.getpid()}")
     process = node.start()
     try:
-        node.wait_until_ready(process)
         with _postgresql(folder / "postgresql", free_port(), options) as (port, pid):
+            node.wait_until_ready(process)
             yield Services(node.url, process.pid, port, pid)
     finally:
         node.stop(process)

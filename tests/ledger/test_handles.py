@@ -3,6 +3,7 @@
 import gc
 import pickle
 import weakref
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,18 +12,8 @@ from celery import current_app
 from celery.result import AsyncResult
 
 from routing.handles import Handle
-from routing.ledger.settle import Outcome, store_aside
-
-FIVE = Outcome(
-    status="SUCCESS",
-    result="5",
-    traceback=None,
-    meta='{"children": []}',
-    args="[]",
-    kwargs="{}",
-    worker=None,
-    periodic_task_name=None,
-)
+from routing.ledger.settle import store_aside
+from tests.stored_results import SUCCESS
 
 
 def test_a_handle_holds_what_celerys_own_holds_but_for_the_promise() -> None:
@@ -56,7 +47,7 @@ def test_what_was_to_be_done_with_the_result_is_done(is_early: bool) -> None:
         assert handle.state == "PENDING"
         assert seen == []
 
-    store_aside("id", FIVE, task="reporting.probe")
+    store_aside("id", replace(SUCCESS, result="5"), task="reporting.probe")
     assert handle.get() == 5
     if not is_early:
         handle.then(seen.append)

@@ -16,27 +16,19 @@ from routing.ledger import adoption, database, processes, reschedule
 from routing.ledger.audit import audit
 from routing.ledger.claim import Claim, Refusal, claim, drop_doubled
 from routing.ledger.enqueue import Envelope, enqueue
-from routing.ledger.settle import Fence, Outcome, settle, store_aside
+from routing.ledger.settle import Fence, settle, store_aside
 from routing.ledger.tables import DeadLetter, Message, Outbox, Process, Tally
 from routing.worker.backend import request_of
 from routing.worker.running import Run
 from tests import probe as typed_probe
+from tests.stored_results import SUCCESS
 
 probe: Any = typed_probe
 """Celery's stubs know none of our options."""
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DONE = Outcome(
-    status="SUCCESS",
-    result="3",
-    traceback=None,
-    meta='{"children": []}',
-    args="[1, 2]",
-    kwargs="{}",
-    worker="w",
-    periodic_task_name=None,
-)
+DONE = replace(SUCCESS, result="3", args="[1, 2]", worker="w")
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from django_celery_results.models import TaskResult
 from routing.ledger import audit, retention, settle
 from routing.ledger.cleanup_tables import Cleanup, Removal
 from routing.ledger.retention import results
-from routing.ledger.settle import Fence, Outcome
+from routing.ledger.settle import Fence
 from tests.retention.old_rows import store_many
 from tests.services import DATABASE
-from tests.stored_results import in_flight
+from tests.stored_results import SUCCESS, in_flight
 from tests.waiting import until
 from tests.workers import ROOT, Process, environment
 
@@ -117,7 +117,7 @@ def test_a_settlement_a_reader_and_another_clean_up_do_not_wait_for_a_batch(
     with connection.cursor() as cursor:
         # Whoever waits for anybody here fails.
         cursor.execute("SET lock_timeout = '1s'")
-        assert settle.settle(Fence(task_id=running.pk, epoch=1, owner=1), _success())
+        assert settle.settle(Fence(task_id=running.pk, epoch=1, owner=1), SUCCESS)
         assert TaskResult.objects.count() == 51
         assert retention.prune(now=timezone.now()).complete
         assert TaskResult.objects.count() == 51
@@ -158,19 +158,6 @@ def test_what_follows_a_batch_in_its_transaction_may_wait_for_locks() -> None:
         assert sum(batch.removed.total() for batch in batches) == 20
         cursor.execute("SHOW lock_timeout")
         assert cursor.fetchone() == ("7s",)
-
-
-def _success() -> Outcome:
-    return Outcome(
-        status=states.SUCCESS,
-        result="null",
-        traceback=None,
-        meta='{"children": []}',
-        args="[]",
-        kwargs="{}",
-        worker=None,
-        periodic_task_name=None,
-    )
 
 
 @postgresql
